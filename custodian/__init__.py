@@ -1,0 +1,1 @@
+"""A custodian holds a key share, evaluates blinded identifiers and counts."""

@@ -1,0 +1,1 @@
+"""Runs accounting's integer SQL on DuckDB."""

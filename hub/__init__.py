@@ -1,0 +1,1 @@
+"""The hub: intake, log, budget, accounts and the read API."""

@@ -1,0 +1,1 @@
+"""Methodology packs and factor tables: data, each versioned, with its own vectors."""

@@ -1,0 +1,1 @@
+"""Pseudonyms, noise, budget, releases and evidence: values in, values out."""

@@ -1,0 +1,1 @@
+"""What travels between the parties: messages, services and the table of problems."""

@@ -1,0 +1,1 @@
+"""What every process shares: configuration, logs, metrics, TLS identity, channels, retries, reading a log."""
