@@ -1,1 +1,1 @@
-"""Quantities, methodology packs and their compiler to integer SQL, and the account fold: values in, values out."""
+"""Quantities, methodology packs and their compiler to integer SQL, the account fold: values in and out."""

@@ -1,0 +1,1 @@
+"""Runnable examples: the demo federation and its data."""

@@ -1,4 +1,4 @@
-"""Epochs and civil days as they stand in messages: an epoch is a month written YYYYMM, a day counts from 1970-01-01.
+"""Epochs and civil days as they stand in messages: an epoch is a month, YYYYMM; a day counts from 1970-01-01.
 
 Days are UTC+8 civil days; a record belongs to the day it starts on.
 """

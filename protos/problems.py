@@ -1,7 +1,7 @@
 """The problems every part of the gateway raises, grouped by who must act; reasons come from problem.proto.
 
-A message says what was expected, what came and where; the remedy says what to do. Neither ever holds a person's
-identifier, a raw value, a key or a pseudonym.
+A message says what was expected, what came and where; the remedy says what to do. Neither ever holds a
+person's identifier, a raw value, a key or a pseudonym.
 """
 
 from __future__ import annotations
