@@ -1,7 +1,7 @@
 """What is known exactly about sums of independent discrete Laplace noises, for intervals shown to people.
 
-The variance at scale s is 1 / (2 sinh(1 / 2s)^2), which lies between 2 s^2 - 1/6 and 2 s^2: rounded up it is the
-integer 2 s^2. Postings use those integers alone; floats appear only inside interval_halfwidth.
+The variance at scale s is 1 / (2 sinh(1 / 2s)^2), which lies between 2 s^2 - 1/6 and 2 s^2: rounded up it is
+the integer 2 s^2. Postings use those integers alone; floats appear only inside interval_halfwidth.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# Standard deviations on the transform's lattice: finer than this changes a halfwidth by less than 1 in 10,000.
+# Lattice steps a standard deviation may have: more would change a halfwidth by less than 1 in 10,000.
 LATTICE_SIGMA_MAX = 1 << 14
 # The lattice spans this many standard deviations, so that what wraps around is below 1e-18.
 LATTICE_SPAN_SIGMAS = 64
@@ -71,7 +71,7 @@ def _sum_halfwidth(counts: Counter[int], confidence: float) -> int:
 
 
 def _lattice_masses(counts: Counter[int], step: int, points: int) -> NDArray[np.float64]:
-    """Give the probabilities of 0, 1, … steps; the noise's transform is 1 / (1 + 2 V sin(t/2)^2), V its variance."""
+    """Give the probabilities of 0, 1, … steps; a noise of variance V has transform 1 / (1 + 2 V sin(t/2)^2)."""
     import numpy as np
 
     sine = np.sin(np.arange(points // 2 + 1) * (math.pi / points)) ** 2
