@@ -1,0 +1,54 @@
+"""What the rest asks of a query engine; results are integers, words and bytes, never floats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from numpy.typing import NDArray
+
+Columns = dict[str, NDArray[Any]]
+
+
+class Engine(Protocol):
+    """A session: names mean tables or views until it is closed."""
+
+    def view(self, name: str, paths: Sequence[Path], schema: Mapping[str, str] | None = None) -> None:
+        """Name Parquet files; with no files, an empty table of the schema (column to SQL type)."""
+        ...
+
+    def register(self, name: str, columns: Mapping[str, NDArray[Any]], schema: Mapping[str, str]) -> None:
+        """Copy arrays of equal length into a table; bytes and words come as object arrays, NULL as None."""
+        ...
+
+    def execute(self, sql: str) -> None:
+        """Run a statement that gives nothing back."""
+        ...
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run a query and give all its rows."""
+        ...
+
+    def columns(self, sql: str) -> Columns:
+        """Run a query and give its columns as arrays: int64 for integers, object for words and bytes."""
+        ...
+
+    def write_parquet(self, sql: str, path: Path) -> int:
+        """Run a query into one new Parquet file, whole or not at all; give the number of rows."""
+        ...
+
+    def close(self) -> None:
+        """End the session and its temporary files."""
+        ...
+
+    def __enter__(self) -> Self:
+        """Give the session itself."""
+        ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        ...
