@@ -1,0 +1,117 @@
+"""The hub's home folder and its hub.toml.
+
+H/hub.toml                      this configuration
+H/checkpoint H/tile/… H/log.vkey    the public log, served as it lies here
+H/private/                      0700: keys, certificate authority, operator's identity, database
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field
+
+from runtime.configuration import Settings, load_settings
+
+CONFIGURATION_FILE = "hub.toml"
+ID_PATTERN = r"[a-z0-9][a-z0-9-]{1,62}"
+
+
+class Limits(Settings):
+    """What one caller may ask of the hub before anything it sent is looked at."""
+
+    body_bytes_max: int = Field(default=4 << 20, ge=1024, le=64 << 20)
+    submission_bytes_max: int = Field(default=512 << 20, ge=65_536)
+    submission_bodies_max: int = Field(default=65_536, ge=1)
+    submissions_per_minute: int = Field(default=600, ge=1)
+    submissions_at_once: int = Field(default=2, ge=1, le=64)
+    http_body_bytes_max: int = Field(default=65_536, ge=1024)
+
+
+class HubSettings(Settings):
+    """The whole of hub.toml."""
+
+    origin: str = Field(min_length=3, max_length=200, pattern=r"^[a-z0-9.-]+(/[a-z0-9./-]+)?$")
+    listen_grpc: str
+    listen_https: str
+    # What peers are told to call, where it differs from what is listened on.
+    advertise_grpc: str = ""
+    advertise_https: str = ""
+    root_threshold: int = Field(ge=1, le=16)
+    policy_threshold: int = Field(ge=1, le=16)
+    # Name of each key of the first trust root, and its Ed25519 public key in hex.
+    root_keys: dict[str, str]
+    policy_keys: dict[str, str]
+    merge_delay_seconds: int = Field(default=60, ge=1, le=86_400)
+    certificate_days: int = Field(default=30, ge=1, le=397)
+    invitation_hours: int = Field(default=24, ge=1, le=168)
+    close_memory_mb: int = Field(default=512, ge=64)
+    close_threads: int = Field(default=2, ge=1, le=256)
+    limits: Limits = Limits()
+
+    @property
+    def grpc_address(self) -> str:
+        """Give host:port of the gRPC services as peers reach them."""
+        return self.advertise_grpc or self.listen_grpc
+
+    @property
+    def https_address(self) -> str:
+        """Give host:port of the HTTPS interface as peers reach it."""
+        return self.advertise_https or self.listen_https
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where everything of one hub lies."""
+
+    folder: Path
+
+    @property
+    def configuration(self) -> Path:
+        """Give hub.toml."""
+        return self.folder / CONFIGURATION_FILE
+
+    @property
+    def private(self) -> Path:
+        """Give the folder only the hub's own account may read."""
+        return self.folder / "private"
+
+    @property
+    def database(self) -> Path:
+        """Give the SQLite file."""
+        return self.private / "hub.sqlite"
+
+    @property
+    def lock(self) -> Path:
+        """Give the file that the one writing process holds locked."""
+        return self.private / "lock"
+
+    @property
+    def hub_key(self) -> Path:
+        """Give the key that signs receipts, links and closes."""
+        return self.private / "hub.key"
+
+    @property
+    def log_key(self) -> Path:
+        """Give the key that signs checkpoints; who holds it can show two histories."""
+        return self.private / "log.key"
+
+    @property
+    def server(self) -> Path:
+        """Give the folder of the hub's own TLS identity."""
+        return self.private / "server"
+
+    @property
+    def operator(self) -> Path:
+        """Give the folder of the operator's TLS identity."""
+        return self.private / "operator"
+
+    @property
+    def work(self) -> Path:
+        """Give the folder for columnar files of a close; what lies there can be made again."""
+        return self.private / "work"
+
+    def settings(self) -> HubSettings:
+        """Read hub.toml; raises Malformed CONFIGURATION_INVALID."""
+        return load_settings(self.configuration, HubSettings)

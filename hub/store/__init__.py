@@ -1,0 +1,1 @@
+"""The hub's own database; nothing else in the hub speaks SQL to it."""

@@ -1,0 +1,149 @@
+"""Accounts, the pseudonyms linked to them, their balances, and the epochs that were closed.
+
+All of it is folded from the log; `clear_books` and a new fold give the same rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import Connection, Table, delete, func, insert, select
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from hub.store.schema import balance, closed_epoch, link
+
+ROWS_TOGETHER = 8192
+VARIANCE_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A pseudonym attached to an account from an epoch on."""
+
+    pseudonym: bytes
+    account: bytes
+    effective_epoch: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """An account after the epoch named."""
+
+    account: bytes
+    balance_mg: int
+    variance_mg2: int
+    enterprises: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedEpoch:
+    """An epoch whose close stands in the log at `index`."""
+
+    epoch: int
+    index: int
+    accounts: int
+    accounts_in_two_or_more: int
+    total_mg: int
+
+
+def add_links(connection: Connection, links: Iterable[Link]) -> None:
+    """Store links; one already there stays."""
+    rows = (
+        {
+            "pseudonym": one.pseudonym,
+            "account": one.account,
+            "effective_epoch": one.effective_epoch,
+            "idx": one.index,
+        }
+        for one in links
+    )
+    _insert_many(connection, link, rows)
+
+
+def links_until(connection: Connection, epoch: int) -> Iterator[Link]:
+    """Give the links in force in an epoch, in pseudonym order."""
+    query = select(link).where(link.c.effective_epoch <= epoch).order_by(link.c.pseudonym)
+    for row in connection.execute(query).yield_per(ROWS_TOGETHER):
+        yield Link(*row)
+
+
+def linked_pseudonyms(connection: Connection) -> set[bytes]:
+    """Give every pseudonym that has an account."""
+    return set(connection.scalars(select(link.c.pseudonym)))
+
+
+def account_pseudonyms(connection: Connection, account: bytes) -> int:
+    """Count the pseudonyms linked to an account."""
+    query = select(func.count()).select_from(link).where(link.c.account == account)
+    return connection.scalar(query) or 0
+
+
+def replace_balances(connection: Connection, balances: Iterable[Balance]) -> None:
+    """Swap all balances for those of a newer close."""
+    connection.execute(delete(balance))
+    rows = (
+        {
+            "account": one.account,
+            "balance_mg": one.balance_mg,
+            "variance_mg2": one.variance_mg2.to_bytes(VARIANCE_BYTES, "big"),
+            "enterprises": one.enterprises,
+            "epoch": one.epoch,
+        }
+        for one in balances
+    )
+    _insert_many(connection, balance, rows)
+
+
+def read_balance(connection: Connection, account: bytes) -> Balance | None:
+    """Give one account's balance."""
+    row = connection.execute(select(balance).where(balance.c.account == account)).one_or_none()
+    if row is None:
+        return None
+    return Balance(
+        row.account, row.balance_mg, int.from_bytes(row.variance_mg2, "big"), row.enterprises, row.epoch
+    )
+
+
+def find_accounts(connection: Connection, prefix: bytes, limit: int) -> list[bytes]:
+    """Give the first accounts in id order that start with the prefix."""
+    query = (
+        select(balance.c.account).where(balance.c.account >= prefix).order_by(balance.c.account).limit(limit)
+    )
+    return [account for account in connection.scalars(query) if account.startswith(prefix)]
+
+
+def count_accounts(connection: Connection) -> int:
+    """Count the accounts with a balance."""
+    return connection.scalar(select(func.count()).select_from(balance)) or 0
+
+
+def add_closed_epoch(connection: Connection, closed: ClosedEpoch) -> None:
+    """Record a close."""
+    connection.execute(
+        insert(closed_epoch).values(
+            epoch=closed.epoch,
+            idx=closed.index,
+            accounts=closed.accounts,
+            accounts_in_two_or_more=closed.accounts_in_two_or_more,
+            total_mg=closed.total_mg,
+        )
+    )
+
+
+def closed_epochs(connection: Connection) -> Sequence[ClosedEpoch]:
+    """Give the closes in epoch order."""
+    query = select(closed_epoch).order_by(closed_epoch.c.epoch)
+    return [ClosedEpoch(*row) for row in connection.execute(query)]
+
+
+def _insert_many(connection: Connection, table: Table, rows: Iterable[dict[str, Any]]) -> None:
+    """Insert in order and in bounded batches; a row already there stays."""
+    iterator = iter(rows)
+    statement = upsert(table).on_conflict_do_nothing()
+    while batch := list(islice(iterator, ROWS_TOGETHER)):
+        connection.execute(statement, batch)

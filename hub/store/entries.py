@@ -1,0 +1,134 @@
+"""The log's rows: entries, their bodies and receipts, and the tree head they amount to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, insert, select
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from hub.store.schema import body, entry, tree
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEntry:
+    """One entry as it is kept; `epoch` is 0 where the message speaks of none."""
+
+    index: int
+    envelope: bytes
+    leaf_hash: bytes
+    kind: str
+    issuer: str
+    epoch: int
+    received_at: int
+    receipt: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBody:
+    """One body beside an entry."""
+
+    index: int
+    position: int
+    private: bool
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TreeHead:
+    """Size and root of the log."""
+
+    size: int
+    root: bytes
+
+
+def add_entry(connection: Connection, new: StoredEntry, bodies: Sequence[tuple[bytes, bool]]) -> None:
+    """Store an entry with its bodies, each with whether it is private."""
+    connection.execute(
+        insert(entry).values(
+            idx=new.index,
+            envelope=new.envelope,
+            leaf_hash=new.leaf_hash,
+            kind=new.kind,
+            issuer=new.issuer,
+            epoch=new.epoch,
+            received_at=new.received_at,
+            receipt=new.receipt,
+        )
+    )
+    if bodies:
+        rows = [
+            {"idx": new.index, "position": position, "private": int(private), "data": data}
+            for position, (data, private) in enumerate(bodies)
+        ]
+        connection.execute(insert(body), rows)
+
+
+def set_tree_head(connection: Connection, head: TreeHead) -> None:
+    """Make the log's size and root durable with the entries they cover."""
+    values = {"size": head.size, "root": head.root}
+    connection.execute(upsert(tree).values(id=1, **values).on_conflict_do_update(["id"], set_=values))
+
+
+def tree_head(connection: Connection) -> TreeHead | None:
+    """Give the stored size and root; None before the first entry."""
+    row = connection.execute(select(tree.c.size, tree.c.root)).one_or_none()
+    return None if row is None else TreeHead(row.size, row.root)
+
+
+def receipt_of(connection: Connection, leaf_hash: bytes) -> bytes | None:
+    """Give the receipt of an entry already in the log."""
+    return connection.scalar(select(entry.c.receipt).where(entry.c.leaf_hash == leaf_hash))
+
+
+def read_entry(connection: Connection, index: int) -> StoredEntry | None:
+    """Give one entry."""
+    row = connection.execute(select(entry).where(entry.c.idx == index)).one_or_none()
+    return None if row is None else StoredEntry(*row)
+
+
+def read_entries(connection: Connection, start: int = 0, end: int | None = None) -> Iterator[StoredEntry]:
+    """Give the entries from `start` up to `end`, in order."""
+    query = select(entry).where(entry.c.idx >= start).order_by(entry.c.idx)
+    if end is not None:
+        query = query.where(entry.c.idx < end)
+    for row in connection.execute(query).yield_per(256):
+        yield StoredEntry(*row)
+
+
+def find_entries(connection: Connection, kind: str, epoch: int | None = None) -> list[StoredEntry]:
+    """Give the entries of one kind (and epoch), in order."""
+    query = select(entry).where(entry.c.kind == kind).order_by(entry.c.idx)
+    if epoch is not None:
+        query = query.where(entry.c.epoch == epoch)
+    return [StoredEntry(*row) for row in connection.execute(query)]
+
+
+def count_entries(connection: Connection) -> int:
+    """Count the entries."""
+    return connection.scalar(select(func.count()).select_from(entry)) or 0
+
+
+def read_bodies(connection: Connection, index: int) -> list[bytes]:
+    """Give all bodies of an entry, in order."""
+    query = select(body.c.data).where(body.c.idx == index).order_by(body.c.position)
+    return list(connection.scalars(query))
+
+
+def read_body(connection: Connection, index: int, position: int) -> StoredBody | None:
+    """Give one body."""
+    query = select(body).where(body.c.idx == index, body.c.position == position)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _stored_body(row.idx, row.position, row.private, row.data)
+
+
+def walk_bodies(connection: Connection, first: int, end: int) -> Iterator[StoredBody]:
+    """Give the bodies of the entries from `first` up to `end`, in order."""
+    query = select(body).where(body.c.idx >= first, body.c.idx < end).order_by(body.c.idx, body.c.position)
+    for row in connection.execute(query).yield_per(8):
+        yield _stored_body(row.idx, row.position, row.private, row.data)
+
+
+def _stored_body(index: int, position: int, private: int, data: bytes) -> StoredBody:
+    return StoredBody(index, position, bool(private), data)

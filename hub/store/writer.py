@@ -1,0 +1,170 @@
+"""The one thread that writes: jobs run in order, each in a savepoint, many in one durable transaction.
+
+A job's result is handed out only after the commit. What a job refuses (a Problem) undoes that job alone; what
+leaves memory and database apart (InvariantBroken) stops the writer for good, and the process with it: a new
+start rebuilds memory from what is durable.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine
+
+from protos.problems import InvariantBroken, Problem, Unavailable
+from protos.v1.problem_pb2 import REASON_BUSY, REASON_SHUTTING_DOWN
+
+logger = logging.getLogger(__name__)
+
+JOBS_WAITING_MAX = 256
+JOBS_TOGETHER_MAX = 64
+IDLE_SECONDS = 0.5
+
+Result = TypeVar("Result")
+
+
+@dataclass(slots=True)
+class _Job:
+    work: Callable[[Connection], Any]
+    future: Future[Any]
+    result: Any = None
+
+
+class Writer:
+    """Runs jobs on the writing connection; `after_commit` follows each commit, and each idle moment."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        after_commit: Callable[[], None],
+        on_broken: Callable[[], None],
+    ) -> None:
+        self._engine = engine
+        self._after_commit = after_commit
+        self._on_broken = on_broken
+        self._jobs: queue.Queue[_Job | None] = queue.Queue(JOBS_WAITING_MAX)
+        self._broken: BaseException | None = None
+        self._stopping = False
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+
+    @property
+    def broken(self) -> BaseException | None:
+        """Give what stopped the writer, if something did."""
+        return self._broken
+
+    def start(self) -> None:
+        """Begin to take jobs."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the jobs already taken, then end."""
+        self._stopping = True
+        if self._thread.is_alive():
+            self._jobs.put(None)
+            self._thread.join()
+        self._stopped.set()
+        self._refuse_waiting()
+
+    def call(self, work: Callable[[Connection], Result], *, timeout_seconds: float = 120.0) -> Result:
+        """Run the job in its turn and give its result once that is durable."""
+        if self._stopping or self._broken is not None:
+            raise _shutting_down()
+        job = _Job(work, Future())
+        try:
+            self._jobs.put(job, timeout=timeout_seconds)
+        except queue.Full:
+            raise Unavailable(REASON_BUSY, "The hub has too much to write.", remedy="Try again.") from None
+        if self._stopped.is_set():
+            self._refuse_waiting()
+        result: Result = job.future.result(timeout=timeout_seconds)
+        return result
+
+    def _run(self) -> None:
+        while self._broken is None:
+            jobs, ending = self._take()
+            try:
+                if jobs:
+                    self._commit(jobs)
+                self._follow()
+            except BaseException as error:  # noqa: BLE001 - the thread's outermost loop
+                self._break(error, jobs)
+            if ending:
+                break
+        self._stopped.set()
+
+    def _take(self) -> tuple[list[_Job], bool]:
+        """Wait for work and take all that is there; True when the writer shall end."""
+        jobs: list[_Job] = []
+        try:
+            first = self._jobs.get(timeout=IDLE_SECONDS)
+            while first is not None:
+                jobs.append(first)
+                if len(jobs) == JOBS_TOGETHER_MAX:
+                    return jobs, False
+                first = self._jobs.get_nowait()
+        except queue.Empty:
+            return jobs, False
+        return jobs, True
+
+    def _commit(self, jobs: list[_Job]) -> None:
+        done: list[_Job] = []
+        with self._engine.begin() as connection:
+            done.extend(job for job in jobs if self._attempt(connection, job))
+        for job in done:
+            job.future.set_result(job.result)
+
+    def _attempt(self, connection: Connection, job: _Job) -> bool:
+        savepoint = connection.begin_nested()
+        try:
+            job.result = job.work(connection)
+        except InvariantBroken:
+            raise
+        except Exception as error:
+            savepoint.rollback()
+            if not isinstance(error, Problem):
+                logger.exception("a write failed")
+            job.future.set_exception(error)
+            return False
+        savepoint.commit()
+        return True
+
+    def _follow(self) -> None:
+        """Let the public log catch up; a full disk delays it and stops nothing."""
+        try:
+            self._after_commit()
+        except OSError:
+            logger.exception("publishing the log failed, will try again")
+            time.sleep(IDLE_SECONDS)
+
+    def _break(self, error: BaseException, jobs: list[_Job]) -> None:
+        self._broken = error
+        logger.critical("the writer stopped: memory and database may differ", exc_info=error)
+        for job in jobs:
+            if not job.future.done():
+                job.future.set_exception(_shutting_down())
+        self._refuse_waiting()
+        self._on_broken()
+
+    def _refuse_waiting(self) -> None:
+        while True:
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                return
+            if job is not None:
+                job.future.set_exception(_shutting_down())
+
+
+def _shutting_down() -> Unavailable:
+    return Unavailable(
+        REASON_SHUTTING_DOWN, "The hub is stopping.", remedy="Send the same bytes again later."
+    )
