@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -17,4 +18,14 @@ def json_option(command: Command) -> Command:
 
 def print_result(value: Mapping[str, Any], *, as_json: bool, lines: Iterable[str] | None = None) -> None:
     """Print the result: JSON, or the lines given, or one `key: value` a line."""
-    raise NotImplementedError
+    if as_json:
+        click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+        return
+    for line in lines if lines is not None else (f"{key}: {_text(item)}" for key, item in value.items()):
+        click.echo(line)
+
+
+def _text(item: Any) -> str:
+    if isinstance(item, str):
+        return item
+    return json.dumps(item, ensure_ascii=False, default=str)
