@@ -1,0 +1,43 @@
+"""The program cgsp-node: commands over the node's data (cli_data) and towards the outside (cli_release)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+_DATA = ("check", "ingest", "explain", "person", "status", "doctor")
+_RELEASE = ("join", "enrol", "preview", "release", "submit", "run", "egress")
+
+
+class _LazyGroup(click.Group):
+    """Imports a command's module only when the command is named, so that help stays quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """List all commands in the order of use."""
+        return [*_RELEASE[:1], *_DATA, *_RELEASE[1:]]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Find a command by its name in the module that holds it."""
+        if cmd_name in _DATA:
+            from enterprise_node.cli_data import COMMANDS
+
+            return COMMANDS[cmd_name]
+        if cmd_name in _RELEASE:
+            from enterprise_node.cli_release import COMMANDS as RELEASE_COMMANDS
+
+            return RELEASE_COMMANDS[cmd_name]
+        return None
+
+
+@click.group(cls=_LazyGroup, name="cgsp-node")
+@click.version_option(package_name="cgsp-gateway")
+def node(**_: Any) -> None:
+    """Run an enterprise's node. 企业节点。"""
+
+
+def main() -> None:
+    """Run the program."""
+    from runtime.problems import run_cli
+
+    run_cli(node)

@@ -1,0 +1,300 @@
+"""What node.toml may say: the enterprise, its sources and how their columns become activities.
+
+Every key is declared here with its limit; unknown keys are errors. Paths are relative to node.toml's folder.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from runtime.configuration import Settings, load_settings
+
+NODE_FILE = "node.toml"
+
+SOURCES_MAX = 64
+COLUMNS_MAX = 256
+DECIMALS_MAX = 9
+
+Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,62}$")]
+ColumnName = Annotated[str, Field(min_length=1, max_length=128)]
+Text = Annotated[str, Field(min_length=1, max_length=256)]
+DecimalText = Annotated[str, Field(pattern=r"^-?\d{1,12}(\.\d{1,9})?$")]
+
+
+class Column(Settings):
+    """One declared column of a file: its type, and what must be known to read it exactly."""
+
+    # text, integer, decimal (exact text or DECIMAL), double (binary; exact at `decimals` within 1e-6 or
+    # quarantined), timestamp (native in Parquet, `format` of the time section in CSV), date.
+    type: Literal["text", "integer", "decimal", "double", "timestamp", "date"] = "text"
+    # Most digits after the point of a decimal or double; more is "not exact".
+    decimals: Annotated[int, Field(ge=0, le=DECIMALS_MAX)] = 0
+    # The name in the file, where it differs from the name used here.
+    name: ColumnName | None = None
+    # A private column never reaches disk: in record ids a keyed token stands for its value.
+    private: bool = False
+    # Takes the place of an empty value.
+    default: Text | None = None
+
+
+def _column(value: object) -> object:
+    """Let `"integer"` stand for `{ type = "integer" }`."""
+    return {"type": value} if isinstance(value, str) else value
+
+
+ColumnDeclaration = Annotated[Column, BeforeValidator(_column)]
+Columns = Annotated[dict[ColumnName, ColumnDeclaration], Field(min_length=1, max_length=COLUMNS_MAX)]
+
+
+class FileSettings(Settings):
+    """What is needed to read a file without guessing."""
+
+    # Taken from the file's ending when absent: .csv, .tsv, .parquet, each also with .gz or .zst for text.
+    kind: Literal["csv", "parquet"] | None = None
+    # One path or glob.
+    path: Text
+    # Of a CSV; gb18030 is read through a decoder.
+    encoding: Literal["utf-8", "gb18030"] = "utf-8"
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    # The first line of a CSV names its columns (checked against the declaration), or there is none.
+    header: bool = True
+
+    @property
+    def format(self) -> Literal["csv", "parquet"]:
+        """The declared kind, or the one the path's ending tells."""
+        return self.kind or ("parquet" if self.path.endswith(".parquet") else "csv")
+
+
+class Lookup(FileSettings):
+    """A file keyed by one column that gives other columns; later lookups may use what earlier ones gave."""
+
+    # The column known so far, and its name in the file where that differs.
+    key: ColumnName
+    file_key: ColumnName | None = None
+    # The columns this file adds.
+    columns: Columns
+
+
+class Time(Settings):
+    """Where a record's start lies in time and how it becomes a UTC+8 civil day."""
+
+    column: ColumnName
+    # strptime format of a text column.
+    format: Text = "%Y-%m-%d %H:%M:%S"
+    # The zone in which the column's clock was read; instants become UTC+8 civil days.
+    time_zone: Text = "Asia/Shanghai"
+    # Months added to every date, keeping the day of the month.
+    shift_months: Annotated[int, Field(ge=-1200, le=1200)] = 0
+    # What happens to a day the target month lacks: quarantined, or the month's last day is taken.
+    shift_overflow: Literal["quarantine", "last-day"] = "quarantine"
+    # Days before this one (after the shift) are out of range; days after today always are.
+    first_day: datetime.date = datetime.date(2000, 1, 1)
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError("is no known time zone, for example Asia/Shanghai") from error
+        return value
+
+
+class Choice(Settings):
+    """A value taken from a column or the same for every record."""
+
+    column: ColumnName | None = None
+    constant: Text | None = None
+    # Translates the column's values; a value not listed is an unknown code.
+    codes: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Self:
+        if (self.column is None) == (self.constant is None):
+            raise ValueError("needs either column or constant")
+        return self
+
+
+def _choice(value: object) -> object:
+    """Let `"bike-trip"` stand for `{ constant = "bike-trip" }`."""
+    return {"constant": value} if isinstance(value, str) else value
+
+
+ChoiceDeclaration = Annotated[Choice, BeforeValidator(_choice)]
+
+
+class Input(Choice):
+    """How one activity input is taken: from which column, in which unit."""
+
+    # The unit of the column or constant; exact conversion into the activity's unit.
+    unit: Text | None = None
+    # Or a column that names each row's unit.
+    unit_column: ColumnName | None = None
+    # Multiplied in before the conversion, for example a price level: an exact decimal.
+    times: DecimalText | None = None
+    # What happens to digits finer than the activity keeps: quarantined as not exact, or rounded once.
+    rounding: Literal["exact", "half-up", "down"] = "exact"
+
+    @model_validator(mode="after")
+    def _one_unit(self) -> Self:
+        if self.unit is not None and self.unit_column is not None:
+            raise ValueError("takes unit or unit_column, not both")
+        return self
+
+
+class Rule(Settings):
+    """A condition on one column that keeps rows out: counted as excluded, or quarantined."""
+
+    column: ColumnName
+    at_most: DecimalText | None = None
+    at_least: DecimalText | None = None
+    equals: tuple[str, ...] = ()
+    then: Literal["exclude", "quarantine"] = "exclude"
+    # A name for the count.
+    reason: Id
+
+    @model_validator(mode="after")
+    def _one_condition(self) -> Self:
+        given = [self.at_most is not None, self.at_least is not None, bool(self.equals)]
+        if sum(given) != 1:
+            raise ValueError("needs exactly one of at_most, at_least, equals")
+        return self
+
+
+class SourceSettings(FileSettings):
+    """One [[source]]: files of one shape, and the mapping from their columns to activities."""
+
+    id: Id
+    columns: Columns
+    time: Time
+    # Columns that together name a record; joined with "/".
+    record: Annotated[tuple[ColumnName, ...], Field(min_length=1, max_length=8)]
+    # The column that holds the person's identifier, often given by a lookup.
+    person: ColumnName
+    # Where it differs from the enterprise's.
+    identifier_kind: Text | None = None
+    # The activity's code, and the record's region where it differs from the enterprise's.
+    activity: ChoiceDeclaration
+    region: ChoiceDeclaration | None = None
+    lookup: tuple[Lookup, ...] = ()
+    constants: dict[ColumnName, Text] = Field(default_factory=dict)
+    inputs: dict[ColumnName, Input]
+    rule: tuple[Rule, ...] = ()
+
+    @model_validator(mode="after")
+    def _columns_known(self) -> Self:
+        known = set(self.columns) | set(self.constants)
+        for lookup in self.lookup:
+            _need(known, lookup.key, "lookup key")
+            known |= set(lookup.columns)
+        needed = [*self.record, self.person, self.time.column, *(rule.column for rule in self.rule)]
+        choices = [self.activity, *([self.region] if self.region else []), *self.inputs.values()]
+        needed += [choice.column for choice in choices if choice.column is not None]
+        needed += [item.unit_column for item in self.inputs.values() if item.unit_column is not None]
+        for column in needed:
+            _need(known, column, "column")
+        return self
+
+
+def _need(known: set[str], column: str, what: str) -> None:
+    """Refuse a column nobody declared."""
+    if column not in known:
+        raise ValueError(f"{what} {column!r} is neither declared nor given by a lookup")
+
+
+class PersonRegister(FileSettings):
+    """[persons]: the register of customers with their contract dates."""
+
+    columns: Columns
+    # The column with the identifier, and columns with the first and the last day of the contract.
+    person: ColumnName
+    since: ColumnName | None = None
+    until: ColumnName | None = None
+    # Of since and until when they are text.
+    date_format: Text = "%Y-%m-%d"
+    # Months added to both dates, as in a source's time section.
+    shift_months: Annotated[int, Field(ge=-1200, le=1200)] = 0
+    # A column that says yes (1, true, yes, 是) where the person consented to take part. Without it the
+    # enterprise declares that everybody in the register did.
+    consent: ColumnName | None = None
+    identifier_kind: Text | None = None
+
+    @model_validator(mode="after")
+    def _columns_known(self) -> Self:
+        for column in (self.person, self.since, self.until, self.consent):
+            if column is not None:
+                _need(set(self.columns), column, "column")
+        return self
+
+
+class EngineSettings(Settings):
+    """[engine]: what computing may use."""
+
+    memory_limit_mb: Annotated[int, Field(ge=128, le=1 << 20)] = 2048
+    threads: Annotated[int, Field(ge=1, le=256)] = 2
+
+
+def _fraction(value: object) -> object:
+    """Read "1/2" or "0.5" as an exact fraction."""
+    if isinstance(value, str) and re.fullmatch(r"\d{1,9}([./]\d{1,9})?", value):
+        return Fraction(value)
+    raise ValueError('is written as text, "1/2" or "0.5"')
+
+
+FractionText = Annotated[Fraction, BeforeValidator(_fraction), Field(gt=0)]
+
+
+class Ceilings(Settings):
+    """[ceilings]: the enterprise's own limits; a policy above them is refused."""
+
+    person_day_epsilon: FractionText = Fraction(2)
+    person_month_epsilon: FractionText = Fraction(4)
+    day_clamp_grams: Annotated[int, Field(ge=1, le=10**9)] = 10_000
+    month_clamp_grams: Annotated[int, Field(ge=1, le=10**9)] = 300_000
+
+
+class ServiceSettings(Settings):
+    """[service]: where the node listens while it runs; port 0 lets the system choose."""
+
+    listen_grpc: Text = "127.0.0.1:0"
+    listen_metrics: Text = "127.0.0.1:0"
+
+
+class NodeConfiguration(Settings):
+    """All of node.toml."""
+
+    enterprise_id: Id
+    name: Text
+    name_zh: Text
+    # How persons are named here; one kind is the deployment's primary one (cn_mobile).
+    identifier_kind: Text = "cn_mobile"
+    # Region of records that name none.
+    region: Text
+    # Folders of methodology packs.
+    packs: Annotated[tuple[Text, ...], Field(min_length=1, max_length=64)]
+    # Says on screen and in summaries what the data is: real, synthetic, or both in words.
+    data: Text = "real"
+    source: Annotated[tuple[SourceSettings, ...], Field(min_length=1, max_length=SOURCES_MAX)]
+    persons: PersonRegister | None = None
+    engine: EngineSettings = EngineSettings()
+    ceilings: Ceilings = Ceilings()
+    service: ServiceSettings = ServiceSettings()
+
+    @model_validator(mode="after")
+    def _sources_distinct(self) -> Self:
+        ids = [source.id for source in self.source]
+        if len(set(ids)) != len(ids):
+            raise ValueError("two sources share an id")
+        return self
+
+
+def load_configuration(home: Path) -> NodeConfiguration:
+    """Read the home's node.toml; raises Malformed CONFIGURATION_INVALID naming file, key and fix."""
+    return load_settings(home / NODE_FILE, NodeConfiguration)

@@ -1,0 +1,1 @@
+"""Where raw activities come from: declared files, read in place."""
