@@ -71,7 +71,7 @@ def _sum_halfwidth(counts: Counter[int], confidence: float) -> int:
 
 
 def _lattice_masses(counts: Counter[int], step: int, points: int) -> NDArray[np.float64]:
-    """Give the probabilities of 0, 1, … steps; a noise of variance V has transform 1 / (1 + 2 V sin(t/2)^2)."""
+    """Give the probabilities of 0, 1, … steps; variance V has transform 1 / (1 + 2 V sin(t/2)^2)."""
     import numpy as np
 
     sine = np.sin(np.arange(points // 2 + 1) * (math.pi / points)) ** 2

@@ -1,7 +1,7 @@
 """Discrete Laplace noise on integers: the one place of the gateway where randomness is drawn for a release.
 
 The sampler is OpenDP's core vector measurement, which takes its entropy from the operating system and cannot
-be seeded. Whoever draws has reserved the charge before and stores what came out: a vector is never drawn twice.
+be seeded. Whoever draws has reserved the charge before and stores what came out: nothing is drawn twice.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ SAMPLES = 20_000
 # A right sample is further away with probability at most 2 exp(-2 n d^2) = 1.1e-8 (Massart's form of the
 # Dvoretzky–Kiefer–Wolfowitz inequality, valid for lattice distributions as well). It sees a wrong shape.
 DISTANCE_MAX = 0.0218
-# Standard deviations of the mean magnitude, the estimate of the scale: false alarm 2e-9. A scale 15 % off lies
+# Deviations of the mean magnitude, the estimate of the scale: false alarm 2e-9. A scale 15 % off lies
 # some twenty of them away, so it is missed with probability below 1e-40.
 DEVIATIONS_MAX = 6.0
 
