@@ -1,0 +1,59 @@
+"""The rows of the egress journal: only ever appended."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from enterprise_node.store.database import Database, Schema
+
+SCHEMA = Schema(
+    "egress",
+    (
+        """CREATE TABLE egress_entry (
+            number INTEGER PRIMARY KEY,
+            time INTEGER NOT NULL,
+            destination TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            bytes INTEGER NOT NULL,
+            sha256 BLOB NOT NULL,
+            envelope_hash BLOB NOT NULL,
+            chain BLOB NOT NULL
+        ) STRICT""",
+    ),
+)
+
+
+class EgressEntry(NamedTuple):
+    """One thing that left: seconds since 1970, where to, what, how much, which bytes, in whose envelope."""
+
+    number: int
+    time: int
+    destination: str
+    kind: str
+    bytes: int
+    sha256: bytes
+    envelope_hash: bytes
+    # SHA-256 over the chain value before and this row.
+    chain: bytes
+
+
+class EgressTable:
+    """Appends and reads entries."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def append(self, entry: EgressEntry) -> None:
+        """Add the next entry."""
+        self._database.execute("INSERT INTO egress_entry VALUES (?, ?, ?, ?, ?, ?, ?, ?)", entry)
+
+    def last(self) -> EgressEntry | None:
+        """Give the newest entry."""
+        found = self._database.row("SELECT * FROM egress_entry ORDER BY number DESC LIMIT 1")
+        return EgressEntry(*found) if found else None
+
+    def all(self) -> list[EgressEntry]:
+        """Give all entries, oldest first."""
+        return [
+            EgressEntry(*row) for row in self._database.rows("SELECT * FROM egress_entry ORDER BY number")
+        ]

@@ -1,0 +1,122 @@
+"""Pseudonyms, slots and unanswered blinded batches as stored; whatever pairs a person with a name is sealed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from enterprise_node.store.database import Database, Schema
+
+SCHEMA = Schema(
+    "enrolment",
+    (
+        """CREATE TABLE pseudonym (
+            person INTEGER NOT NULL,
+            key_id BLOB NOT NULL,
+            sealed BLOB NOT NULL,
+            PRIMARY KEY (person, key_id)
+        ) STRICT""",
+        """CREATE TABLE blinded_batch (
+            batch_hash BLOB PRIMARY KEY,
+            key_id BLOB NOT NULL,
+            sealed BLOB NOT NULL
+        ) STRICT""",
+        """CREATE TABLE slot (
+            slot INTEGER PRIMARY KEY,
+            person INTEGER NOT NULL,
+            name BLOB NOT NULL,
+            sealed BLOB NOT NULL,
+            effective_epoch INTEGER NOT NULL,
+            withdrawn_epoch INTEGER
+        ) STRICT""",
+        "CREATE INDEX slot_by_person ON slot (person)",
+    ),
+)
+
+
+class StoredSlot(NamedTuple):
+    """One slot: its public name, and sealed salt, pseudonym and consent receipt."""
+
+    slot: int
+    person: int
+    name: bytes
+    sealed: bytes
+    effective_epoch: int
+    # First epoch without the slot; None while it is enrolled.
+    withdrawn_epoch: int | None
+
+
+class EnrolmentTable:
+    """Reads and writes pseudonyms, batches and slots."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add_batch(self, batch_hash: bytes, key_id: bytes, sealed: bytes) -> None:
+        """Keep a blinded batch until it is answered."""
+        self._database.execute("INSERT INTO blinded_batch VALUES (?, ?, ?)", (batch_hash, key_id, sealed))
+
+    def batches(self, key_id: bytes) -> list[tuple[bytes, bytes]]:
+        """Give hash and sealed content of the unanswered batches."""
+        found = self._database.rows(
+            "SELECT batch_hash, sealed FROM blinded_batch WHERE key_id = ? ORDER BY rowid", (key_id,)
+        )
+        return [(row[0], row[1]) for row in found]
+
+    def drop_batch(self, batch_hash: bytes) -> None:
+        """Forget an answered batch and its blinding secrets."""
+        self._database.execute("DELETE FROM blinded_batch WHERE batch_hash = ?", (batch_hash,))
+
+    def add_pseudonyms(self, key_id: bytes, rows: Iterable[tuple[int, bytes]]) -> None:
+        """Keep sealed pseudonyms by person; one that is there stays."""
+        self._database.execute_many(
+            "INSERT INTO pseudonym VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            ((person, key_id, sealed) for person, sealed in rows),
+        )
+
+    def pseudonyms(self, key_id: bytes) -> dict[int, bytes]:
+        """Give the sealed pseudonyms under a key by person."""
+        found = self._database.rows("SELECT person, sealed FROM pseudonym WHERE key_id = ?", (key_id,))
+        return {row[0]: row[1] for row in found}
+
+    def add_slots(self, slots: Iterable[StoredSlot]) -> None:
+        """Store new slots."""
+        self._database.execute_many("INSERT INTO slot VALUES (?, ?, ?, ?, ?, ?)", slots)
+
+    def names(self) -> list[bytes]:
+        """Give all slots' public names in slot order."""
+        return [row[0] for row in self._database.rows("SELECT name FROM slot ORDER BY slot")]
+
+    def names_before(self, epoch: int) -> list[bytes]:
+        """Give the public names of the slots that exist at the epoch's start, in slot order."""
+        found = self._database.rows(
+            "SELECT name FROM slot WHERE effective_epoch <= ? ORDER BY slot", (epoch,)
+        )
+        return [row[0] for row in found]
+
+    def active(self, epoch: int) -> list[tuple[int, int]]:
+        """Give slot and person of every slot active in the epoch, in slot order."""
+        found = self._database.rows(
+            "SELECT slot, person FROM slot WHERE effective_epoch <= ?"
+            " AND (withdrawn_epoch IS NULL OR withdrawn_epoch > ?) ORDER BY slot",
+            (epoch, epoch),
+        )
+        return [(row[0], row[1]) for row in found]
+
+    def enrolled_slots(self, persons: Sequence[int]) -> list[int]:
+        """Give the slots these persons hold and have not given up, ascending."""
+        wanted = set(persons)
+        found = self._database.rows(
+            "SELECT slot, person FROM slot WHERE withdrawn_epoch IS NULL ORDER BY slot"
+        )
+        return [row[0] for row in found if row[1] in wanted]
+
+    def withdraw(self, slots: Iterable[int], epoch: int) -> None:
+        """Note the first epoch without these slots."""
+        self._database.execute_many(
+            "UPDATE slot SET withdrawn_epoch = ? WHERE slot = ?", ((epoch, slot) for slot in slots)
+        )
+
+    def count(self) -> int:
+        """Count all slots ever given."""
+        return int(self._database.value("SELECT count(*) FROM slot"))
