@@ -45,7 +45,7 @@ class ChargeTable:
         """Store new charges."""
         self._database.execute_many(
             "INSERT INTO charge VALUES (?, ?, ?, ?, ?, ?)",
-            (charge._replace(epsilon=str(charge.epsilon)) for charge in charges),  # type: ignore[arg-type]
+            ((*charge[:4], str(charge.epsilon), charge.state) for charge in charges),
         )
 
     def commit(self, nonce: bytes) -> None:
@@ -55,4 +55,4 @@ class ChargeTable:
     def of_epoch(self, epoch: int) -> list[StoredCharge]:
         """Give all charges against an epoch's persons."""
         found = self._database.rows("SELECT * FROM charge WHERE epoch = ? ORDER BY unit, series", (epoch,))
-        return [StoredCharge(*row[:4], epsilon=Fraction(row[4]), state=row[5]) for row in found]
+        return [StoredCharge(*row)._replace(epsilon=Fraction(row[4])) for row in found]

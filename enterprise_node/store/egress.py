@@ -14,7 +14,7 @@ SCHEMA = Schema(
             time INTEGER NOT NULL,
             destination TEXT NOT NULL,
             kind TEXT NOT NULL,
-            bytes INTEGER NOT NULL,
+            size INTEGER NOT NULL,
             sha256 BLOB NOT NULL,
             envelope_hash BLOB NOT NULL,
             chain BLOB NOT NULL
@@ -24,13 +24,13 @@ SCHEMA = Schema(
 
 
 class EgressEntry(NamedTuple):
-    """One thing that left: seconds since 1970, where to, what, how much, which bytes, in whose envelope."""
+    """One thing that left: when (seconds since 1970), where to, what, how many bytes, and their hash."""
 
     number: int
     time: int
     destination: str
     kind: str
-    bytes: int
+    size: int
     sha256: bytes
     envelope_hash: bytes
     # SHA-256 over the chain value before and this row.

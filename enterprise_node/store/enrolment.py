@@ -1,4 +1,4 @@
-"""Pseudonyms, slots and unanswered blinded batches as stored; whatever pairs a person with a name is sealed."""
+"""Pseudonyms, slots and unanswered blinded batches as stored; what pairs a person with a name is sealed."""
 
 from __future__ import annotations
 

@@ -29,6 +29,7 @@ SCHEMA = Schema(
     ),
 )
 
+# The order of StoredMessage's fields.
 _COLUMNS = "sequence, kind, epoch, envelope, envelope_hash, receipt, log_index, seen"
 
 
@@ -43,7 +44,7 @@ class StoredMessage:
     envelope_hash: bytes
     receipt: bytes | None
     log_index: int | None
-    seen: bool
+    seen: int
 
 
 class OutboxTable:
@@ -55,7 +56,8 @@ class OutboxTable:
     def add(self, sequence: int, kind: str, epoch: int, envelope: bytes, envelope_hash: bytes) -> None:
         """Store a new message; its bytes never change afterwards."""
         self._database.execute(
-            "INSERT INTO outbox_message (sequence, kind, epoch, envelope, envelope_hash) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO outbox_message (sequence, kind, epoch, envelope, envelope_hash)"
+            " VALUES (?, ?, ?, ?, ?)",
             (sequence, kind, epoch, envelope, envelope_hash),
         )
 
@@ -117,4 +119,4 @@ class OutboxTable:
 
     def _many(self, clause: str, values: tuple[Any, ...]) -> list[StoredMessage]:
         sql = f"SELECT {_COLUMNS} FROM outbox_message {clause}"  # noqa: S608 - clauses are constants of this file
-        return [StoredMessage(*row[:7], seen=bool(row[7])) for row in self._database.rows(sql, values)]
+        return [StoredMessage(*row) for row in self._database.rows(sql, values)]
