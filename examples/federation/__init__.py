@@ -1,0 +1,1 @@
+"""A whole federation on one machine: three enterprises, three custodians, a hub and an auditor."""
