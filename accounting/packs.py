@@ -7,11 +7,26 @@ A pack's folder holds pack.toml and, if it likes, vectors.toml; factor tables li
 from __future__ import annotations
 
 import enum
+import hashlib
+import json
 from collections.abc import Mapping
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel
+from pydantic import Field, model_validator
 
-from accounting.activities import Activity
+from accounting.activities import Activity, Code, InputKind, InputName
+from accounting.documents import DateText, DecimalText, Strict, checked, day_of, invalid, read_toml
+from accounting.factors import Confidence, FactorTable, TableId, Title, Version, parse_table, table_files
+from accounting.quantities import parse_unit
+from protos.problems import Malformed, Problem
+from protos.v1.problem_pb2 import REASON_PACK_INVALID
+
+FORMAT = "cgsp-pack-v1"
+KEY_UNIT = "key"
+CANONICAL_BYTES_MAX = 4 * 1024 * 1024
+
+FormulaText = Annotated[str, Field(min_length=1, max_length=1000)]
+UnitText = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class Purpose(enum.StrEnum):
@@ -31,51 +46,238 @@ class Domain(enum.StrEnum):
     TRAVEL = "travel"
 
 
-class Pack(BaseModel):
+class BaselineKind(enum.StrEnum):
+    """What a behaviour is compared with."""
+
+    HIGH_CARBON_ALTERNATIVE = "high_carbon_alternative"
+    SUBSTITUTION_MIX = "substitution_mix"
+    CITY_MEAN = "city_mean"
+    PROGRAMME_FIXED = "programme_fixed"
+    PERFORMANCE_STANDARD = "performance_standard"
+    GRID_AVERAGE = "grid_average"
+    REMOVAL_GROWTH = "removal_growth"
+    SPEND_INTENSITY = "spend_intensity"
+    NONE = "none"
+    OWN_HISTORY_SAME_MONTH = "own_history_same_month"
+    OWN_MOVING_AVERAGE = "own_moving_average"
+    OWN_HISTORY_MEAN = "own_history_mean"
+    OWN_HISTORY_SPEND = "own_history_spend"
+    DUAL_POPULATION_THEN_OWN = "dual_population_then_own7"
+
+
+class Names(Strict):
+    """What people read."""
+
+    en: Title
+    zh: Title
+
+
+class Validity(Strict):
+    """First day, and first day after, of the records the pack applies to; empty is open."""
+
+    since: DateText = ""
+    until: DateText = ""
+
+
+class Amount(Strict):
+    """A decimal with its unit."""
+
+    value: DecimalText
+    unit: UnitText
+
+
+class Parameter(Amount):
+    """A figure of the methodology and where it comes from."""
+
+    source: Title
+    confidence: Confidence
+
+
+class Baseline(Strict):
+    """The comparison; own-history kinds name the quantity, its clamp by day and how many years are read."""
+
+    kind: BaselineKind
+    text: Title
+    quantity: InputName | None = None
+    day_maximum: Amount | None = None
+    years: Annotated[int, Field(ge=1, le=5)] | None = None
+
+
+class CapPer(enum.StrEnum):
+    """Whether a cap binds one record or a person's whole day."""
+
+    EVENT = "event"
+    DAY = "day"
+
+
+class Cap(Strict):
+    """The most of an input, or of "reduction", that counts."""
+
+    per: CapPer
+    of: InputName
+    maximum: DecimalText
+    unit: UnitText
+    source: Title
+    confidence: Confidence
+
+
+class Vector(Strict):
+    """A worked example: one record's inputs, or day quantities by month (this month, then earlier years).
+
+    milligrams is the result floored once, None where the pack does not apply.
+    """
+
+    inputs: dict[InputName, str] = Field(default_factory=dict)
+    months: tuple[tuple[DecimalText, ...], ...] = ()
+    date: DateText = ""
+    milligrams: int | None = None
+
+
+class Pack(Strict):
     """One methodology, complete: activity, formula, parameters, factor rows, caps and vectors."""
 
-    id: str
-    version: int
+    id: Code
+    version: Version
+    names: Names
     domain: Domain
+    overlap_class: Annotated[str, Field(pattern=r"^OC-[A-Z]{2,12}$")]
     purpose: Purpose
-    overlap_class: str
     activity: Activity
+    validity: Validity = Validity()
+    baseline: Baseline
+    inputs: Annotated[dict[InputName, UnitText], Field(min_length=1)]
+    parameters: dict[InputName, Parameter] = Field(default_factory=dict)
+    tables: dict[InputName, FactorTable] = Field(default_factory=dict)
+    formula: FormulaText
+    applies_when: FormulaText | None = None
+    caps: tuple[Cap, ...] = ()
+    notes: tuple[Title, ...] = ()
+    vectors: Annotated[tuple[Vector, ...], Field(min_length=1, max_length=100)]
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Self:
+        names = [*self.inputs, *self.parameters, *self.tables]
+        if len(set(names)) < len(names):
+            raise ValueError("inputs, parameters and tables must have different names")
+        try:
+            for name, unit in self.inputs.items():
+                self._check_input(name, unit)
+            for amount in self.parameters.values():
+                parse_unit(amount.unit)
+        except Problem as problem:
+            raise ValueError(problem.message) from problem
+        return self
+
+    def _check_input(self, name: str, unit: str) -> None:
+        one = self.activity.input(name)
+        if one.kind is InputKind.KEY or unit == KEY_UNIT:
+            if (one.kind is InputKind.KEY) != (unit == KEY_UNIT):
+                raise ValueError(
+                    f"input {name} is a {one.kind.value}: a key's unit is {KEY_UNIT!r}, no other's"
+                )
+        elif parse_unit(unit).dimensions != one.dimension.dimensions:
+            raise ValueError(f"input {name} is in {one.unit}, which {unit} does not measure")
 
     @property
     def name_en(self) -> str:
         """Give the English name."""
-        raise NotImplementedError
+        return self.names.en
 
     @property
     def name_zh(self) -> str:
         """Give the Chinese name."""
-        raise NotImplementedError
+        return self.names.zh
 
     @property
     def illustrative(self) -> bool:
         """Tell whether any figure is only illustrative: such packs never issue units."""
-        raise NotImplementedError
+        figures: list[Parameter | FactorTable | Cap]
+        figures = [*self.parameters.values(), *self.tables.values(), *self.caps]
+        return any(one.confidence is Confidence.ILLUSTRATIVE for one in figures)
+
+    @property
+    def since_day(self) -> int | None:
+        """Give the first day of validity, None if open."""
+        return day_of(self.validity.since)
+
+    @property
+    def until_day(self) -> int | None:
+        """Give the first day after validity, None if open."""
+        return day_of(self.validity.until)
 
     def canonical_bytes(self) -> bytes:
         """Give the deterministic JSON, factor rows and activity included."""
-        raise NotImplementedError
+        document = {"format": FORMAT, **self.model_dump(mode="json")}
+        return json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
     @property
     def sha256(self) -> bytes:
         """Hash the canonical bytes."""
-        raise NotImplementedError
+        return hashlib.sha256(self.canonical_bytes()).digest()
+
+
+class _TableReference(Strict):
+    table: TableId
+    version: Version
 
 
 def required_files(pack_toml: bytes) -> tuple[str, ...]:
     """Name the factor files a pack.toml needs besides itself, relative to the packs folder."""
-    raise NotImplementedError
+    return tuple(
+        name
+        for reference in _references(read_toml(pack_toml, "pack.toml")).values()
+        for name in table_files(reference.table, reference.version)
+    )
+
+
+def _references(document: dict[str, Any]) -> dict[str, _TableReference]:
+    tables = document.get("tables", {})
+    if not isinstance(tables, dict):
+        raise invalid(
+            "pack.toml", "tables", "is not a table.", 'Write [tables] intensity = { table = "…", … }.'
+        )
+    return {
+        name: checked(_TableReference, body, f"pack.toml, key tables.{name}") for name, body in tables.items()
+    }
 
 
 def parse_pack(files: Mapping[str, bytes], activities: Mapping[str, Activity]) -> Pack:
     """Read a pack from "pack.toml", optionally "vectors.toml", and the files `required_files` names."""
-    raise NotImplementedError
+    document = read_toml(_file(files, "pack.toml"), "pack.toml")
+    if "vectors.toml" in files:
+        document |= read_toml(files["vectors.toml"], "vectors.toml")
+    code = str(document.get("activity"))
+    if code not in activities:
+        known = ", ".join(activities)
+        raise invalid("pack.toml", "activity", f"{code!r} is not registered.", f"Registered are {known}.")
+    tables = {}
+    for name, reference in _references(document).items():
+        description, rows = table_files(reference.table, reference.version)
+        table = parse_table(_file(files, description), _file(files, rows), description)
+        if (table["id"], table["version"]) != (reference.table, reference.version):
+            raise invalid(description, "id, version", "are not those of its folder.")
+        tables[name] = table
+    document |= {"activity": activities[code].model_dump(mode="json"), "tables": tables}
+    return checked(Pack, document, "pack.toml")
+
+
+def _file(files: Mapping[str, bytes], name: str) -> bytes:
+    if name not in files:
+        raise invalid(name, "", "is missing.", "Put the file into the packs folder.")
+    return files[name]
 
 
 def parse_canonical(data: bytes) -> Pack:
     """Read canonical bytes back; PACK_INVALID unless they are exactly what the pack itself writes."""
-    raise NotImplementedError
+    if len(data) > CANONICAL_BYTES_MAX:
+        raise Malformed(REASON_PACK_INVALID, f"A pack has at most {CANONICAL_BYTES_MAX} bytes.")
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise Malformed(REASON_PACK_INVALID, "The pack is not JSON in UTF-8.") from error
+    if not isinstance(document, dict) or document.pop("format", None) != FORMAT:
+        raise Malformed(REASON_PACK_INVALID, f"The pack is not of format {FORMAT}.")
+    pack = checked(Pack, document, "canonical pack")
+    if pack.canonical_bytes() != data:
+        raise Malformed(REASON_PACK_INVALID, "The pack's bytes are not its canonical form.")
+    return pack
