@@ -1,4 +1,4 @@
-"""Merkle trees of RFC 6962 section 2.1: roots, and inclusion and consistency proofs as RFC 9162 verifies them.
+"""Merkle trees of RFC 6962 section 2.1: roots, inclusion and consistency proofs as RFC 9162 verifies them.
 
 Leaves come as their 32-byte leaf hashes unless said otherwise.
 """

@@ -1,6 +1,6 @@
 """Tiles of a transparency log: paths, hash tiles and entry bundles of C2SP tlog-tiles (c2sp.org/tlog-tiles).
 
-A tile of level L holds up to 256 roots of complete subtrees of 256^L leaves; partial ones are never hashed up.
+A tile of level L holds up to 256 roots of complete subtrees of 256^L leaves; partial ones never go up.
 """
 
 from __future__ import annotations

@@ -1,0 +1,66 @@
+"""Receipts: the hub's signed promise to merge an entry within the maximum merge delay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from privacy import codec, envelope, merkle
+from privacy.envelope import Kind
+from privacy.keys import SigningKey, VerifyKey
+from protos.problems import Malformed, Unverified
+from protos.v1 import envelope_pb2
+from protos.v1.problem_pb2 import REASON_SIGNATURE_INVALID, REASON_WRONG_TYPE
+
+RECEIPT_BYTES_MAX = 1024
+MERGE_DELAY_SECONDS_MAX = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Which entry stands (or will stand) at which index; times in seconds since 1970."""
+
+    origin: str
+    index: int
+    leaf_hash: bytes
+    received_at: int
+    merge_delay_seconds: int = MERGE_DELAY_SECONDS_MAX
+
+    @property
+    def due_at(self) -> int:
+        """Give the time after which a checkpoint without the entry is a finding."""
+        return self.received_at + self.merge_delay_seconds
+
+
+def sign_receipt(receipt: Receipt, key: SigningKey) -> bytes:
+    """Sign a receipt as the hub; gives the envelope."""
+    message = envelope_pb2.Receipt(
+        origin=receipt.origin,
+        index=receipt.index,
+        leaf_hash=receipt.leaf_hash,
+        received_at=receipt.received_at,
+        maximum_merge_delay_seconds=receipt.merge_delay_seconds,
+    )
+    return envelope.sign(codec.encode(message), Kind.RECEIPT, [key])
+
+
+def open_receipt(data: bytes, hub_key: VerifyKey, *, origin: str, entry: bytes) -> Receipt:
+    """Verify a receipt for the entry that was submitted; raises Unverified, Refused or Malformed."""
+    opened = envelope.open_envelope(data, RECEIPT_BYTES_MAX)
+    if opened.kind is not Kind.RECEIPT:
+        raise Malformed(REASON_WRONG_TYPE, f"A receipt was expected, a {opened.kind.value} came.")
+    envelope.verify(opened, [hub_key])
+    message = opened.parse(envelope_pb2.Receipt)
+    envelope.check_origin(message.origin, origin)
+    if message.leaf_hash != merkle.leaf_hash(entry):
+        raise Unverified(
+            REASON_SIGNATURE_INVALID,
+            "The receipt is for another entry than the one submitted.",
+            remedy="Keep both as evidence and ask the hub's operator.",
+        )
+    return Receipt(
+        origin=message.origin,
+        index=message.index,
+        leaf_hash=message.leaf_hash,
+        received_at=message.received_at,
+        merge_delay_seconds=message.maximum_merge_delay_seconds,
+    )
