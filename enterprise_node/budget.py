@@ -56,7 +56,7 @@ class BudgetLedger:
         allowance: Mapping[Unit, Fraction],
         nonce: bytes,
     ) -> None:
-        """Charge the epoch's units; or raise Refused BUDGET_EXCEEDED, CEILING_EXCEEDED, and charge nothing."""
+        """Charge an epoch's units, all or nothing; raises Refused BUDGET_EXCEEDED or CEILING_EXCEEDED."""
         with self._database.transaction():
             self.check(epoch, charges, allowance)
             self._table.add(

@@ -1,0 +1,105 @@
+"""The one module that can send to the hub and to custodians; its closed list is the egress journal's kinds.
+
+What is sent was kept before, so that a crash or a lost answer leads to the same bytes again; what leaves is
+written to the journal before it leaves, every attempt of it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from enterprise_node.egress import EgressJournal, EgressKind
+from privacy import codec
+from privacy.envelope import Kind
+from protos.v1.custodian_pb2 import EvaluateRequest, EvaluateResponse
+from runtime.retries import RetryPolicy, Wait, log_wait, retry
+
+if TYPE_CHECKING:
+    from enterprise_node.chain import OwnChain
+    from enterprise_node.store.outbox import OutboxTable, StoredMessage
+    from runtime.log_reader import LogReader
+
+logger = logging.getLogger(__name__)
+
+
+class HubPort(Protocol):
+    """A connection to the hub's intake."""
+
+    @property
+    def address(self) -> str:
+        """Give host:port."""
+
+    def submit(self, envelope: bytes, bodies: Sequence[bytes]) -> bytes:
+        """Send one message; give the receipt's envelope. Raises the problem the hub answered with."""
+
+
+class CustodianPort(Protocol):
+    """Connections to custodians, by address."""
+
+    def evaluate(self, address: str, request: EvaluateRequest) -> EvaluateResponse:
+        """Send one order with its blinded elements; raises the problem the custodian answered with."""
+
+
+# Checks a receipt against the message it is for and gives its log index.
+ReceiptCheck = Callable[[bytes, bytes], int]
+
+
+class Outbox:
+    """Sends what the chain keeps, in order, and blinded batches."""
+
+    def __init__(
+        self,
+        chain: OwnChain,
+        table: OutboxTable,
+        journal: EgressJournal,
+        *,
+        hub: HubPort,
+        custodians: CustodianPort,
+        check_receipt: ReceiptCheck,
+        policy: RetryPolicy = RetryPolicy(),
+        on_wait: Callable[[Wait], None] = log_wait,
+    ) -> None:
+        self._chain = chain
+        self._table = table
+        self._journal = journal
+        self._hub = hub
+        self._custodians = custodians
+        self._check_receipt = check_receipt
+        self._policy = policy
+        self._on_wait = on_wait
+
+    def deliver(self) -> int:
+        """Send every message without a receipt, oldest first; give how many were sent."""
+        waiting = self._table.unsent()
+        for message in waiting:
+            receipt = retry(
+                lambda message=message: self._send(message),  # type: ignore[misc]
+                what=f"the hub to take {message.kind} {message.sequence}",
+                policy=self._policy,
+                on_wait=self._on_wait,
+            )
+            index = self._check_receipt(receipt, message.envelope)
+            self._table.receive(message.sequence, receipt, index)
+            logger.info("message received by the hub", extra={"kind": message.kind, "index": index})
+        return len(waiting)
+
+    def evaluate(self, address: str, order: bytes, blinded: bytes, order_hash: bytes) -> EvaluateResponse:
+        """Send one blinded batch to one custodian, once: choosing another quorum is the caller's way to go on."""
+        request = EvaluateRequest(order=order, blinded_elements=blinded)
+        self._journal.record(
+            EgressKind.BLINDED_BATCH, address, (codec.encode(request),), envelope_hash=order_hash
+        )
+        return self._custodians.evaluate(address, request)
+
+    def _send(self, message: StoredMessage) -> bytes:
+        bodies = self._chain.bodies(message.sequence)
+        self._journal.record(
+            EgressKind(message.kind),
+            self._hub.address,
+            (message.envelope, *bodies),
+            envelope_hash=message.envelope_hash,
+        )
+        return self._hub.submit(message.envelope, bodies)
