@@ -1,0 +1,66 @@
+"""The program cgsp-audit: verify a hub from its log, trusting nobody. 审计工具。"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.group(name="cgsp-audit")
+@click.version_option(package_name="cgsp-gateway")
+def audit(**_: Any) -> None:
+    """Verify a hub from outside, from its log alone. 独立核验平台日志。"""
+
+
+@audit.command()
+@click.argument("token")
+@click.option(
+    "--home", type=click.Path(path_type=Path), required=True, help="The auditor's folder. 审计方目录。"
+)
+@click.option("--json", "as_json", is_flag=True, help="Write JSON. 输出 JSON。")
+def join(token: str, home: Path, *, as_json: bool) -> None:
+    """Join a hub with an operator's TOKEN, to be allowed to read bodies. 注册为审计方。"""
+    from auditor.joining import join_hub
+    from runtime.console import print_result
+
+    print_result(join_hub(token, home), as_json=as_json)
+
+
+@audit.command()
+@click.argument("source")
+@click.option(
+    "--trust-root",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    required=True,
+    help="The first trust root, handed over out of band. 线下取得的信任根。",
+)
+@click.option("--identity", type=click.Path(path_type=Path), help="Folder made by `join`. 审计方身份目录。")
+@click.option("--report", type=click.Path(path_type=Path), help="Write the JSON report here. 报告文件。")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON. 输出 JSON。")
+def verify(
+    source: str, trust_root: Path, identity: Path | None, report: Path | None, *, as_json: bool
+) -> int:
+    """Verify SOURCE, a hub's https address (host:port) or an exported bundle's folder.
+
+    Exit codes: 0 everything holds; 1 findings; 2 wrong use; 3 something could not be checked.
+    """
+    from auditor.app import verify_source
+    from runtime.console import print_result
+    from runtime.files import write_atomic
+
+    outcome = verify_source(source, trust_root, identity)
+    if report is not None:
+        import json
+
+        write_atomic(report, json.dumps(outcome.to_json(), ensure_ascii=False, indent=2).encode())
+    print_result(outcome.to_json(), as_json=as_json, lines=outcome.lines())
+    return outcome.verdict.exit_code
+
+
+def main() -> None:
+    """Run the program."""
+    from runtime.problems import run_cli
+
+    run_cli(audit)

@@ -1,0 +1,121 @@
+"""The log itself: the tree recomputed from entries alone, and every tile served held against it.
+
+An entry or tile that does not fit is named; which of the two is wrong follows from the signed root.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from auditor.findings import Check, Results
+from privacy import checkpoint, merkle, tiles
+from privacy.checkpoint import Checkpoint, Vkey
+from privacy.merkle import HASH_BYTES
+from privacy.tiles import TILE_WIDTH, Tile
+from protos.problems import Problem
+from runtime.log_reader import LogReader
+
+CHECKPOINT_PLACE = "checkpoint"
+
+
+@dataclass(frozen=True, slots=True)
+class LogCopy:
+    """The log as read: the checkpoint and its entries (an envelope's bytes each) in order."""
+
+    checkpoint: Checkpoint
+    entries: tuple[bytes, ...]
+
+
+def read_log(
+    reader: LogReader,
+    vkey: Vkey,
+    witnesses: tuple[Vkey, ...],
+    quorum: int,
+    results: Results,
+) -> LogCopy | None:
+    """Read and check a whole log; None if there is nothing sound enough to go on with."""
+    head = _checked_checkpoint(reader, vkey, witnesses, quorum, results)
+    if head is None:
+        return None
+    entries = _read_entries(reader, head.size, results)
+    if entries is None:
+        return None
+    _compare_tree(reader, head, entries, results)
+    return LogCopy(head, tuple(entries))
+
+
+def _checked_checkpoint(
+    reader: LogReader,
+    vkey: Vkey,
+    witnesses: tuple[Vkey, ...],
+    quorum: int,
+    results: Results,
+) -> Checkpoint | None:
+    result = results[Check.CHECKPOINT]
+    result.examined += 1
+    try:
+        data = reader.checkpoint()
+        head = checkpoint.open_checkpoint(data, vkey)
+    except Problem as problem:
+        result.find_problem(CHECKPOINT_PLACE, problem)
+        return None
+    cosigned = sum(_has_cosigned(data, witness) for witness in witnesses)
+    if cosigned < quorum:
+        result.find(CHECKPOINT_PLACE, f"{cosigned} witnesses cosigned; the trust root asks for {quorum}.")
+    return head
+
+
+def _has_cosigned(data: bytes, witness: Vkey) -> bool:
+    try:
+        checkpoint.verify_cosignature(data, witness)
+    except Problem:
+        return False
+    return True
+
+
+def _read_entries(reader: LogReader, size: int, results: Results) -> list[bytes] | None:
+    entries: list[bytes] = []
+    result = results[Check.TREE]
+    for name in tiles.bundles_of(size):
+        try:
+            entries += tiles.parse_bundle(reader.entries(name.index, name.width), name.width)
+        except Problem as problem:
+            result.find_problem(name.path, problem)
+            return None
+    result.examined += len(entries)
+    return entries
+
+
+def _compare_tree(reader: LogReader, head: Checkpoint, entries: list[bytes], results: Results) -> None:
+    tree = merkle.Tree(map(merkle.leaf_hash, entries))
+    entries_hold = tree.root() == head.root
+    if not entries_hold:
+        results[Check.TREE].find(
+            CHECKPOINT_PLACE, f"The {head.size} entries served do not give the root the log signed."
+        )
+    for tile in tiles.tiles_of(head.size):
+        _compare_tile(reader, tile, tiles.tile_bytes(tree, tile), results, entries_hold=entries_hold)
+
+
+def _compare_tile(
+    reader: LogReader, tile: Tile, recomputed: bytes, results: Results, *, entries_hold: bool
+) -> None:
+    result = results[Check.TREE]
+    result.examined += 1
+    try:
+        served = reader.tile(tile.level or 0, tile.index, tile.width)
+    except Problem as problem:
+        result.find_problem(tile.path, problem)
+        return
+    if len(served) != len(recomputed):
+        result.find(tile.path, f"It has {len(served)} bytes where {len(recomputed)} belong.")
+        return
+    for position in range(tile.width):
+        span = slice(position * HASH_BYTES, (position + 1) * HASH_BYTES)
+        if served[span] == recomputed[span]:
+            continue
+        if entries_hold or tile.level:
+            result.find(tile.path, f"Hash {position} is not that of the entries below it.")
+        else:
+            number = tile.index * TILE_WIDTH + position
+            result.find(f"entry {number}", f"Its bytes do not have the hash in {tile.path}.")
