@@ -35,7 +35,7 @@ PEER_TEXT_CHARACTERS_MAX = 1000
 _INSIDE = "The other side failed inside; it did not say more."
 _CERTIFICATE_HINT = (
     "See that the other side runs and can be reached at this address. A missing, expired or foreign client "
-    "certificate looks the same from here: check that this side has joined and its certificate is still valid."
+    "certificate looks the same from here: check that this side has joined and its certificate is valid."
 )
 
 
