@@ -52,7 +52,7 @@ def _padding() -> _Hash:
 
 
 def _expand(message: bytes, tag: bytes) -> bytes:
-    """Expand to 64 bytes: expand_message_xmd of RFC 9380 section 5.3.1 with SHA-512, of which one block is due."""
+    """Expand to 64 bytes, one block of expand_message_xmd with SHA-512 (RFC 9380 section 5.3.1)."""
     tag_prime = tag + bytes([len(tag)])
     first = _padding().copy()
     first.update(message + _OUTPUT_BYTES.to_bytes(2, "big") + b"\x00" + tag_prime)

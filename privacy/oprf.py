@@ -1,4 +1,4 @@
-"""The oblivious pseudorandom function of RFC 9497 over ristretto255-SHA512, modes OPRF (0x00) and VOPRF (0x01).
+"""The oblivious pseudorandom function of RFC 9497 over ristretto255-SHA512, modes 0x00 and 0x01.
 
 Columns are packed: n elements or n scalars of 32 bytes. Evaluation with a proof is `ristretto.mult_each` and
 `dleq.prove`; a shared key's evaluation is in `privacy.pseudonyms`.

@@ -1,8 +1,8 @@
-"""Pseudonyms from identifiers without anybody else seeing them: RFC 9497 VOPRF with a key shared by custodians.
+"""Pseudonyms from identifiers that nobody else sees: RFC 9497 VOPRF with a key shared by custodians.
 
-The node blinds a batch; each custodian of the named quorum multiplies it by its Lagrange-weighted share and proves
-so against the published commitments; the node checks every proof, adds the answers, unblinds. A pseudonym is the
-first 16 bytes of the function's value: the same for one identifier wherever it is asked from.
+The node blinds a batch; each custodian of the named quorum multiplies it by its Lagrange-weighted share and
+proves so against the published commitments; the node checks every proof, adds the answers and unblinds. A
+pseudonym is the first 16 bytes of the function's value: one identifier gives the same at every enterprise.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def combine_batch(
     *,
     workers: int = 1,
 ) -> list[bytes]:
-    """Verify the quorum's answers, add them and unblind: one 16-byte pseudonym for each identifier, in order."""
+    """Verify the quorum's answers, add them, unblind: a 16-byte pseudonym for each identifier, in order."""
     shares.check_quorum(quorum, key.threshold)
     if sorted(answer.index for answer in answers) != list(quorum):
         raise Malformed(REASON_WRONG_SHAPE, "The answers are not one of each custodian in the quorum.")

@@ -1,8 +1,8 @@
 """The group ristretto255 (RFC 9496) as libsodium computes it: elements and scalars are 32 bytes each.
 
-libsodium does all arithmetic, on elements and on scalars, in constant time; nothing here computes on a curve. Every
-element from outside passes through a libsodium call that refuses encodings which are not canonical, and the
-identity is refused wherever the protocol expects an element. Functions in `_each` take and give packed columns.
+libsodium does all arithmetic, on elements and on scalars, in constant time; nothing here computes on a curve.
+Every element from outside passes through a libsodium call that refuses encodings which are not canonical, and
+the identity is refused wherever the protocol expects an element. Functions in `_each` work on packed columns.
 """
 
 from __future__ import annotations
@@ -136,14 +136,14 @@ def base_mult(value: bytes) -> bytes:
 
 
 def mult(value: bytes, element: bytes) -> bytes:
-    """Multiply an element by a scalar; raises Malformed on a bad element or where the result is the identity."""
+    """Multiply an element by a scalar; raises Malformed on a bad element or if the identity comes out."""
     if len(element) != ELEMENT_BYTES:
         raise Malformed(REASON_WRONG_SHAPE, f"An element is 32 bytes, not {len(element)}.")
     return mult_each(value, element)
 
 
 def add(left: bytes, right: bytes) -> bytes:
-    """Add two elements; the identity may stand on either side or come out; raises Malformed on bad encodings."""
+    """Add two elements, of which either may be the identity; raises Malformed on bad encodings."""
     if len(left) != ELEMENT_BYTES:
         raise Malformed(REASON_WRONG_SHAPE, f"An element is 32 bytes, not {len(left)}.")
     return add_each(left, right)
@@ -151,6 +151,8 @@ def add(left: bytes, right: bytes) -> bytes:
 
 def mult_each(value: bytes, elements: bytes) -> bytes:
     """Multiply packed elements by one scalar; raises Malformed if any element is bad."""
+    if len(value) != SCALAR_BYTES:
+        raise InvariantBroken(REASON_INVARIANT_BROKEN, "A scalar is 32 bytes.")
     count = count_elements(elements)
     out = ctypes.create_string_buffer(count * ELEMENT_BYTES)
     multiply, start = library().crypto_scalarmult_ristretto255, ctypes.addressof(out)

@@ -101,6 +101,6 @@ def _check_key(key: bytes) -> None:
 def _does_not_open() -> Unverified:
     return Unverified(
         REASON_SIGNATURE_INVALID,
-        "Sealed bytes do not open: the key, their place or a bit of them is not the one they were sealed with.",
+        "Sealed bytes do not open: the key, their place or a bit of them has changed.",
         remedy="Use the key they were sealed with, or restore them from a backup.",
     )

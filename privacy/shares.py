@@ -1,8 +1,8 @@
-"""Shares of one secret scalar: Shamir's polynomial over the group's order, Feldman's public commitments to it.
+"""Shares of one secret scalar: Shamir's polynomial over the scalar field, Feldman's commitments to it.
 
-A share is the polynomial at its index (1 to n); any `threshold` of them carry the secret, fewer carry nothing. The
-polynomial is used only in the exponent: nobody ever puts the secret together again. Whoever deals (one dealer now,
-every custodian a part of it in a dealer-free ceremony) gives a `Dealing`; everything after reads only commitments.
+A share is the polynomial at its index (1 to n); any `threshold` of them carry the secret, fewer nothing.
+Shares are joined only in the exponent: nobody puts the secret together again. A ceremony, with a dealer or
+without one, ends in commitments and shares; everything after it reads only those.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def check_quorum(quorum: Sequence[int], threshold: int) -> None:
 
 
 def lagrange_weight(index: int, quorum: Sequence[int]) -> bytes:
-    """Give the scalar a member's share weighs in this quorum: the product of j / (j - index) over the others."""
+    """Give the weight of a member's share in this quorum: the product of j / (j - index) over the others."""
     if index not in quorum or len(set(quorum)) != len(quorum):
         raise Malformed(REASON_WRONG_SHAPE, f"The quorum does not name custodian {index} once.")
     above, below = ONE, ONE

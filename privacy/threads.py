@@ -1,9 +1,10 @@
-"""Columns of independent elements worked on by several threads; libsodium runs outside the interpreter's lock."""
+"""Columns of independent elements, worked on side by side: libsodium runs outside the interpreter's lock."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -16,7 +17,7 @@ def spread(work: Callable[[range], T], count: int, workers: int) -> list[T]:
     """Run work over consecutive ranges that cover 0 to count; results stand in order."""
     parts = max(1, min(workers, count // _ELEMENTS_MIN))
     edges = [count * part // parts for part in range(parts + 1)]
-    ranges = [range(first, end) for first, end in zip(edges, edges[1:], strict=False)]
+    ranges = [range(first, end) for first, end in pairwise(edges)]
     if parts == 1:
         return [work(ranges[0])]
     with ThreadPoolExecutor(parts) as pool:
