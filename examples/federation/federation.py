@@ -1,0 +1,132 @@
+"""The demo from beginning to end: one step after the other, as the parties would take them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from examples.federation import report
+from examples.federation.founding import Founding, hub_addresses
+from examples.federation.layout import EPOCHS, Layout, open_fresh
+from examples.federation.operation import Operation
+from examples.federation.prepare import RawData, Scale, prepare
+from examples.federation.processes import Process, Supervisor, end_leftovers
+from examples.federation.progress import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line asked for."""
+
+    home: Path
+    data: Path | None
+    scale: Scale
+    keep: bool = False
+    kill: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Federation:
+    """A running federation: its files, its hub and custodians."""
+
+    layout: Layout
+    founding: Founding
+    operation: Operation
+    raw: RawData
+    hub: Process
+    custodians: list[Process]
+
+
+def run(options: Options) -> int:
+    """Run the demo; 0 only if both verdicts are PASS."""
+    progress = Progress()
+    end_leftovers(options.home)
+    layout = open_fresh(options.home)
+    with Supervisor(layout.home) as supervisor:
+        federation = found(options, layout, supervisor, progress)
+        release(federation, progress, kill=options.kill)
+        verdicts = audit(federation, progress, kill=options.kill)
+        summary = report.summarise(federation.operation, federation.raw, verdicts, progress)
+        layout.summary.write_text(json.dumps(summary, ensure_ascii=False, indent=2), encoding="utf-8")
+        print(*report.table(summary), sep="\n", flush=True)
+        if options.keep:
+            keep_serving(federation)
+    return 0 if all(verdict["verdict"] == "PASS" for verdict in verdicts) else 1
+
+
+def found(options: Options, layout: Layout, supervisor: Supervisor, progress: Progress) -> Federation:
+    """Prepare the data and set up hub, custodians, nodes, auditor and policy."""
+    with progress.step("data", "Preparing the enterprises' own files 准备企业数据"):
+        raw = prepare(layout.raw, options.data, options.scale)
+    for enterprise, data in raw.data.items():
+        progress.say(f"  {enterprise}: {data} data")
+    founding = Founding(layout, supervisor)
+    operation = Operation(layout, supervisor, founding, progress)
+    with progress.step("hub", "Keys of operator, regulator and auditor; the hub starts 启动平台"):
+        founding.make_keys()
+        hub = founding.start_hub()
+    with progress.step("custodians", "Three custodians share the pseudonym key, two needed 密钥分持"):
+        founding.join_custodians()
+        custodians = founding.start_custodians()
+    with progress.step("nodes", "Three enterprises and an auditor join 企业与审计方加入"):
+        founding.join_nodes(raw)
+    with progress.step(
+        "policy", "Methodology packs and the policy are signed and published 发布方法学与政策"
+    ):
+        founding.publish_policy()
+    with progress.step("check", "Each node checks its mapping 检查字段映射"):
+        operation.check_nodes()
+    return Federation(layout, founding, operation, raw, hub, custodians)
+
+
+def release(federation: Federation, progress: Progress, *, kill: bool) -> None:
+    """Let the nodes release both epochs and the hub close them."""
+    operation = federation.operation
+    with progress.step("release", "Nodes ingest, enrol, preview, release and submit two months 企业节点运行"):
+        nodes = operation.start_nodes()
+        if kill:
+            operation.kill_each_once(nodes, federation.hub, federation.custodians)
+        operation.wait_for_nodes(nodes, [federation.hub, *federation.custodians])
+    with progress.step("close", "The hub closes both epochs and posts accounts 结账入户"):
+        for epoch in EPOCHS:
+            operation.close(epoch)
+
+
+def audit(federation: Federation, progress: Progress, *, kill: bool) -> list[report.Json]:
+    """Verify from the hub's address and from an exported bundle."""
+    operation = federation.operation
+    with progress.step("audit", "The auditor verifies from the hub's address 在线核验"):
+        if kill:
+            operation.kill_auditor_once()
+        online = operation.verify_hub()
+    with progress.step("export", "The hub exports its log with all bodies 导出日志"):
+        operation.export()
+    with progress.step("audit-offline", "The auditor verifies the bundle, offline 离线核验"):
+        with stopped(federation.hub):
+            offline = operation.verify_bundle()
+        federation.founding.wait_for_hub(federation.hub)
+    return [online, offline]
+
+
+@contextmanager
+def stopped(process: Process) -> Iterator[None]:
+    """Stop the process for a while, so that nothing can ask it."""
+    process.stop()
+    yield
+    process.start()
+
+
+def keep_serving(federation: Federation) -> None:
+    """Print where the hub serves and wait for Ctrl-C."""
+    grpc, https = hub_addresses(federation.layout)
+    print(
+        f"The hub serves at https://{https} (gRPC {grpc}); Ctrl-C ends it. 平台持续运行，Ctrl-C 结束。",
+        flush=True,
+    )
+    try:
+        federation.operation.serve_until_interrupted(federation.hub)
+    except KeyboardInterrupt:
+        print("Stopping.", flush=True)

@@ -1,0 +1,161 @@
+"""Founds the federation with an operator's commands: keys, hub, custodians, trust root, nodes, policy."""
+
+from __future__ import annotations
+
+import json
+import string
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from examples.federation.layout import (
+    AUDITOR,
+    CUSTODIAN_THRESHOLD,
+    CUSTODIANS,
+    ENTERPRISES,
+    ORIGIN,
+    POLICY_KEYS,
+    ROOT_KEYS,
+    ROOT_THRESHOLD,
+    Layout,
+    Party,
+)
+from examples.federation.prepare import RawData
+from examples.federation.processes import Process, Supervisor, is_listening, program, wait_for
+
+TEMPLATES = Path(__file__).parent
+PACKS = TEMPLATES.parents[1] / "packs"
+# Persons an enterprise may have pseudonymised over its life.
+EVALUATION_QUOTA = 10_000
+
+
+class Founding:
+    """One federation being set up."""
+
+    def __init__(self, layout: Layout, supervisor: Supervisor) -> None:
+        self._layout = layout
+        self._supervisor = supervisor
+        self._trust_version = 0
+
+    def hub(self, *arguments: str) -> dict[str, Any]:
+        """Run a command of cgsp-hub."""
+        return self._supervisor.call("operator", [program("cgsp-hub"), *arguments, "--json"])
+
+    def hub_at_home(self, *arguments: str) -> dict[str, Any]:
+        """Run a command of cgsp-hub that works with the hub's home."""
+        return self.hub(*arguments, "--home", str(self._layout.hub))
+
+    def make_keys(self) -> None:
+        """Make the root keys: operator, regulator, auditor."""
+        for name in ROOT_KEYS:
+            self.hub("trust", "keygen", name, "--out", str(self._layout.key(name)))
+
+    def start_hub(self) -> Process:
+        """Initialise the hub and let it serve."""
+        named = [f"--root-key={name}={self._layout.public_key(name)}" for name in ROOT_KEYS]
+        policy = [f"--policy-key={name}={self._layout.public_key(name)}" for name in POLICY_KEYS]
+        self.hub_at_home(
+            *("init", "--origin", ORIGIN),
+            *named,
+            *("--root-threshold", str(ROOT_THRESHOLD)),
+            *policy,
+            *("--policy-threshold", str(len(POLICY_KEYS))),
+        )
+        serve = [program("cgsp-hub"), "serve", "--home", str(self._layout.hub)]
+        process = self._supervisor.start("hub", serve)
+        self.wait_for_hub(process)
+        return process
+
+    def wait_for_hub(self, process: Process) -> None:
+        """Wait until both of the hub's ports accept connections."""
+        addresses = hub_addresses(self._layout)
+        wait_for("the hub", lambda: all(is_listening(address) for address in addresses), process=process)
+
+    def _invite(self, role: str, party: Party, *quota: str) -> str:
+        names = ("--id", party.id, "--name", party.name, "--name-zh", party.name_zh)
+        return str(self.hub_at_home("invite", "--role", role, *names, *quota)["token"])
+
+    def join_custodians(self) -> None:
+        """Invite three custodians, deal the pseudonym key among them, publish the first trust root."""
+        for party in CUSTODIANS:
+            token = self._invite("custodian", party)
+            self._custodian(party, "init", "--token", token)
+        recipients = [
+            f"--recipient={party.id}={self._layout.custodian(party) / 'custodian.pub'}"
+            for party in CUSTODIANS
+        ]
+        shares = self._layout.handed_over / "shares"
+        self._supervisor.call(
+            "ceremony",
+            [
+                *(program("cgsp-custodian"), "ceremony", "--threshold", str(CUSTODIAN_THRESHOLD)),
+                *recipients,
+                *("--out", str(shares), "--json"),
+            ],
+        )
+        self.publish_trust_root("--pseudonym-key", str(shares / "pseudonym-key.json"))
+
+    def start_custodians(self) -> list[Process]:
+        """Give each custodian its share and let it serve."""
+        processes = []
+        for party in CUSTODIANS:
+            share = self._layout.handed_over / "shares" / f"{party.id}.share"
+            self._custodian(party, "import-share", str(share), "--trust-root", str(self._layout.trust_root))
+            serve = [program("cgsp-custodian"), "serve", "--home", str(self._layout.custodian(party))]
+            processes.append(self._supervisor.start(party.id, serve))
+        return processes
+
+    def _custodian(self, party: Party, *arguments: str) -> dict[str, Any]:
+        home = ("--home", str(self._layout.custodian(party)), "--json")
+        return self._supervisor.call(party.id, [program("cgsp-custodian"), *arguments, *home])
+
+    def publish_trust_root(self, *arguments: str) -> None:
+        """Propose the next trust root, have two of three sign it, publish it."""
+        self._trust_version += 1
+        draft = str(self._layout.handed_over / f"trust-root-{self._trust_version}.dsse")
+        self.hub_at_home("trust", "propose", *arguments, "--out", draft)
+        for name in ROOT_KEYS[:ROOT_THRESHOLD]:
+            self.hub("trust", "sign", draft, "--key", str(self._layout.key(name)))
+        self.hub_at_home("trust", "publish", draft)
+
+    def join_nodes(self, raw: RawData) -> None:
+        """Write each node.toml from its template, let nodes and auditor join, publish the trust root anew."""
+        for party in ENTERPRISES:
+            home = self._layout.node(party)
+            home.mkdir(mode=0o700, parents=True)
+            (home / "node.toml").write_text(node_configuration(party, raw), encoding="utf-8")
+            token = self._invite("node", party, "--quota", str(EVALUATION_QUOTA))
+            self.node(party, "join", token)
+        token = self._invite("auditor", Party(AUDITOR, "Public auditor", "公众审计"))
+        join = [program("cgsp-audit"), "join", token, "--home", str(self._layout.auditor), "--json"]
+        self._supervisor.call("auditor", join)
+        self.publish_trust_root()
+
+    def node(self, party: Party, *arguments: str) -> dict[str, Any]:
+        """Run a command of cgsp-node."""
+        home = ("--home", str(self._layout.node(party)), "--json")
+        return self._supervisor.call(party.id, [program("cgsp-node"), *arguments, *home])
+
+    def publish_policy(self) -> None:
+        """Publish every pack of the demo's policy, then the policy itself, signed by the regulator."""
+        policy = TEMPLATES / "policy.toml"
+        packs = [
+            str(PACKS / pack["id"] / str(pack["version"]))
+            for pack in tomllib.loads(policy.read_text())["pack"]
+        ]
+        key = ("--key", str(self._layout.key(POLICY_KEYS[0])))
+        self.hub_at_home("pack", "publish", *packs, *key)
+        self.hub_at_home("policy", "publish", str(policy), *key)
+
+
+def hub_addresses(layout: Layout) -> tuple[str, str]:
+    """Give the hub's gRPC and HTTPS addresses, which init chose."""
+    settings = tomllib.loads((layout.hub / "hub.toml").read_text())
+    return str(settings["listen_grpc"]), str(settings["listen_https"])
+
+
+def node_configuration(party: Party, raw: RawData) -> str:
+    """Fill an enterprise's node.toml template with paths and what its data is."""
+    template = string.Template((TEMPLATES / party.id / "node.toml").read_text(encoding="utf-8"))
+    paths = {name: json.dumps(str(path))[1:-1] for name, path in raw.paths.items()}
+    return template.substitute(paths, template=TEMPLATES / party.id, packs=PACKS, data=raw.data[party.id])
