@@ -16,7 +16,7 @@ AMOUNT_MAX = 1 << 53
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Mechanism, unit, noise scale and reach of one series (grams, or persons for counts); epsilon in lowest terms."""
+    """Mechanism, unit, noise scale and reach of one series, in grams (persons for counts)."""
 
     unit: PrivacyUnit.ValueType
     scale: int
@@ -72,8 +72,8 @@ def check_claim(claim: release_pb2.Claim, expected: Claim, series: str) -> None:
     if found != expected:
         raise Refused(
             REASON_CLAIM_WRONG,
-            f"Series {series}: claimed unit {found.unit}, scale {found.scale}, reach {found.reach}; the policy "
-            f"gives unit {expected.unit}, scale {expected.scale}, reach {expected.reach}.",
+            f"Series {series}: claimed unit {found.unit}, scale {found.scale}, reach {found.reach}; "
+            f"the policy gives unit {expected.unit}, scale {expected.scale}, reach {expected.reach}.",
         )
 
 

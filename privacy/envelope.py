@@ -133,9 +133,9 @@ def read_unsigned(data: bytes, maximum_bytes: int = ENTRY_BYTES_MAX) -> Opened:
 
 
 def verify(opened: Opened, keys: Iterable[VerifyKey], threshold: int = 1) -> tuple[VerifyKey, ...]:
-    """Check that `threshold` distinct keys signed and give those; a false signature by a known key raises Unverified.
+    """Check that `threshold` distinct keys signed, and give those; raises Unverified.
 
-    Signatures by keys not given count for nothing (a document may be signed for two sets of keys).
+    A false signature by a given key is an error; one by another key counts for nothing.
     """
     by_keyid = {key.keyid: key for key in keys}
     signed = opened.signed_bytes

@@ -1,4 +1,4 @@
-"""Signing keys: Ed25519 (RFC 8032) through libsodium; the suite belongs to the registered key, not to a message."""
+"""Signing keys: Ed25519 (RFC 8032) through libsodium; the registered key says the suite."""
 
 from __future__ import annotations
 

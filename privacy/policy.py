@@ -1,0 +1,320 @@
+"""Policies: what is released, how private, and how much it may cost; signed by the trust root's policy keys.
+
+A policy fixes every series an enterprise releases, in order, with its claim: nobody chooses a scale or an
+epsilon later. The policy in force for an epoch is the highest version whose first epoch is not after it.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+
+from privacy.claims import Claim, claim_for, fraction
+from privacy.keys import checked_id
+from protos.epochs import Epoch, checked_epoch
+from protos.problems import Malformed, Refused
+from protos.v1 import policy_pb2
+from protos.v1.problem_pb2 import (
+    REASON_NOT_REGISTERED,
+    REASON_POLICY_NOT_IN_FORCE,
+    REASON_UNKNOWN_FIELD_VALUE,
+    REASON_WRONG_SHAPE,
+)
+from protos.v1.release_pb2 import (
+    PRIVACY_UNIT_PERSON_DAY,
+    PRIVACY_UNIT_PERSON_MONTH,
+    TABLE_KIND_COUNT,
+    TABLE_KIND_SUM,
+    TableKind,
+)
+
+REGION_DOMAIN = "region_domain"
+DOMAIN_METHODOLOGY_POOLED = "domain_methodology_pooled"
+TABLE_IDS = (REGION_DOMAIN, DOMAIN_METHODOLOGY_POOLED)
+POOLED_KEYS = ("not_pooled", "pooled")
+# A person counts in at most this many cells of a table; the count's reach in a policy is at least this.
+CELLS_MAX = 65_536
+LIST_MAX = 10_000
+
+
+class SeriesKind(enum.Enum):
+    """What a series is made of."""
+
+    STATEMENT = "statement"
+    SUM = "sum"
+    COUNT = "count"
+
+
+@dataclass(frozen=True, slots=True)
+class PackReference:
+    """A pack by id, version and the SHA-256 of its canonical bytes."""
+
+    id: str
+    version: int
+    sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One series of statements: the packs it sums, the day clamp and one person-day's reach, in grams."""
+
+    id: str
+    pack_ids: tuple[str, ...]
+    day_clamp_grams: int
+    reach_grams: int
+
+
+@dataclass(frozen=True, slots=True)
+class EnterprisePolicy:
+    """What one enterprise releases."""
+
+    enterprise_id: str
+    measures: tuple[Measure, ...]
+    month_clamp_grams: int
+    sum_reach_grams: int
+    count_reach: int
+
+    @property
+    def pack_ids(self) -> tuple[str, ...]:
+        """All packs of its measures, each once, in order."""
+        return tuple(dict.fromkeys(pack_id for measure in self.measures for pack_id in measure.pack_ids))
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One noised vector: a statement (`cells` is None, one row a slot) or a table of `cells` cells."""
+
+    name: str
+    kind: SeriesKind
+    subject: str
+    claim: Claim
+    cells: int | None = None
+
+    @property
+    def measure_id(self) -> str:
+        """The statement's measure."""
+        return self.subject
+
+    @property
+    def table_id(self) -> str:
+        """The histogram's table."""
+        return self.subject
+
+    @property
+    def table_kind(self) -> TableKind.ValueType:
+        """SUM or COUNT of a histogram series."""
+        return TABLE_KIND_COUNT if self.kind is SeriesKind.COUNT else TABLE_KIND_SUM
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One checked version of the policy; `policy_hash` is the SHA-256 of its envelope."""
+
+    id: str
+    version: int
+    origin: str
+    first_epoch: Epoch
+    statement_epsilon: Fraction
+    sum_epsilon: Fraction
+    count_epsilon: Fraction
+    person_day_allowance: Fraction
+    person_month_allowance: Fraction
+    regions: tuple[str, ...]
+    domains: tuple[str, ...]
+    packs: tuple[PackReference, ...]
+    enterprises: tuple[EnterprisePolicy, ...]
+    unmatched_per_mille: int
+    roster_batch_min: int
+    issued_at: int
+    policy_hash: bytes
+
+    def enterprise(self, enterprise_id: str) -> EnterprisePolicy:
+        """Find what an enterprise releases; raises Refused NOT_REGISTERED."""
+        for enterprise in self.enterprises:
+            if enterprise.enterprise_id == enterprise_id:
+                return enterprise
+        raise Refused(
+            REASON_NOT_REGISTERED,
+            f"Policy version {self.version} has no enterprise '{enterprise_id}'.",
+            remedy="Publish a policy that names it.",
+        )
+
+    def series(self, enterprise_id: str) -> tuple[Series, ...]:
+        """List the series of an enterprise's release in their order."""
+        return series(self, enterprise_id)
+
+
+def series(policy: Policy, enterprise_id: str) -> tuple[Series, ...]:
+    """List an enterprise's series: statements in measure order, then each table's sum and count."""
+    mine = policy.enterprise(enterprise_id)
+    statements = (_statement(policy, measure) for measure in mine.measures)
+    tables = (item for table_id in TABLE_IDS for item in _table(policy, mine, table_id))
+    return (*statements, *tables)
+
+
+def table_keys(policy: Policy, table_id: str) -> tuple[tuple[str, str], ...]:
+    """List a table's public cells, row-major.
+
+    region_domain: (region, domain); domain_methodology_pooled: (pack id, not_pooled | pooled), the domain
+    being the pack's own.
+    """
+    if table_id == REGION_DOMAIN:
+        return tuple((region, domain) for region in policy.regions for domain in policy.domains)
+    if table_id == DOMAIN_METHODOLOGY_POOLED:
+        return tuple((pack.id, pooled) for pack in policy.packs for pooled in POOLED_KEYS)
+    raise Malformed(
+        REASON_UNKNOWN_FIELD_VALUE, f"There is no table '{table_id}'; known: {', '.join(TABLE_IDS)}."
+    )
+
+
+def in_force(policies: Iterable[Policy], epoch: Epoch) -> Policy:
+    """Give the policy in force for an epoch; raises Refused POLICY_NOT_IN_FORCE if there is none."""
+    fitting = [policy for policy in policies if policy.first_epoch <= epoch]
+    if not fitting:
+        raise Refused(
+            REASON_POLICY_NOT_IN_FORCE,
+            f"No policy is in force for epoch {epoch}.",
+            remedy="Publish a policy whose first epoch is not after it.",
+        )
+    return max(fitting, key=lambda policy: policy.version)
+
+
+def from_wire(message: policy_pb2.Policy, policy_hash: bytes) -> Policy:
+    """Check every field of a policy; raises Malformed naming the field."""
+    policy = Policy(
+        id=checked_id(message.id, "Policy id"),
+        version=_positive(message.version, "version"),
+        origin=message.origin,
+        first_epoch=checked_epoch(message.first_epoch),
+        statement_epsilon=_epsilon(message.statement_epsilon, "statement_epsilon"),
+        sum_epsilon=_epsilon(message.sum_epsilon, "sum_epsilon"),
+        count_epsilon=_epsilon(message.count_epsilon, "count_epsilon"),
+        person_day_allowance=_epsilon(message.person_day_allowance, "person_day_allowance"),
+        person_month_allowance=_epsilon(message.person_month_allowance, "person_month_allowance"),
+        regions=_keys(message.regions, "regions"),
+        domains=_keys(message.domains, "domains"),
+        packs=tuple(map(_pack, message.packs)),
+        enterprises=tuple(map(_enterprise, message.enterprises)),
+        unmatched_per_mille=message.unmatched_per_mille,
+        roster_batch_min=message.roster_batch_min,
+        issued_at=message.issued_at,
+        policy_hash=policy_hash,
+    )
+    _check_lists(policy)
+    _check_sums(policy)
+    return policy
+
+
+def _statement(policy: Policy, measure: Measure) -> Series:
+    claim = claim_for(measure.reach_grams, policy.statement_epsilon, PRIVACY_UNIT_PERSON_DAY)
+    return Series(name=f"statement/{measure.id}", kind=SeriesKind.STATEMENT, subject=measure.id, claim=claim)
+
+
+def _table(policy: Policy, mine: EnterprisePolicy, table_id: str) -> tuple[Series, Series]:
+    cells = len(table_keys(policy, table_id))
+    sums = claim_for(mine.sum_reach_grams, policy.sum_epsilon, PRIVACY_UNIT_PERSON_MONTH)
+    counts = claim_for(mine.count_reach, policy.count_epsilon, PRIVACY_UNIT_PERSON_MONTH)
+    return (
+        Series(f"histogram/{table_id}/sum", SeriesKind.SUM, table_id, sums, cells),
+        Series(f"histogram/{table_id}/count", SeriesKind.COUNT, table_id, counts, cells),
+    )
+
+
+def _pack(message: policy_pb2.PackReference) -> PackReference:
+    if len(message.sha256) != 32:
+        raise _wrong("A pack reference's sha256 has 32 bytes.")
+    return PackReference(
+        id=_key(message.id, "pack id"),
+        version=_positive(message.version, "pack version"),
+        sha256=message.sha256,
+    )
+
+
+def _enterprise(message: policy_pb2.EnterprisePolicy) -> EnterprisePolicy:
+    return EnterprisePolicy(
+        enterprise_id=checked_id(message.enterprise_id, "Enterprise id"),
+        measures=tuple(map(_measure, message.measures)),
+        month_clamp_grams=_positive(message.month_clamp_grams, "month_clamp_grams"),
+        sum_reach_grams=_positive(message.sum_reach_grams, "sum_reach_grams"),
+        count_reach=_positive(message.count_reach, "count_reach"),
+    )
+
+
+def _measure(message: policy_pb2.Measure) -> Measure:
+    return Measure(
+        id=checked_id(message.id, "Measure id"),
+        pack_ids=_keys(message.pack_ids, "a measure's pack_ids"),
+        day_clamp_grams=message.day_clamp_grams,
+        reach_grams=_positive(message.reach_grams, "reach_grams"),
+    )
+
+
+def _check_lists(policy: Policy) -> None:
+    pack_ids = [pack.id for pack in policy.packs]
+    _check_distinct(pack_ids, "packs")
+    _check_distinct([item.enterprise_id for item in policy.enterprises], "enterprises")
+    if not policy.regions or not policy.domains or not policy.packs or not policy.enterprises:
+        raise _wrong("Policy: regions, domains, packs and enterprises must not be empty.")
+    for mine in policy.enterprises:
+        if not mine.measures:
+            raise _wrong(f"Policy: {mine.enterprise_id} has no measure.")
+        _check_distinct([measure.id for measure in mine.measures], f"measures of {mine.enterprise_id}")
+        used = [pack_id for measure in mine.measures for pack_id in measure.pack_ids]
+        _check_distinct(used, f"packs of {mine.enterprise_id}")
+        if not set(used) <= set(pack_ids):
+            raise _wrong(f"Policy: {mine.enterprise_id} uses a pack the policy does not list.")
+    if any(len(table_keys(policy, table_id)) > CELLS_MAX for table_id in TABLE_IDS):
+        raise _wrong(f"Policy: a table has more than {CELLS_MAX} cells.")
+
+
+def _check_sums(policy: Policy) -> None:
+    for mine in policy.enterprises:
+        for unit, allowance in (
+            (PRIVACY_UNIT_PERSON_DAY, policy.person_day_allowance),
+            (PRIVACY_UNIT_PERSON_MONTH, policy.person_month_allowance),
+        ):
+            claims = (item.claim for item in series(policy, mine.enterprise_id))
+            cost = sum((claim.epsilon for claim in claims if claim.unit == unit), Fraction(0))
+            if cost > allowance:
+                raise _wrong(
+                    f"Policy: one release of {mine.enterprise_id} costs {cost}, its allowance is {allowance}."
+                )
+
+
+def _keys(values: Iterable[str], what: str) -> tuple[str, ...]:
+    keys = tuple(_key(value, what) for value in values)
+    _check_distinct(keys, what)
+    return keys
+
+
+def _key(value: str, what: str) -> str:
+    if not value or len(value) > 128 or not value.isprintable() or value != value.strip():
+        raise Malformed(
+            REASON_UNKNOWN_FIELD_VALUE, f"Policy: {what} holds an empty, long or unprintable word."
+        )
+    return value
+
+
+def _check_distinct(values: Iterable[str], what: str) -> None:
+    found = list(values)
+    if len(set(found)) != len(found) or len(found) > LIST_MAX:
+        raise _wrong(f"Policy: {what} are not distinct, or more than {LIST_MAX}.")
+
+
+def _positive(value: int, what: str) -> int:
+    if value < 1:
+        raise Malformed(REASON_UNKNOWN_FIELD_VALUE, f"Policy: {what} must be at least 1.")
+    return value
+
+
+def _epsilon(value: policy_pb2.Ratio, what: str) -> Fraction:
+    result = fraction(value, f"Policy: {what}")
+    if result <= 0:
+        raise Malformed(REASON_UNKNOWN_FIELD_VALUE, f"Policy: {what} must be positive.")
+    return result
+
+
+def _wrong(message: str) -> Malformed:
+    return Malformed(REASON_WRONG_SHAPE, message)

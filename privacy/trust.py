@@ -1,0 +1,287 @@
+"""The trust root: the versioned t-of-n document that says whose keys count; it comes out of band.
+
+Laws: version 1 is signed by its own root keys and pinned by its SHA-256; each later version is signed by the
+threshold of the version before and of its own, names its predecessor, and never changes origin or log key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from privacy import checkpoint, envelope
+from privacy.envelope import Kind, Opened
+from privacy.keys import VerifyKey, checked_id
+from protos.problems import Malformed, Refused, Unverified
+from protos.v1 import trust_pb2
+from protos.v1.problem_pb2 import (
+    REASON_NOT_REGISTERED,
+    REASON_TRUST_ROOT_INVALID,
+)
+
+CUSTODIANS_MAX = 255
+PARTIES_MAX = 10_000
+POINT_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class PseudonymKey:
+    """The custodians' shared key: its id, threshold and Feldman commitments (constant term first)."""
+
+    key_id: bytes
+    threshold: int
+    commitments: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Custodian:
+    """A holder of one key share; `index` is the share's x coordinate, from 1."""
+
+    id: str
+    name: str
+    index: int
+    address: str
+    key: VerifyKey
+
+
+@dataclass(frozen=True, slots=True)
+class Enterprise:
+    """A registered enterprise and how many persons it may have pseudonymised over its life."""
+
+    id: str
+    name: str
+    name_zh: str
+    key: VerifyKey
+    evaluation_quota: int
+    suspended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Auditor:
+    """A registered auditor."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrustRoot:
+    """One checked version of the trust root; `envelope_hash` is the SHA-256 of its envelope."""
+
+    version: int
+    previous: bytes
+    origin: str
+    root_keys: tuple[VerifyKey, ...]
+    root_threshold: int
+    log_vkey: checkpoint.Vkey
+    hub_key: VerifyKey
+    hub_ca: bytes
+    policy_keys: tuple[VerifyKey, ...]
+    policy_threshold: int
+    pseudonym_key: PseudonymKey | None
+    custodians: tuple[Custodian, ...]
+    enterprises: tuple[Enterprise, ...]
+    auditors: tuple[Auditor, ...]
+    witness_vkeys: tuple[checkpoint.Vkey, ...]
+    witness_quorum: int
+    issued_at: int
+    envelope_hash: bytes
+
+    @property
+    def trust_domain(self) -> str:
+        """The SPIFFE trust domain: the origin's part before the first slash."""
+        return self.origin.partition("/")[0]
+
+    def enterprise(self, enterprise_id: str) -> Enterprise:
+        """Find an enterprise; raises Refused NOT_REGISTERED."""
+        return _found(self.enterprises, enterprise_id, "enterprise")
+
+    def custodian(self, index: int) -> Custodian:
+        """Find a custodian by its share's index; raises Refused NOT_REGISTERED."""
+        for custodian in self.custodians:
+            if custodian.index == index:
+                return custodian
+        raise Refused(REASON_NOT_REGISTERED, f"No custodian holds share {index}.")
+
+    def custodian_by_id(self, custodian_id: str) -> Custodian:
+        """Find a custodian; raises Refused NOT_REGISTERED."""
+        return _found(self.custodians, custodian_id, "custodian")
+
+    def auditor(self, auditor_id: str) -> Auditor:
+        """Find an auditor; raises Refused NOT_REGISTERED."""
+        return _found(self.auditors, auditor_id, "auditor")
+
+    def quota_at_custodian(self, enterprise_id: str) -> int:
+        """Count the evaluations each custodian grants the enterprise: ceil(quota * t / n)."""
+        if self.pseudonym_key is None or not self.custodians:
+            return 0
+        granted = self.enterprise(enterprise_id).evaluation_quota * self.pseudonym_key.threshold
+        return -(-granted // len(self.custodians))
+
+
+_PartyT = TypeVar("_PartyT", Custodian, Enterprise, Auditor)
+
+
+def fingerprint(data: bytes) -> bytes:
+    """Give the SHA-256 of a trust root's envelope, by which people hand it over."""
+    return hashlib.sha256(data).digest()
+
+
+def verify_first(data: bytes, pinned: bytes | None = None) -> TrustRoot:
+    """Take version 1, signed by its own root keys; `pinned` is its fingerprint or the envelope itself.
+
+    Raises Unverified TRUST_ROOT_INVALID. Without `pinned` only form and signatures are known to hold.
+    """
+    if pinned is not None and pinned not in (data, fingerprint(data)):
+        raise _invalid("It is not the trust root that was handed over; fingerprints differ.")
+    opened, root = _read(data)
+    _verify(opened, root.root_keys, root.root_threshold)
+    if root.version != 1 or root.previous:
+        raise _invalid("The first trust root has version 1 and no predecessor.")
+    return root
+
+
+def verify_update(previous: TrustRoot, data: bytes) -> TrustRoot:
+    """Take the next version, signed by the threshold of `previous` and of its own."""
+    opened, root = _read(data)
+    _verify(opened, previous.root_keys, previous.root_threshold)
+    _verify(opened, root.root_keys, root.root_threshold)
+    if root.version != previous.version + 1 or root.previous != previous.envelope_hash:
+        raise _invalid(f"Version {root.version} does not follow version {previous.version} in force.")
+    if root.origin != previous.origin or root.log_vkey != previous.log_vkey:
+        raise _invalid("Origin and log key are the log's own; another log needs another trust root.")
+    return root
+
+
+def describe(data: bytes) -> TrustRoot:
+    """Read a proposal, signed or not, to show it to its signers; says nothing about trust."""
+    return from_wire(envelope.read_unsigned(data).parse(trust_pb2.TrustRoot), envelope.envelope_hash(data))
+
+
+def from_wire(message: trust_pb2.TrustRoot, envelope_hash: bytes) -> TrustRoot:
+    """Check every field of a trust root; raises Unverified TRUST_ROOT_INVALID."""
+    try:
+        root = _taken(message, envelope_hash)
+    except Malformed as problem:
+        raise _invalid(problem.message) from None
+    _check_thresholds(root)
+    _check_parties(root)
+    return root
+
+
+def _read(data: bytes) -> tuple[Opened, TrustRoot]:
+    opened = envelope.open_envelope(data)
+    if opened.kind is not Kind.TRUST_ROOT:
+        raise _invalid(f"The envelope holds a {opened.kind.value}.")
+    return opened, from_wire(opened.parse(trust_pb2.TrustRoot), opened.envelope_hash)
+
+
+def _verify(opened: Opened, keys: Sequence[VerifyKey], threshold: int) -> None:
+    try:
+        envelope.verify(opened, keys, threshold)
+    except Unverified as problem:
+        raise _invalid(problem.message) from None
+
+
+def _taken(message: trust_pb2.TrustRoot, envelope_hash: bytes) -> TrustRoot:
+    return TrustRoot(
+        version=message.version,
+        previous=message.previous,
+        origin=message.origin,
+        root_keys=tuple(map(VerifyKey.from_wire, message.root_keys)),
+        root_threshold=message.root_threshold,
+        log_vkey=checkpoint.parse_vkey(message.log_vkey),
+        hub_key=VerifyKey.from_wire(message.hub_key),
+        hub_ca=message.hub_ca,
+        policy_keys=tuple(map(VerifyKey.from_wire, message.policy_keys)),
+        policy_threshold=message.policy_threshold,
+        pseudonym_key=_pseudonym_key(message.pseudonym_key) if message.HasField("pseudonym_key") else None,
+        custodians=tuple(map(_custodian, message.custodians)),
+        enterprises=tuple(map(_enterprise, message.enterprises)),
+        auditors=tuple(Auditor(checked_id(item.id, "Auditor id"), item.name) for item in message.auditors),
+        witness_vkeys=tuple(map(checkpoint.parse_vkey, message.witness_vkeys)),
+        witness_quorum=message.witness_quorum,
+        issued_at=message.issued_at,
+        envelope_hash=envelope_hash,
+    )
+
+
+def _pseudonym_key(message: trust_pb2.PseudonymKey) -> PseudonymKey:
+    commitments = tuple(message.commitments)
+    if not message.key_id or len(message.key_id) > POINT_BYTES:
+        raise _invalid("The pseudonym key's id has 1 to 32 bytes.")
+    if len(commitments) != message.threshold or any(len(point) != POINT_BYTES for point in commitments):
+        raise _invalid("The pseudonym key has one 32-byte commitment for each of its threshold shares.")
+    return PseudonymKey(message.key_id, message.threshold, commitments)
+
+
+def _custodian(message: trust_pb2.Custodian) -> Custodian:
+    return Custodian(
+        id=checked_id(message.id, "Custodian id"),
+        name=message.name,
+        index=message.index,
+        address=message.address,
+        key=VerifyKey.from_wire(message.key),
+    )
+
+
+def _enterprise(message: trust_pb2.Enterprise) -> Enterprise:
+    return Enterprise(
+        id=checked_id(message.id, "Enterprise id"),
+        name=message.name,
+        name_zh=message.name_zh,
+        key=VerifyKey.from_wire(message.key),
+        evaluation_quota=message.evaluation_quota,
+        suspended=message.suspended,
+    )
+
+
+def _check_thresholds(root: TrustRoot) -> None:
+    if not root.origin or root.log_vkey.name != root.origin:
+        raise _invalid("The log key's name must be the origin.")
+    for what, keys, threshold in (
+        ("root", root.root_keys, root.root_threshold),
+        ("policy", root.policy_keys, root.policy_threshold),
+    ):
+        if not 1 <= threshold <= len(set(keys)) or len(set(keys)) != len(keys):
+            raise _invalid(
+                f"The {what} keys must be distinct and no fewer than their threshold, itself from 1."
+            )
+    if root.witness_quorum > len(set(root.witness_vkeys)):
+        raise _invalid("The witness quorum exceeds the witnesses.")
+
+
+def _check_parties(root: TrustRoot) -> None:
+    if len(root.custodians) > CUSTODIANS_MAX or len(root.enterprises) > PARTIES_MAX:
+        raise _invalid("There are more parties than this version takes.")
+    _check_distinct("custodian ids", (item.id for item in root.custodians))
+    _check_distinct("custodian indices", (item.index for item in root.custodians))
+    _check_distinct("enterprise ids", (item.id for item in root.enterprises))
+    _check_distinct("auditor ids", (item.id for item in root.auditors))
+    parties = [root.hub_key]
+    parties += [item.key for item in root.custodians]
+    parties += [item.key for item in root.enterprises]
+    _check_distinct("keys of hub, custodians and enterprises", parties)
+    if any(not 1 <= item.index <= CUSTODIANS_MAX for item in root.custodians):
+        raise _invalid("A custodian's index is 1 to 255.")
+    if root.pseudonym_key is not None and not 1 <= root.pseudonym_key.threshold <= len(root.custodians):
+        raise _invalid("The pseudonym key's threshold must be 1 to the number of custodians.")
+
+
+def _check_distinct(what: str, values: Iterable[object]) -> None:
+    found = list(values)
+    if len(set(found)) != len(found):
+        raise _invalid(f"The {what} are not distinct.")
+
+
+def _found(parties: Sequence[_PartyT], party_id: str, what: str) -> _PartyT:
+    for party in parties:
+        if party.id == party_id:
+            return party
+    raise Refused(REASON_NOT_REGISTERED, f"No {what} '{party_id}' stands in the trust root.")
+
+
+def _invalid(message: str) -> Unverified:
+    return Unverified(REASON_TRUST_ROOT_INVALID, f"Trust root: {message}")
