@@ -1,4 +1,4 @@
-"""The enterprise's own chain: every message signed once, numbered, bound to the one before, kept byte for byte.
+"""The enterprise's own chain: every message signed once, numbered, bound to the one before, never changed.
 
 Nothing here sends. A message is appended in the same durable step as the state it speaks of; from then on its
 bytes exist once and for all, and whoever sends it again sends the same.

@@ -51,9 +51,13 @@ class EgressJournal:
         parts: Iterable[bytes],
         *,
         envelope_hash: bytes = NO_ENVELOPE,
+        extra: int = 0,
     ) -> EgressEntry:
-        """Write down, durably, that these bytes are about to leave; a re-send is a row of its own."""
-        size, digest = 0, hashlib.sha256()
+        """Write down, durably, that these bytes are about to leave; a re-send is a row of its own.
+
+        `extra` bytes go along that are bound by `envelope_hash` instead of the hash over the parts.
+        """
+        size, digest = extra, hashlib.sha256()
         for part in parts:
             size += len(part)
             digest.update(part)

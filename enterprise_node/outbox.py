@@ -7,20 +7,17 @@ written to the journal before it leaves, every attempt of it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from enterprise_node.egress import EgressJournal, EgressKind
-from privacy import codec
-from privacy.envelope import Kind
 from protos.v1.custodian_pb2 import EvaluateRequest, EvaluateResponse
-from runtime.retries import RetryPolicy, Wait, log_wait, retry
+from runtime.retries import DEFAULT_POLICY, RetryPolicy, Wait, log_wait, retry, unary
 
 if TYPE_CHECKING:
     from enterprise_node.chain import OwnChain
     from enterprise_node.store.outbox import OutboxTable, StoredMessage
-    from runtime.log_reader import LogReader
+    from privacy.trust import Custodian
 
 logger = logging.getLogger(__name__)
 
@@ -37,9 +34,9 @@ class HubPort(Protocol):
 
 
 class CustodianPort(Protocol):
-    """Connections to custodians, by address."""
+    """Connections to custodians."""
 
-    def evaluate(self, address: str, request: EvaluateRequest) -> EvaluateResponse:
+    def evaluate(self, custodian: Custodian, request: EvaluateRequest) -> EvaluateResponse:
         """Send one order with its blinded elements; raises the problem the custodian answered with."""
 
 
@@ -59,7 +56,7 @@ class Outbox:
         hub: HubPort,
         custodians: CustodianPort,
         check_receipt: ReceiptCheck,
-        policy: RetryPolicy = RetryPolicy(),
+        policy: RetryPolicy = DEFAULT_POLICY,
         on_wait: Callable[[Wait], None] = log_wait,
     ) -> None:
         self._chain = chain
@@ -86,13 +83,22 @@ class Outbox:
             logger.info("message received by the hub", extra={"kind": message.kind, "index": index})
         return len(waiting)
 
-    def evaluate(self, address: str, order: bytes, blinded: bytes, order_hash: bytes) -> EvaluateResponse:
-        """Send one blinded batch to one custodian, once: choosing another quorum is the caller's way to go on."""
-        request = EvaluateRequest(order=order, blinded_elements=blinded)
+    def evaluate(
+        self, custodian: Custodian, order: bytes, blinded: bytes, order_hash: bytes
+    ) -> EvaluateResponse:
+        """Send a blinded batch to one custodian, once: whoever asks goes on with another quorum.
+
+        The journal's hash is the batch hash, as in the custodian's signed counts.
+        """
         self._journal.record(
-            EgressKind.BLINDED_BATCH, address, (codec.encode(request),), envelope_hash=order_hash
+            EgressKind.BLINDED_BATCH,
+            custodian.address,
+            (blinded,),
+            envelope_hash=order_hash,
+            extra=len(order),
         )
-        return self._custodians.evaluate(address, request)
+        request = EvaluateRequest(order=order, blinded_elements=blinded)
+        return unary(lambda: self._custodians.evaluate(custodian, request))
 
     def _send(self, message: StoredMessage) -> bytes:
         bodies = self._chain.bodies(message.sequence)

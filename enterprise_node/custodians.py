@@ -1,0 +1,211 @@
+"""Asking a quorum of custodians: in parallel, another quorum when one is silent, every proof checked.
+
+A custodian that does not answer is passed over until the next attempt; one whose proof does not hold is named
+and never asked again for this batch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from privacy.envelope import envelope_hash
+from privacy.pseudonyms import (
+    BlindedBatch,
+    CustodianAnswer,
+    PseudonymKeyView,
+    combine_batch,
+    verify_answer,
+)
+from protos.problems import Problem, Unavailable, Unverified
+from protos.v1.custodian_pb2 import EvaluateResponse, EvaluationOrder
+from protos.v1.problem_pb2 import REASON_PROOF_INVALID, REASON_QUORUM_UNAVAILABLE
+from runtime.retries import DEFAULT_POLICY, RetryPolicy, Wait, log_wait, retry
+
+if TYPE_CHECKING:
+    from enterprise_node.chain import OwnChain
+    from privacy.trust import Custodian, PseudonymKey, TrustRoot
+
+logger = logging.getLogger(__name__)
+
+
+class Evaluations(Protocol):
+    """Whoever carries a batch to a custodian."""
+
+    def evaluate(
+        self, custodian: Custodian, order: bytes, blinded: bytes, order_hash: bytes
+    ) -> EvaluateResponse:
+        """Send one order; raises Unavailable when the custodian does not answer."""
+
+
+@dataclass(slots=True)
+class _Asking:
+    """One batch on its way: who is silent in this attempt, who was caught in any."""
+
+    content: BlindedBatch
+    trust: TrustRoot
+    key: PseudonymKey
+    enterprise_id: str
+    silent: dict[int, Problem] = field(default_factory=dict)
+    caught: set[int] = field(default_factory=set)
+
+    def next_quorum(self) -> list[Custodian]:
+        """Choose whom to ask, ascending by index; raises when too few are left."""
+        left = [
+            custodian
+            for custodian in _in_order(self.trust, self.enterprise_id)
+            if custodian.index not in self.silent and custodian.index not in self.caught
+        ]
+        if len(left) < self.key.threshold:
+            raise self._too_few()
+        return sorted(left[: self.key.threshold], key=lambda custodian: custodian.index)
+
+    def _too_few(self) -> Problem:
+        """Say who is missing: waiting helps against silence, not against wrong proofs."""
+        silent = self._names(self.silent) or "none"
+        caught = self._names(self.caught)
+        if len(self.trust.custodians) - len(self.caught) < self.key.threshold:
+            return Unverified(
+                REASON_PROOF_INVALID,
+                f"The proofs of these custodians do not hold: {caught}; too few others are left.",
+                remedy="Report them to the operator and the auditors; nothing they answered was used.",
+            )
+        return Unavailable(
+            REASON_QUORUM_UNAVAILABLE,
+            f"{self.key.threshold} custodians are needed; these do not answer: {silent}"
+            + (f"; the proofs of these do not hold: {caught}." if caught else "."),
+            remedy="Nothing is lost: the same batch is sent again when they are back.",
+        )
+
+    def _names(self, indices: dict[int, Problem] | set[int]) -> str:
+        return ", ".join(self.trust.custodian(index).id for index in sorted(indices))
+
+
+class Quorum:
+    """Turns blinded batches into pseudonyms with the custodians of a trust root."""
+
+    def __init__(
+        self,
+        chain: OwnChain,
+        evaluations: Evaluations,
+        *,
+        clock: Callable[[], float],
+        policy: RetryPolicy = DEFAULT_POLICY,
+        on_wait: Callable[[Wait], None] = log_wait,
+        workers: int = 2,
+    ) -> None:
+        self._chain = chain
+        self._evaluations = evaluations
+        self._clock = clock
+        self._policy = policy
+        self._on_wait = on_wait
+        self._workers = workers
+
+    def pseudonyms(self, content: BlindedBatch, trust: TrustRoot, enterprise_id: str) -> list[bytes]:
+        """Give one pseudonym for each identifier of the batch, in order.
+
+        Raises Unavailable QUORUM_UNAVAILABLE, or Unverified PROOF_INVALID naming the custodians.
+        """
+        asking = _Asking(content, trust, pseudonym_key(trust), enterprise_id)
+        return retry(
+            lambda: self._attempt(asking),
+            what=f"{asking.key.threshold} of {len(trust.custodians)} custodians",
+            policy=self._policy,
+            on_wait=self._on_wait,
+        )
+
+    def _attempt(self, asking: _Asking) -> list[bytes]:
+        """Ask quorum after quorum until one answers whole."""
+        asking.silent.clear()
+        view = PseudonymKeyView(asking.key.threshold, asking.key.commitments)
+        while True:
+            quorum = asking.next_quorum()
+            indices = [custodian.index for custodian in quorum]
+            answers = self._ask(asking, quorum, indices)
+            if len(answers) < len(quorum):
+                continue
+            try:
+                return combine_batch(asking.content, answers, view, indices, workers=self._workers)
+            except Unverified:
+                caught = _caught(asking, answers, view, indices)
+                if not caught:
+                    raise
+                asking.caught |= caught
+
+    def _ask(
+        self, asking: _Asking, quorum: Sequence[Custodian], indices: Sequence[int]
+    ) -> list[CustodianAnswer]:
+        """Ask every custodian of a quorum at once; note who does not answer."""
+
+        def ask(custodian: Custodian) -> CustodianAnswer | Unavailable:
+            order = self._chain.sign_order(self._order(asking, custodian, indices))
+            try:
+                answer = self._evaluations.evaluate(
+                    custodian, order, asking.content.blinded, envelope_hash(order)
+                )
+            except Unavailable as problem:
+                return problem
+            return CustodianAnswer(custodian.index, answer.evaluated_elements, answer.proof)
+
+        with ThreadPoolExecutor(len(quorum), thread_name_prefix="custodian") as pool:
+            outcomes = list(pool.map(ask, quorum))
+        for custodian, outcome in zip(quorum, outcomes, strict=True):
+            if isinstance(outcome, Unavailable):
+                asking.silent[custodian.index] = outcome
+                logger.warning("custodian silent", extra={"custodian_id": custodian.id})
+        return [outcome for outcome in outcomes if isinstance(outcome, CustodianAnswer)]
+
+    def _order(self, asking: _Asking, custodian: Custodian, indices: Sequence[int]) -> EvaluationOrder:
+        return EvaluationOrder(
+            origin=asking.trust.origin,
+            enterprise_id=asking.enterprise_id,
+            custodian_id=custodian.id,
+            key_id=asking.key.key_id,
+            quorum=indices,
+            elements=len(asking.content.identifiers),
+            batch_hash=asking.content.batch_hash,
+            issued_at=int(self._clock()),
+        )
+
+
+def pseudonym_key(trust: TrustRoot) -> PseudonymKey:
+    """Give the key in force; raises Unavailable before the custodians' ceremony."""
+    if trust.pseudonym_key is None:
+        raise Unavailable(
+            REASON_QUORUM_UNAVAILABLE,
+            "The trust root names no pseudonym key yet.",
+            remedy="Enrol after the custodians' ceremony is in the trust root.",
+        )
+    return trust.pseudonym_key
+
+
+def _in_order(trust: TrustRoot, enterprise_id: str) -> list[Custodian]:
+    """Give the custodians in an order of the enterprise's own, so that enterprises share the load."""
+
+    def rank(custodian: Custodian) -> bytes:
+        return hashlib.sha256(f"{enterprise_id}/{custodian.id}".encode()).digest()
+
+    return sorted(trust.custodians, key=rank)
+
+
+def _caught(
+    asking: _Asking, answers: Sequence[CustodianAnswer], view: PseudonymKeyView, indices: Sequence[int]
+) -> set[int]:
+    """Find out whose proof does not hold."""
+    caught = {answer.index for answer in answers if not _holds(answer, asking.content.blinded, view, indices)}
+    for index in caught:
+        name = asking.trust.custodian(index).id
+        logger.error("custodian's proof does not hold", extra={"custodian_id": name})
+    return caught
+
+
+def _holds(answer: CustodianAnswer, blinded: bytes, view: PseudonymKeyView, indices: Sequence[int]) -> bool:
+    try:
+        verify_answer(answer, blinded, view, indices)
+    except Unverified:
+        return False
+    return True
