@@ -16,10 +16,10 @@ from typing import Self
 
 from hub.store.entries import TreeHead
 from privacy import merkle, tiles
-from privacy.checkpoint import Checkpoint, log_verifier, open_checkpoint, sign_checkpoint
+from privacy.checkpoint import Checkpoint, log_vkey, open_checkpoint, sign_checkpoint
 from privacy.keys import SigningKey
-from privacy.tiles import TILE_WIDTH, TileName, TileTree
-from protos.problems import Conflict, InvariantBroken, Problem, Unavailable, Unverified
+from privacy.tiles import TILE_WIDTH, Tile, TileTree
+from protos.problems import Conflict, InvariantBroken, Unavailable, Unverified
 from protos.v1.problem_pb2 import (
     REASON_ALREADY_EXISTS,
     REASON_HISTORY_INCONSISTENT,
@@ -73,8 +73,8 @@ class LogWriter:
         self._published = TileTree()
         self._bundle: list[bytes] = []
         self._waiting: list[tuple[bytes, bytes]] = []
-        self._filled: list[tuple[TileName, bytes]] = []
-        self._is_fresh = False
+        self._filled: list[tuple[Tile, bytes]] = []
+        self._signed = -1
 
     @property
     def head(self) -> TreeHead:
@@ -84,7 +84,7 @@ class LogWriter:
     @property
     def unpublished(self) -> int:
         """Count the entries no checkpoint covers yet."""
-        return len(self._waiting)
+        return self._tree.size - max(self._signed, 0)
 
     def head_with(self, leaf: bytes) -> TreeHead:
         """Give size and root as they would be with one more leaf hash."""
@@ -118,17 +118,15 @@ class LogWriter:
 
     def publish(self) -> None:
         """Write the tiles of all appended entries, then sign and write the checkpoint over them."""
-        if not self._waiting and self._is_fresh:
+        if self._tree.size == self._signed:
             return
-        self._is_fresh = False
         self._write_full()
         for name, data in self._published.partial_tiles():
             self._write(name, data)
         if self._bundle:
-            name = TileName(None, self._published.size // TILE_WIDTH, len(self._bundle))
+            name = Tile(None, self._published.size // TILE_WIDTH, len(self._bundle))
             self._write(name, tiles.encode_bundle(self._bundle))
         self._sign()
-        self._is_fresh = True
 
     def _write_full(self) -> None:
         """Write the tiles and bundles that filled; one whose write failed is kept for the next time."""
@@ -136,7 +134,7 @@ class LogWriter:
             self._filled += self._published.append(leaf)
             self._bundle.append(envelope)
             if len(self._bundle) == TILE_WIDTH:
-                name = TileName(None, self._published.size // TILE_WIDTH - 1)
+                name = Tile(None, self._published.size // TILE_WIDTH - 1)
                 self._filled.append((name, tiles.encode_bundle(self._bundle)))
                 self._bundle.clear()
         self._waiting.clear()
@@ -151,8 +149,9 @@ class LogWriter:
             raise InvariantBroken(REASON_INVARIANT_BROKEN, "Tiles and tree give different roots.")
         note = sign_checkpoint(Checkpoint(self._origin, self._published.size, root), self._key)
         write_atomic(self._folder / CHECKPOINT_FILE, note)
+        self._signed = self._published.size
 
-    def _write(self, name: TileName, data: bytes) -> None:
+    def _write(self, name: Tile, data: bytes) -> None:
         """Write a tile if it does not lie there already; not synced: a start derives it again."""
         path = self._folder / name.path
         if path.exists():
@@ -168,7 +167,7 @@ class LogWriter:
         path = self._folder / CHECKPOINT_FILE
         if not path.exists():
             return None
-        return open_checkpoint(path.read_bytes(), log_verifier(self._origin, self._key.verify_key))
+        return open_checkpoint(path.read_bytes(), log_vkey(self._origin, self._key.verify_key))
 
     def _compare(self, root: bytes, what: str) -> None:
         if root != self._tree.root():
@@ -200,15 +199,6 @@ class PublicLog:
             return (self._folder / path).read_bytes()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             raise _missing() from None
-
-
-def verified_checkpoint(folder: Path, origin: str, key: SigningKey) -> Checkpoint | None:
-    """Give the checkpoint that lies in the folder; None if there is none or it does not hold."""
-    try:
-        data = PublicLog(folder).checkpoint()
-        return open_checkpoint(data, log_verifier(origin, key.verify_key))
-    except Problem:
-        return None
 
 
 def _missing() -> Unavailable:

@@ -1,28 +1,30 @@
-"""Tiles of a transparency log: paths, hash tiles and entry bundles of C2SP tlog-tiles (c2sp.org/tlog-tiles).
+"""Tiles and entry bundles: C2SP tlog-tiles (c2sp.org/tlog-tiles).
 
-A tile of level L holds up to 256 roots of complete subtrees of 256^L leaves; partial ones never go up.
+A tile is 256 hashes wide and eight levels high; a partial one is never hashed upward.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from privacy import merkle
+from privacy.envelope import ENTRY_BYTES_MAX
 from privacy.merkle import HASH_BYTES
-from protos.problems import Malformed
-from protos.v1.problem_pb2 import REASON_MALFORMED_MESSAGE, REASON_MESSAGE_TOO_LARGE
+from protos.problems import Malformed, Unverified
+from protos.v1.problem_pb2 import (
+    REASON_HISTORY_INCONSISTENT,
+    REASON_MALFORMED_MESSAGE,
+    REASON_MESSAGE_TOO_LARGE,
+)
 
 TILE_WIDTH = 256
-ENTRY_BYTES_MAX = 65_535
-BUNDLE_BYTES_MAX = TILE_WIDTH * (ENTRY_BYTES_MAX + 2)
-# 256^8 leaves exceed any size an int64 counts.
-LEVEL_MAX = 7
+TILE_HEIGHT = 8
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class TileName:
-    """Where a tile lies: level (None for entry bundles), index, and width (256 when full)."""
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One tile's place: level (None for entry bundles), index in its level, and width 1 to 256."""
 
     level: int | None
     index: int
@@ -30,85 +32,151 @@ class TileName:
 
     @property
     def path(self) -> str:
-        """Give the path under the log's prefix, as tile/0/x001/234.p/17."""
-        level = "entries" if self.level is None else str(self.level)
-        partial = "" if self.width == TILE_WIDTH else f".p/{self.width}"
-        return f"tile/{level}/{_grouped(self.index)}{partial}"
+        """The path below the log's prefix, as "tile/0/x001/067.p/5"."""
+        return (
+            entries_path(self.index, self.width)
+            if self.level is None
+            else tile_path(self.level, self.index, self.width)
+        )
 
 
-def _grouped(index: int) -> str:
-    """Write an index in groups of three digits, all but the last behind an x."""
-    text = f"{index % 1000:03d}"
-    while index >= 1000:
-        index //= 1000
-        text = f"x{index % 1000:03d}/{text}"
-    return text
+def tile_path(level: int, index: int, width: int = TILE_WIDTH) -> str:
+    """Give the path of a tile of hashes."""
+    return f"tile/{level}/{_number(index)}{_partial(width)}"
 
 
-def names_of(size: int) -> Iterator[TileName]:
-    """Name every tile a log of `size` entries must serve: hash tiles by level, then entry bundles."""
-    count, level = size, 0
-    while count:
-        yield from _names(level, count)
-        count //= TILE_WIDTH
-        level += 1
-    yield from _names(None, size)
+def entries_path(index: int, width: int = TILE_WIDTH) -> str:
+    """Give the path of an entry bundle."""
+    return f"tile/entries/{_number(index)}{_partial(width)}"
 
 
-def _names(level: int | None, hashes: int) -> Iterator[TileName]:
-    full, rest = divmod(hashes, TILE_WIDTH)
-    for index in range(full):
-        yield TileName(level, index)
-    if rest:
-        yield TileName(level, full, rest)
+def tiles_of(size: int) -> Iterator[Tile]:
+    """List the tiles of hashes of a tree, level by level, the partial ones last in their level."""
+    level = 0
+    while size:
+        yield from _row(level, size)
+        level, size = level + 1, size >> TILE_HEIGHT
 
 
-def encode_bundle(entries: Iterable[bytes]) -> bytes:
-    """Write an entry bundle: each entry behind its big-endian uint16 length."""
-    parts: list[bytes] = []
-    for entry in entries:
-        if len(entry) > ENTRY_BYTES_MAX:
-            raise Malformed(
-                REASON_MESSAGE_TOO_LARGE,
-                f"A log entry has at most {ENTRY_BYTES_MAX} bytes; this one has {len(entry)}.",
-            )
-        parts += (len(entry).to_bytes(2, "big"), entry)
-    return b"".join(parts)
+def bundles_of(size: int) -> Iterator[Tile]:
+    """List the entry bundles of a tree."""
+    yield from _row(None, size)
+
+
+def changed_tiles(old_size: int, size: int) -> Iterator[Tile]:
+    """List the tiles and bundles that a growth from `old_size` to `size` adds or widens."""
+    yield from (tile for tile in bundles_of(size) if _end(tile) > old_size)
+    yield from (tile for tile in tiles_of(size) if _end(tile) > old_size >> TILE_HEIGHT * (tile.level or 0))
+
+
+def tile_bytes(tree: merkle.Tree, tile: Tile) -> bytes:
+    """Give a tile's hashes, end to end."""
+    return tree.nodes(TILE_HEIGHT * (tile.level or 0), tile.index * TILE_WIDTH, tile.width)
+
+
+def encode_bundle(entries: Sequence[bytes]) -> bytes:
+    """Write entries one after the other, each behind its big-endian uint16 length."""
+    if any(len(entry) > ENTRY_BYTES_MAX for entry in entries):
+        raise Malformed(REASON_MESSAGE_TOO_LARGE, f"A log entry has at most {ENTRY_BYTES_MAX} bytes.")
+    return b"".join(len(entry).to_bytes(2, "big") + entry for entry in entries)
 
 
 def parse_bundle(data: bytes, width: int) -> list[bytes]:
-    """Read a bundle of exactly `width` entries; raises Malformed on left-over or missing bytes."""
-    if len(data) > BUNDLE_BYTES_MAX:
-        raise Malformed(REASON_MESSAGE_TOO_LARGE, f"An entry bundle has at most {BUNDLE_BYTES_MAX} bytes.")
+    """Read exactly `width` entries; raises Malformed on anything short or left over."""
     entries: list[bytes] = []
     position = 0
-    for _ in range(width):
+    while position < len(data) and len(entries) < width:
         start = position + 2
-        end = start + int.from_bytes(data[position:start], "big")
-        if end > len(data) or start > len(data):
-            raise Malformed(REASON_MALFORMED_MESSAGE, f"The entry bundle ends before its {width} entries.")
-        entries.append(data[start:end])
-        position = end
-    if position != len(data):
-        raise Malformed(REASON_MALFORMED_MESSAGE, f"The entry bundle has bytes after its {width} entries.")
+        position = start + int.from_bytes(data[position:start], "big")
+        entries.append(data[start:position])
+    if position != len(data) or len(entries) != width:
+        raise Malformed(REASON_MALFORMED_MESSAGE, f"An entry bundle does not hold exactly {width} entries.")
     return entries
 
 
-def parse_tile(data: bytes, width: int) -> list[bytes]:
-    """Read a tile of exactly `width` hashes; raises Malformed."""
-    if len(data) != width * HASH_BYTES:
-        raise Malformed(
-            REASON_MALFORMED_MESSAGE,
-            f"A tile of width {width} has {width * HASH_BYTES} bytes, not {len(data)}.",
-        )
-    return [data[start : start + HASH_BYTES] for start in range(0, len(data), HASH_BYTES)]
+class HashReader:
+    """Reads a tree's hashes from tiles; what it hands out is checked against the root when it is made.
+
+    `read` gives the bytes of a tile. The hashes between tile rows are recomputed, never read.
+    """
+
+    def __init__(self, read: Callable[[Tile], bytes], size: int) -> None:
+        self._read = read
+        self._size = size
+        self._rows: dict[Tile, bytes] = {}
+
+    @property
+    def size(self) -> int:
+        """Count the leaves."""
+        return self._size
+
+    def node(self, level: int, index: int) -> bytes:
+        """Give a complete subtree's hash (a `merkle.NodeReader`)."""
+        below = level % TILE_HEIGHT
+        first, count = index << below, 1 << below
+        row = self._tile(level // TILE_HEIGHT, first // TILE_WIDTH)
+        start = first % TILE_WIDTH * HASH_BYTES
+        part = row[start : start + count * HASH_BYTES]
+        if len(part) != count * HASH_BYTES:
+            raise Malformed(REASON_MALFORMED_MESSAGE, "A tile is shorter than its width.")
+        return merkle.root_of_hashes([part[at : at + HASH_BYTES] for at in range(0, len(part), HASH_BYTES)])
+
+    def root(self) -> bytes:
+        """Recompute the root."""
+        return merkle.root_from(self.node, self._size)
+
+    def check_root(self, expected: bytes) -> None:
+        """Compare the recomputed root with a checkpoint's; raises Unverified HISTORY_INCONSISTENT."""
+        if self.root() != expected:
+            raise Unverified(
+                REASON_HISTORY_INCONSISTENT,
+                f"The tiles do not hash to the checkpoint's root at {self._size}.",
+            )
+
+    def inclusion_proof(self, index: int) -> list[bytes]:
+        """Make the proof for one leaf."""
+        return merkle.inclusion_from(self.node, index, self._size)
+
+    def consistency_proof(self, old_size: int) -> list[bytes]:
+        """Make the proof that this tree continues an older one."""
+        return merkle.consistency_from(self.node, old_size, self._size)
+
+    def _tile(self, level: int, index: int) -> bytes:
+        width = min((self._size >> TILE_HEIGHT * level) - index * TILE_WIDTH, TILE_WIDTH)
+        tile = Tile(level, index, width)
+        if tile not in self._rows:
+            data = self._read(tile)
+            if len(data) != width * HASH_BYTES:
+                raise Malformed(REASON_MALFORMED_MESSAGE, f"{tile.path} has not {width * HASH_BYTES} bytes.")
+            self._rows[tile] = data
+        return self._rows[tile]
+
+
+def _row(level: int | None, size: int) -> Iterator[Tile]:
+    full, rest = divmod(size, TILE_WIDTH)
+    for index in range(full):
+        yield Tile(level, index)
+    if rest:
+        yield Tile(level, full, rest)
+
+
+def _end(tile: Tile) -> int:
+    return tile.index * TILE_WIDTH + tile.width
+
+
+def _number(index: int) -> str:
+    last = f"{index % 1000:03d}"
+    while index := index // 1000:
+        last = f"x{index % 1000:03d}/{last}"
+    return last
+
+
+def _partial(width: int) -> str:
+    return "" if width == TILE_WIDTH else f".p/{width}"
 
 
 class TileTree:
-    """The tiles of a growing log: gives full tiles as they fill, partial ones and the root when asked.
-
-    Its memory is one tile a level.
-    """
+    """A writer's tree: gives full tiles as they fill, partial ones and the root when asked; one tile a level."""
 
     __slots__ = ("_levels", "_size")
 
@@ -116,25 +184,14 @@ class TileTree:
         self._levels: list[list[bytes]] = [[]]
         self._size = 0
 
-    @classmethod
-    def resume(cls, size: int, edges: Sequence[Sequence[bytes]]) -> TileTree:
-        """Go on from a log of `size`, given the hashes of each level's partial tile (level 0 first)."""
-        tree = cls()
-        tree._levels = [list(edge) for edge in edges] or [[]]
-        tree._size = size
-        for level, edge in enumerate(tree._levels):
-            if len(edge) != size // TILE_WIDTH**level % TILE_WIDTH:
-                raise AssertionError("an edge holds exactly what its level's full tiles leave over")
-        return tree
-
     @property
     def size(self) -> int:
         """Count the leaves."""
         return self._size
 
-    def append(self, leaf: bytes) -> list[tuple[TileName, bytes]]:
+    def append(self, leaf: bytes) -> list[tuple[Tile, bytes]]:
         """Add a leaf hash; give the tiles this filled."""
-        filled: list[tuple[TileName, bytes]] = []
+        filled: list[tuple[Tile, bytes]] = []
         carried, level = leaf, 0
         self._size += 1
         while True:
@@ -142,22 +199,20 @@ class TileTree:
             edge.append(carried)
             if len(edge) < TILE_WIDTH:
                 return filled
-            index = self._size // TILE_WIDTH ** (level + 1) - 1
-            filled.append((TileName(level, index), b"".join(edge)))
-            carried = merkle.root(edge)
+            filled.append((Tile(level, (self._size >> TILE_HEIGHT * (level + 1)) - 1), b"".join(edge)))
+            carried = merkle.root_of_hashes(edge)
             edge.clear()
             level += 1
             if level == len(self._levels):
                 self._levels.append([])
 
-    def partial_tiles(self) -> list[tuple[TileName, bytes]]:
+    def partial_tiles(self) -> list[tuple[Tile, bytes]]:
         """Give the partial tiles of the present size."""
-        tiles: list[tuple[TileName, bytes]] = []
-        for level, edge in enumerate(self._levels):
-            if edge:
-                index = self._size // TILE_WIDTH ** (level + 1)
-                tiles.append((TileName(level, index, len(edge)), b"".join(edge)))
-        return tiles
+        return [
+            (Tile(level, self._size >> TILE_HEIGHT * (level + 1), len(edge)), b"".join(edge))
+            for level, edge in enumerate(self._levels)
+            if edge
+        ]
 
     def root(self) -> bytes:
         """Give the root over all leaves: each edge is followed by the root of what lies below it."""
@@ -165,5 +220,5 @@ class TileTree:
         for edge in self._levels:
             hashes = edge if joined is None else [*edge, joined]
             if hashes:
-                joined = merkle.root(hashes)
+                joined = merkle.root_of_hashes(hashes)
         return merkle.EMPTY_ROOT if joined is None else joined

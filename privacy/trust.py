@@ -11,8 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from privacy import envelope
-from privacy.checkpoint import NoteVerifier, parse_vkey
+from privacy import checkpoint, envelope
 from privacy.envelope import Kind, Opened
 from privacy.keys import VerifyKey, checked_id
 from protos.problems import Malformed, Refused, Unverified
@@ -76,7 +75,7 @@ class TrustRoot:
     origin: str
     root_keys: tuple[VerifyKey, ...]
     root_threshold: int
-    log_verifier: NoteVerifier
+    log_vkey: checkpoint.Vkey
     hub_key: VerifyKey
     hub_ca: bytes
     policy_keys: tuple[VerifyKey, ...]
@@ -85,7 +84,7 @@ class TrustRoot:
     custodians: tuple[Custodian, ...]
     enterprises: tuple[Enterprise, ...]
     auditors: tuple[Auditor, ...]
-    witnesses: tuple[NoteVerifier, ...]
+    witness_vkeys: tuple[checkpoint.Vkey, ...]
     witness_quorum: int
     issued_at: int
     envelope_hash: bytes
@@ -151,7 +150,7 @@ def verify_update(previous: TrustRoot, data: bytes) -> TrustRoot:
     _verify(opened, root.root_keys, root.root_threshold)
     if root.version != previous.version + 1 or root.previous != previous.envelope_hash:
         raise _invalid(f"Version {root.version} does not follow version {previous.version} in force.")
-    if root.origin != previous.origin or root.log_verifier != previous.log_verifier:
+    if root.origin != previous.origin or root.log_vkey != previous.log_vkey:
         raise _invalid("Origin and log key are the log's own; another log needs another trust root.")
     return root
 
@@ -193,7 +192,7 @@ def _taken(message: trust_pb2.TrustRoot, envelope_hash: bytes) -> TrustRoot:
         origin=message.origin,
         root_keys=tuple(map(VerifyKey.from_wire, message.root_keys)),
         root_threshold=message.root_threshold,
-        log_verifier=parse_vkey(message.log_vkey),
+        log_vkey=checkpoint.parse_vkey(message.log_vkey),
         hub_key=VerifyKey.from_wire(message.hub_key),
         hub_ca=message.hub_ca,
         policy_keys=tuple(map(VerifyKey.from_wire, message.policy_keys)),
@@ -202,7 +201,7 @@ def _taken(message: trust_pb2.TrustRoot, envelope_hash: bytes) -> TrustRoot:
         custodians=tuple(map(_custodian, message.custodians)),
         enterprises=tuple(map(_enterprise, message.enterprises)),
         auditors=tuple(Auditor(checked_id(item.id, "Auditor id"), item.name) for item in message.auditors),
-        witnesses=tuple(map(parse_vkey, message.witness_vkeys)),
+        witness_vkeys=tuple(map(checkpoint.parse_vkey, message.witness_vkeys)),
         witness_quorum=message.witness_quorum,
         issued_at=message.issued_at,
         envelope_hash=envelope_hash,
@@ -240,7 +239,7 @@ def _enterprise(message: trust_pb2.Enterprise) -> Enterprise:
 
 
 def _check_thresholds(root: TrustRoot) -> None:
-    if not root.origin or root.log_verifier.name != root.origin:
+    if not root.origin or root.log_vkey.name != root.origin:
         raise _invalid("The log key's name must be the origin.")
     for what, keys, threshold in (
         ("root", root.root_keys, root.root_threshold),
@@ -250,7 +249,7 @@ def _check_thresholds(root: TrustRoot) -> None:
             raise _invalid(
                 f"The {what} keys must be distinct and no fewer than their threshold, itself from 1."
             )
-    if root.witness_quorum > len(set(root.witnesses)):
+    if root.witness_quorum > len(set(root.witness_vkeys)):
         raise _invalid("The witness quorum exceeds the witnesses.")
 
 
