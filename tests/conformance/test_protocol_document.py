@@ -1,0 +1,62 @@
+"""docs/protocol.md says of every field that travels its tag, name and width, as the schemas have it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+
+from protos.v1 import (
+    books_pb2,
+    custodian_pb2,
+    envelope_pb2,
+    policy_pb2,
+    release_pb2,
+    roster_pb2,
+    trust_pb2,
+)
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "protocol.md"
+MODULES = (envelope_pb2, roster_pb2, release_pb2, custodian_pb2, books_pb2, policy_pb2, trust_pb2)
+
+_WIRE_TYPES = {
+    FieldDescriptor.TYPE_FIXED32: (5, "4"),
+    FieldDescriptor.TYPE_FIXED64: (1, "8"),
+    FieldDescriptor.TYPE_SFIXED64: (1, "8"),
+    FieldDescriptor.TYPE_ENUM: (0, "1"),
+    FieldDescriptor.TYPE_BOOL: (0, "1"),
+}
+_LENGTH_DELIMITED = 2
+
+
+def messages() -> list[Descriptor]:
+    all_messages = [
+        message for module in MODULES for message in module.DESCRIPTOR.message_types_by_name.values()
+    ]
+    # A status call carries nothing that is signed or kept.
+    return [message for message in all_messages if "GetStatus" not in message.name]
+
+
+def tag(field: FieldDescriptor) -> str:
+    wire, _ = _WIRE_TYPES.get(field.type, (_LENGTH_DELIMITED, ""))
+    number = field.number << 3 | (_LENGTH_DELIMITED if field.is_repeated else wire)
+    return f"`0x{number:02x}`" if number < 128 else f"`0x{number & 127 | 128:02x} 0x{number >> 7:02x}`"
+
+
+def table_of(name: str) -> list[list[str]]:
+    lines = DOCUMENT.read_text(encoding="utf-8").split(f"**{name}**\n\n")[1].split("\n\n")[0].splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+@pytest.mark.parametrize("message", messages(), ids=lambda message: message.name)
+def test_document_agrees_with_schema(message: Descriptor) -> None:
+    rows = table_of(message.name)
+    assert [(row[0], row[1]) for row in rows] == [(tag(field), field.name) for field in message.fields]
+    for row, field in zip(rows, message.fields, strict=True):
+        _, width = _WIRE_TYPES.get(field.type, (_LENGTH_DELIMITED, ""))
+        if width:
+            assert re.match(rf"{width}( |$)", row[3]), f"{message.name}.{field.name} is {width} bytes wide"
+        if field.type == FieldDescriptor.TYPE_BYTES and not field.is_repeated:
+            assert row[3], f"{message.name}.{field.name} says no width"
