@@ -1,31 +1,55 @@
-"""What a person contributes to an epoch's release: a statement's grams and a histogram's clamped cells, as SQL.
+"""What a person contributes to an epoch's statements, as SQL, and exact figures for local use.
 
-Relations: `activities` maps an activity code to a table or view; `persons` is (person, since_day, until_day); the
-statement has one row for each of its persons, zeros included. `pooled` holds the persons (column person) who let
-their reductions be pooled; `exclusions` (person, overlap_class) what another enterprise records for them.
+A statement has one row for each person of the relation `persons`, zeros included.
 """
+
+# ruff: noqa: S608  (SQL is what this module makes; every word in it passed `literal` or a checked pattern)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from accounting.compiler import CompiledPack, Reach
-from protos.epochs import Epoch
+from accounting.compiler import CompiledPack, floor_sql
+from accounting.documents import is_word
+from accounting.histograms import (
+    CLAMP_GRAMS_MAX,
+    COUNT_CELLS_MAX,
+    DOMAIN_METHODOLOGY_POOLED,
+    REGION_DOMAIN,
+    CellTable,
+    Histogram,
+    dense_tables,
+    histogram_loss_sql,
+    histogram_sql,
+    plan_histogram,
+)
+from accounting.lowering import literal
+from accounting.packs import Purpose
+from accounting.quantities import MG_PER_GRAM
+from accounting.reach import Reach, measure_reach
+from accounting.relations import Relations, invalid_plan
+from accounting.terms import bounded
+from protos.epochs import Epoch, end_day, first_day
 
-REGION_DOMAIN = "region_domain"
-DOMAIN_METHODOLOGY_POOLED = "domain_methodology_pooled"
-COUNT_CELLS_MAX = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Relations:
-    """Names of the tables or views the SQL reads."""
-
-    activities: Mapping[str, str]
-    persons: str
-    exclusions: str | None = None
-    pooled: str | None = None
+__all__ = [
+    "COUNT_CELLS_MAX",
+    "DOMAIN_METHODOLOGY_POOLED",
+    "REGION_DOMAIN",
+    "CellTable",
+    "Histogram",
+    "Measure",
+    "Relations",
+    "dense_tables",
+    "histogram_loss_sql",
+    "histogram_sql",
+    "person_totals_sql",
+    "plan_histogram",
+    "plan_measure",
+    "reductions_sql",
+    "statement_loss_sql",
+    "statement_sql",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,79 +61,129 @@ class Measure:
     day_clamp_grams: int
     reach: Reach
 
-
-@dataclass(frozen=True, slots=True)
-class Histogram:
-    """The cells an epoch's histogram has, row-major, and how far one person-month can move them."""
-
-    packs: tuple[CompiledPack, ...]
-    pack_order: tuple[str, ...]
-    regions: tuple[str, ...]
-    domains: tuple[str, ...]
-    month_clamp_grams: int
-    sum_reach_grams: int
-    count_reach: int
-
-    def cells(self, table_id: str) -> int:
-        """Count a table's cells: regions x domains, or packs x (not pooled, pooled)."""
-        raise NotImplementedError
-
-
-@dataclass(frozen=True, slots=True)
-class CellTable:
-    """One table's exact cells, zeros included: grams and persons by cell index."""
-
-    grams: tuple[int, ...]
-    persons: tuple[int, ...]
+    @property
+    def own_history(self) -> bool:
+        """Tell whether the packs clamp quantities themselves."""
+        return self.packs[0].own_history
 
 
 def plan_measure(measure_id: str, packs: Sequence[CompiledPack], day_clamp_grams: int) -> Measure:
     """Put a measure together with its reach; PACK_INVALID on a mix of kinds or a footprint pack."""
-    raise NotImplementedError
-
-
-def plan_histogram(
-    packs: Sequence[CompiledPack],
-    *,
-    pack_order: Sequence[str],
-    regions: Sequence[str],
-    domains: Sequence[str],
-    month_clamp_grams: int,
-) -> Histogram:
-    """Put the histogram together: `packs` are the enterprise's own, the orders are the policy's."""
-    raise NotImplementedError
+    if not is_word(measure_id):
+        raise invalid_plan(measure_id, "its name is no key", "Use letters, digits, points and dashes.")
+    if not packs or len({one.pack.id for one in packs}) < len(packs):
+        raise invalid_plan(measure_id, "it sums no pack, or one twice", "Name each pack once.")
+    if any(one.pack.purpose is Purpose.FOOTPRINT for one in packs):
+        raise invalid_plan(measure_id, "a footprint pack is no credit", "Leave it out of measures.")
+    if len({one.own_history for one in packs}) > 1:
+        raise invalid_plan(measure_id, "it mixes own-history packs with others", "Make a measure of each.")
+    if packs[0].own_history == bool(day_clamp_grams) or not 0 <= day_clamp_grams <= CLAMP_GRAMS_MAX:
+        raise invalid_plan(
+            measure_id,
+            f"its day clamp does not fit its packs ({day_clamp_grams} g)",
+            f"Give 1 to {CLAMP_GRAMS_MAX} g; 0 for own-history packs, which clamp the day's quantity.",
+        )
+    low, high = (sum(one.month_bounds_mg[side] for one in packs) for side in (0, 1))
+    bounded(low, high, "the measure's month")
+    return Measure(measure_id, tuple(packs), day_clamp_grams, measure_reach(packs, day_clamp_grams))
 
 
 def statement_sql(measure: Measure, relations: Relations, epoch: Epoch) -> str:
     """Give (person, grams), one row for each person of `persons`."""
-    raise NotImplementedError
+    if measure.own_history:
+        months = _months(measure.packs, relations, epoch)
+        summed = f"SELECT person, CAST(SUM(mg) AS BIGINT) AS mg FROM ({months}) AS u GROUP BY person"
+        grams = floor_sql("mg", -1, MG_PER_GRAM)
+    else:
+        clamped = f"SELECT person, {_clamped(measure)} AS mg FROM ({_days(measure, relations, epoch)}) AS c"
+        summed = f"SELECT person, CAST(SUM(mg) AS BIGINT) AS mg FROM ({clamped}) AS u GROUP BY person"
+        grams = floor_sql("mg", 0, MG_PER_GRAM)
+    return (
+        "SELECT p.person, CAST(COALESCE(s.grams, 0) AS BIGINT) AS grams "
+        f"FROM {relations.persons} AS p LEFT JOIN "
+        f"(SELECT person, {grams} AS grams FROM ({summed}) AS t) AS s ON p.person = s.person"
+    )
+
+
+def _clamped(measure: Measure) -> str:
+    return f"GREATEST(LEAST(mg, {measure.day_clamp_grams * MG_PER_GRAM}), 0)"
+
+
+def _days(measure: Measure, relations: Relations, epoch: Epoch) -> str:
+    """Give (person, day, mg), the measure's packs added before the clamp."""
+    parts = []
+    for one in measure.packs:
+        days = one.person_day_sql(relations.of(one), None, first_day(epoch), end_day(epoch))
+        included = relations.included(one, "x")
+        parts.append(f"SELECT x.person, x.day, x.mg FROM ({days}) AS x WHERE {included}")
+    if len(parts) == 1:
+        return parts[0]
+    union = " UNION ALL ".join(parts)
+    return f"SELECT person, day, CAST(SUM(mg) AS BIGINT) AS mg FROM ({union}) AS u GROUP BY person, day"
+
+
+def _months(packs: Sequence[CompiledPack], relations: Relations, epoch: Epoch) -> str:
+    parts = []
+    for one in packs:
+        month = one.person_month_sql(relations.of(one), relations.persons, epoch)
+        parts.append(f"SELECT x.person, x.mg FROM ({month}) AS x WHERE {relations.included(one, 'x')}")
+    return " UNION ALL ".join(parts)
 
 
 def statement_loss_sql(measure: Measure, relations: Relations, epoch: Epoch) -> str:
     """Give one row (persons_clamped, days_clamped, lost_mg, insufficient_history): local figures only."""
-    raise NotImplementedError
+    if not measure.own_history:
+        lost = f"mg - {_clamped(measure)}"
+        parts = [f"SELECT person, {lost} AS lost_mg FROM ({_days(measure, relations, epoch)}) AS d"]
+        insufficient = "0"
+    else:
+        parts = [_history_loss(one, relations, epoch) for one in measure.packs]
+        longest = max(measure.packs, key=lambda one: one.years)
+        insufficient = f"(SELECT COUNT(*) FROM ({longest.ineligible_sql(relations.persons, epoch)}) AS i)"
+    return (
+        "SELECT CAST(COUNT(DISTINCT l.person) AS BIGINT) AS persons_clamped, "
+        "CAST(COUNT(*) AS BIGINT) AS days_clamped, CAST(COALESCE(SUM(l.lost_mg), 0) AS BIGINT) AS lost_mg, "
+        f"CAST({insufficient} AS BIGINT) AS insufficient_history "
+        f"FROM ({' UNION ALL '.join(parts)}) AS l JOIN {relations.persons} AS p ON l.person = p.person "
+        "WHERE l.lost_mg <> 0"
+    )
 
 
-def histogram_sql(histogram: Histogram, relations: Relations, epoch: Epoch) -> str:
-    """Give (table_id, cell, grams, persons) after the person-month clamp, cells without anybody left out."""
-    raise NotImplementedError
-
-
-def histogram_loss_sql(histogram: Histogram, relations: Relations, epoch: Epoch) -> str:
-    """Give (table_id, persons_clamped, lost_mg, persons_without_region): local figures only."""
-    raise NotImplementedError
-
-
-def dense_tables(histogram: Histogram, rows: Iterable[tuple[str, int, int, int]]) -> dict[str, CellTable]:
-    """Fill histogram_sql's rows up to all public cells."""
-    raise NotImplementedError
+def _history_loss(one: CompiledPack, relations: Relations, epoch: Epoch) -> str:
+    """Give (person, lost_mg) of the month's days whose quantity was above its clamp."""
+    assert one.history is not None
+    days = one.history_day_sql(relations.of(one), first_day(epoch), end_day(epoch))
+    scale, over = one.milligrams_per_step, f"(total - {one.history.day_maximum})"
+    lost = f"({over} * {scale.numerator}) // {scale.denominator}"
+    return f"SELECT person, {lost} AS lost_mg FROM ({days}) AS h WHERE total > {one.history.day_maximum}"
 
 
 def reductions_sql(packs: Sequence[CompiledPack], relations: Relations, first_day: int, end_day: int) -> str:
     """Give (person, day, pack_id, version, mg, records), exact, for local use; no own-history kinds."""
-    raise NotImplementedError
+    parts = [
+        f"SELECT x.person, x.day, {_named(one)}, x.mg, x.records "
+        f"FROM ({one.person_day_sql(relations.of(one), None, first_day, end_day)}) AS x"
+        for one in packs
+    ]
+    nothing = _NOTHING.format(day=", CAST(0 AS INTEGER) AS day")
+    return " UNION ALL ".join(parts) if parts else nothing
 
 
 def person_totals_sql(packs: Sequence[CompiledPack], relations: Relations, epoch: Epoch) -> str:
-    """Give (person, pack_id, version, mg, records) of the month, exact and unclamped, all kinds, for local use."""
-    raise NotImplementedError
+    """Give (person, pack_id, version, mg, records) of the month, exact, unclamped, all kinds, local use."""
+    parts = [
+        f"SELECT x.person, {_named(one)}, x.mg, x.records "
+        f"FROM ({one.person_month_sql(relations.of(one), relations.persons, epoch)}) AS x"
+        for one in packs
+    ]
+    return " UNION ALL ".join(parts) if parts else _NOTHING.format(day="")
+
+
+_NOTHING = (
+    "SELECT CAST(0 AS BIGINT) AS person{day}, '' AS pack_id, 0 AS version, "
+    "CAST(0 AS BIGINT) AS mg, CAST(0 AS BIGINT) AS records WHERE 1 = 0"
+)
+
+
+def _named(one: CompiledPack) -> str:
+    return f"{literal(one.pack.id)} AS pack_id, {one.pack.version} AS version"

@@ -152,7 +152,7 @@ def _invalid(problem: str) -> Malformed:
     return Malformed(
         REASON_PACK_INVALID,
         f"Formula: {problem}.",
-        remedy="Use + - * /constant, min, max, comparisons, and/or/not, a if c else b, table[key], k in table.",
+        remedy="Use + - * /constant, min, max, comparison, and/or/not, a if c else b, table[k], k in table.",
     )
 
 

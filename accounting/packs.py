@@ -159,11 +159,13 @@ class Pack(Strict):
         names = [*self.inputs, *self.parameters, *self.tables]
         if len(set(names)) < len(names):
             raise ValueError("inputs, parameters and tables must have different names")
+        if any(cap.of not in {*self.inputs, "reduction"} for cap in self.caps):
+            raise ValueError("a cap is of one of the inputs or of reduction")
         try:
             for name, unit in self.inputs.items():
                 self._check_input(name, unit)
-            for amount in self.parameters.values():
-                parse_unit(amount.unit)
+            for unit in [*(one.unit for one in self.parameters.values()), *(cap.unit for cap in self.caps)]:
+                parse_unit(unit)
         except Problem as problem:
             raise ValueError(problem.message) from problem
         return self

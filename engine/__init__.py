@@ -1,1 +1,1 @@
-"""Runs accounting's integer SQL: DuckDB beside the data today, the enterprise's cluster behind the same Protocol."""
+"""Runs accounting's integer SQL: DuckDB beside the data, a cluster behind the same Protocol later."""

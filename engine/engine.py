@@ -32,7 +32,7 @@ class Engine(Protocol):
         ...
 
     def columns(self, sql: str) -> Columns:
-        """Run a query and give its columns as arrays: int64 for integers, object for words and bytes."""
+        """Run a query and give its columns: int64 for integers, object for words, bytes and with NULLs."""
         ...
 
     def write_parquet(self, sql: str, path: Path) -> int:

@@ -1,0 +1,47 @@
+"""The tables a contribution's SQL reads, by name.
+
+`activities` maps an activity code to a table or view; `persons` is (person BIGINT, since_day INTEGER,
+until_day INTEGER or NULL); `pooled` holds the persons (column person) who let their reductions be pooled; `exclusions`
+(person, overlap_class) what another enterprise records for them.
+"""
+
+# ruff: noqa: S608  (SQL is what this module makes; names are the caller's own tables, words pass `literal`)
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from accounting.compiler import CompiledPack
+from accounting.lowering import literal
+from protos.problems import Malformed
+from protos.v1.problem_pb2 import REASON_PACK_INVALID, REASON_PACK_UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Relations:
+    """Names of the tables or views the SQL reads."""
+
+    activities: Mapping[str, str]
+    persons: str
+    exclusions: str | None = None
+    pooled: str | None = None
+
+    def of(self, pack: CompiledPack) -> str:
+        """Give the relation of a pack's activity."""
+        code = pack.pack.activity.code
+        if code not in self.activities:
+            raise Malformed(REASON_PACK_UNKNOWN, f"Pack {pack.pack.id} needs the activity {code}.")
+        return self.activities[code]
+
+    def included(self, pack: CompiledPack, alias: str) -> str:
+        """Give the condition that nobody else records this pack's overlap class for the person."""
+        if self.exclusions is None:
+            return "1 = 1"
+        own = f"e.person = {alias}.person AND e.overlap_class = {literal(pack.pack.overlap_class)}"
+        return f"NOT EXISTS (SELECT 1 FROM {self.exclusions} AS e WHERE {own})"
+
+
+def invalid_plan(what: str, problem: str, remedy: str = "") -> Malformed:
+    """Make the PACK_INVALID of a measure or histogram that does not fit together."""
+    return Malformed(REASON_PACK_INVALID, f"Measure or table {what!r}: {problem}.", remedy=remedy)
