@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from auditor.findings import Check, Results
 from privacy import checkpoint, merkle, tiles
-from privacy.checkpoint import Checkpoint, NoteVerifier
+from privacy.checkpoint import Checkpoint, Vkey
 from privacy.merkle import HASH_BYTES
-from privacy.tiles import TILE_WIDTH, TileName, TileTree
+from privacy.tiles import TILE_WIDTH, Tile
 from protos.problems import Problem
 from runtime.log_reader import LogReader
 
@@ -28,8 +28,8 @@ class LogCopy:
 
 def read_log(
     reader: LogReader,
-    vkey: NoteVerifier,
-    witnesses: tuple[NoteVerifier, ...],
+    vkey: Vkey,
+    witnesses: tuple[Vkey, ...],
     quorum: int,
     results: Results,
 ) -> LogCopy | None:
@@ -46,8 +46,8 @@ def read_log(
 
 def _checked_checkpoint(
     reader: LogReader,
-    vkey: NoteVerifier,
-    witnesses: tuple[NoteVerifier, ...],
+    vkey: Vkey,
+    witnesses: tuple[Vkey, ...],
     quorum: int,
     results: Results,
 ) -> Checkpoint | None:
@@ -56,19 +56,27 @@ def _checked_checkpoint(
     try:
         data = reader.checkpoint()
         head = checkpoint.open_checkpoint(data, vkey)
-        cosigned = checkpoint.count_witnesses(checkpoint.parse_note(data), witnesses)
     except Problem as problem:
         result.find_problem(CHECKPOINT_PLACE, problem)
         return None
+    cosigned = sum(_has_cosigned(data, witness) for witness in witnesses)
     if cosigned < quorum:
         result.find(CHECKPOINT_PLACE, f"{cosigned} witnesses cosigned; the trust root asks for {quorum}.")
     return head
 
 
+def _has_cosigned(data: bytes, witness: Vkey) -> bool:
+    try:
+        checkpoint.verify_cosignature(data, witness)
+    except Problem:
+        return False
+    return True
+
+
 def _read_entries(reader: LogReader, size: int, results: Results) -> list[bytes] | None:
     entries: list[bytes] = []
     result = results[Check.TREE]
-    for name in (name for name in tiles.names_of(size) if name.level is None):
+    for name in tiles.bundles_of(size):
         try:
             entries += tiles.parse_bundle(reader.entries(name.index, name.width), name.width)
         except Problem as problem:
@@ -79,22 +87,18 @@ def _read_entries(reader: LogReader, size: int, results: Results) -> list[bytes]
 
 
 def _compare_tree(reader: LogReader, head: Checkpoint, entries: list[bytes], results: Results) -> None:
-    tree = TileTree()
-    recomputed: dict[TileName, bytes] = {}
-    for entry in entries:
-        recomputed.update(tree.append(merkle.leaf_hash(entry)))
-    recomputed.update(tree.partial_tiles())
+    tree = merkle.Tree(map(merkle.leaf_hash, entries))
     entries_hold = tree.root() == head.root
     if not entries_hold:
         results[Check.TREE].find(
             CHECKPOINT_PLACE, f"The {head.size} entries served do not give the root the log signed."
         )
-    for tile in (name for name in tiles.names_of(head.size) if name.level is not None):
-        _compare_tile(reader, tile, recomputed[tile], results, entries_hold=entries_hold)
+    for tile in tiles.tiles_of(head.size):
+        _compare_tile(reader, tile, tiles.tile_bytes(tree, tile), results, entries_hold=entries_hold)
 
 
 def _compare_tile(
-    reader: LogReader, tile: TileName, recomputed: bytes, results: Results, *, entries_hold: bool
+    reader: LogReader, tile: Tile, recomputed: bytes, results: Results, *, entries_hold: bool
 ) -> None:
     result = results[Check.TREE]
     result.examined += 1

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from privacy import merkle
+from protos.problems import Unverified
 
 # Leaves and roots of the tree that Certificate Transparency implementations test each other with.
 CT_LEAVES = [
@@ -40,7 +43,7 @@ def leaves_of(size: int) -> list[bytes]:
 
 @pytest.mark.parametrize("size", CT_ROOTS)
 def test_known_roots(size: int) -> None:
-    assert merkle.root_of_data(CT_LEAVES[:size]).hex() == CT_ROOTS[size]
+    assert merkle.root(CT_LEAVES[:size]).hex() == CT_ROOTS[size]
 
 
 def test_root_of_nothing_is_the_hash_of_nothing() -> None:
@@ -52,66 +55,95 @@ def test_inclusion_holds_for_its_leaf_alone(size: int, data: st.DataObject) -> N
     leaves = leaves_of(size)
     index = data.draw(st.integers(0, size - 1))
     proof = merkle.inclusion_proof(leaves, index)
-    root = merkle.root(leaves)
-    assert merkle.is_included(leaves[index], index, size, proof, root)
+    root = merkle.root_of_hashes(leaves)
+    assert is_included(leaves[index], index, size, proof, root)
     for other in range(size):
         if other != index:
-            assert not merkle.is_included(leaves[other], index, size, proof, root)
-            assert not merkle.is_included(leaves[index], other, size, proof, root)
-    assert not merkle.is_included(leaves[index], index, size, [*proof, root], root)
-    assert not merkle.is_included(
-        leaves[index], index, size, [proof[0][:31], *proof[1:]] if proof else [b""], root
-    )
+            assert not is_included(leaves[other], index, size, proof, root)
+            assert not is_included(leaves[index], other, size, proof, root)
+    assert not is_included(leaves[index], index, size, [*proof, root], root)
+    assert not is_included(leaves[index], index, size, [proof[0][:31], *proof[1:]] if proof else [b""], root)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 13])
 def test_any_byte_changed_in_an_inclusion_proof_fails(size: int) -> None:
     leaves = leaves_of(size)
-    root = merkle.root(leaves)
+    root = merkle.root_of_hashes(leaves)
     for index in range(size):
         proof = merkle.inclusion_proof(leaves, index)
         for step, position in ((s, p) for s in range(len(proof)) for p in range(32)):
             forged = list(proof)
             forged[step] = flip(forged[step], position)
-            assert not merkle.is_included(leaves[index], index, size, forged, root)
+            assert not is_included(leaves[index], index, size, forged, root)
 
 
 @given(st.integers(0, 60), st.integers(0, 60))
 def test_consistency_holds_for_a_grown_tree(first: int, second: int) -> None:
     old, new = sorted((first, second))
     leaves = leaves_of(new)
-    old_root, new_root = merkle.root(leaves[:old]), merkle.root(leaves)
+    old_root, new_root = merkle.root_of_hashes(leaves[:old]), merkle.root_of_hashes(leaves)
     proof = merkle.consistency_proof(leaves, old)
-    assert merkle.is_consistent(old, old_root, new, new_root, proof)
+    assert is_consistent(old, old_root, new, new_root, proof)
     if old:
-        assert not merkle.is_consistent(old, flip(old_root, 0), new, new_root, proof)
-        assert not merkle.is_consistent(old, old_root, new, flip(new_root, 31), proof)
-    assert not merkle.is_consistent(old, old_root, new, new_root, [*proof, new_root])
+        assert not is_consistent(old, flip(old_root, 0), new, new_root, proof)
+        assert not is_consistent(old, old_root, new, flip(new_root, 31), proof)
+    assert not is_consistent(old, old_root, new, new_root, [*proof, new_root])
 
 
 @pytest.mark.parametrize(("old", "new"), [(1, 2), (3, 7), (4, 9), (6, 8), (7, 13)])
 def test_any_byte_changed_in_a_consistency_proof_fails(old: int, new: int) -> None:
     leaves = leaves_of(new)
-    old_root, new_root = merkle.root(leaves[:old]), merkle.root(leaves)
+    old_root, new_root = merkle.root_of_hashes(leaves[:old]), merkle.root_of_hashes(leaves)
     proof = merkle.consistency_proof(leaves, old)
     for step in range(len(proof)):
         for position in range(32):
             forged = list(proof)
             forged[step] = flip(forged[step], position)
-            assert not merkle.is_consistent(old, old_root, new, new_root, forged)
+            assert not is_consistent(old, old_root, new, new_root, forged)
 
 
 @given(st.integers(0, 200), st.integers(0, 200))
-def test_a_compact_tree_goes_on_from_its_peaks(before: int, after: int) -> None:
+def test_a_copied_tree_grows_apart(before: int, after: int) -> None:
     leaves = leaves_of(before + after)
     tree = merkle.CompactTree()
-    for leaf in leaves[:before]:
-        tree.append(leaf)
-    resumed = merkle.CompactTree(tree.size, tree.peaks)
-    for leaf in leaves[before:]:
-        resumed.append(leaf)
-    assert resumed.root() == merkle.root(leaves)
-    assert tree.root() == merkle.root(leaves[:before])
+    tree.extend(leaves[:before])
+    other = tree.copy()
+    other.extend(leaves[before:])
+    assert other.root() == merkle.root_of_hashes(leaves)
+    assert tree.root() == merkle.root_of_hashes(leaves[:before])
+
+
+@given(st.integers(0, 300), st.data())
+def test_a_kept_tree_gives_any_earlier_root(size: int, data: st.DataObject) -> None:
+    leaves = leaves_of(size)
+    tree = merkle.Tree(leaves)
+    earlier = data.draw(st.integers(0, size))
+    assert tree.root(earlier) == merkle.root_of_hashes(leaves[:earlier])
+    assert merkle.consistency_from(tree.node, earlier, size) == merkle.consistency_proof(leaves, earlier)
+
+
+@given(st.binary(max_size=320))
+def test_rows_lying_end_to_end_are_leaves(rows: bytes) -> None:
+    rows = rows[: len(rows) // 8 * 8]
+    tree = merkle.CompactTree()
+    tree.extend_rows(rows, 8)
+    assert tree.root() == merkle.root([rows[start : start + 8] for start in range(0, len(rows), 8)])
+
+
+def is_included(leaf: bytes, index: int, size: int, proof: list[bytes], root: bytes) -> bool:
+    return holds(lambda: merkle.verify_inclusion(leaf, index, size, proof, root))
+
+
+def is_consistent(old: int, old_root: bytes, new: int, new_root: bytes, proof: list[bytes]) -> bool:
+    return holds(lambda: merkle.verify_consistency(old, old_root, new, new_root, proof))
+
+
+def holds(verify: Callable[[], None]) -> bool:
+    try:
+        verify()
+    except Unverified:
+        return False
+    return True
 
 
 def flip(data: bytes, position: int) -> bytes:

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from privacy import merkle, tiles
-from privacy.tiles import TileName, TileTree
-from protos.problems import Malformed
+from privacy.tiles import Tile
+from protos.problems import Malformed, Unverified
 
 EDGE_SIZES = [0, 1, 255, 256, 257, 65_536, 70_000]
 
@@ -16,49 +16,76 @@ EDGE_SIZES = [0, 1, 255, 256, 257, 65_536, 70_000]
 @pytest.mark.parametrize(
     ("name", "path"),
     [
-        (TileName(0, 0), "tile/0/000"),
-        (TileName(0, 1_234_067, 8), "tile/0/x001/x234/067.p/8"),
-        (TileName(2, 999), "tile/2/999"),
-        (TileName(1, 1000), "tile/1/x001/000"),
-        (TileName(None, 5, 255), "tile/entries/005.p/255"),
+        (Tile(0, 0), "tile/0/000"),
+        (Tile(0, 1_234_067, 8), "tile/0/x001/x234/067.p/8"),
+        (Tile(2, 999), "tile/2/999"),
+        (Tile(1, 1000), "tile/1/x001/000"),
+        (Tile(None, 5, 255), "tile/entries/005.p/255"),
     ],
 )
-def test_paths(name: TileName, path: str) -> None:
+def test_paths(name: Tile, path: str) -> None:
     assert name.path == path
 
 
 @pytest.mark.parametrize("size", EDGE_SIZES)
 def test_a_log_of_any_size_has_the_tiles_its_root_needs(size: int) -> None:
-    tree, compact = TileTree(), merkle.CompactTree()
-    served: dict[TileName, bytes] = {}
-    for index in range(size):
+    tree = tree_of(size)
+    served = {tile: tiles.tile_bytes(tree, tile) for tile in tiles.tiles_of(size)}
+    for tile, data in served.items():
+        assert len(data) == 32 * tile.width
+        above = Tile((tile.level or 0) + 1, tile.index // 256, tile.width)
+        above = next(
+            (other for other in served if (other.level, other.index) == (above.level, above.index)), above
+        )
+        if tile.width == 256:
+            start = tile.index % 256 * 32
+            hashes = [data[at : at + 32] for at in range(0, len(data), 32)]
+            assert served[above][start : start + 32] == merkle.root_of_hashes(hashes)
+    reader = tiles.HashReader(served.__getitem__, size)
+    assert reader.root() == merkle.root(index.to_bytes(4, "big") for index in range(size))
+
+
+@pytest.mark.parametrize("size", [1, 257, 700])
+def test_any_byte_changed_in_any_tile_is_noticed(size: int) -> None:
+    tree = tree_of(size)
+    root = tree.root()
+    for changed in tiles.tiles_of(size):
+        for position in range(0, 32 * changed.width, 97):
+
+            def read(tile: Tile, changed: Tile = changed, position: int = position) -> bytes:
+                data = bytearray(tiles.tile_bytes(tree, tile))
+                if tile == changed:
+                    data[position] ^= 1
+                return bytes(data)
+
+            # The root is read from the highest tiles; full ones below are for an auditor to compare.
+            if changed.level == 0 and changed.width == 256:
+                continue
+            with pytest.raises(Unverified):
+                tiles.HashReader(read, size).check_root(root)
+
+
+@pytest.mark.parametrize("size", [2, 255, 257, 65_537])
+def test_proofs_made_from_tiles_hold(size: int) -> None:
+    tree = tree_of(size)
+    reader = tiles.HashReader(lambda tile: tiles.tile_bytes(tree, tile), size)
+    for index in {0, size // 2, size - 1}:
         leaf = merkle.leaf_hash(index.to_bytes(4, "big"))
-        served.update(tree.append(leaf))
-        compact.append(leaf)
-    served.update(tree.partial_tiles())
-    assert tree.root() == compact.root()
-    assert set(served) == {name for name in tiles.names_of(size) if name.level is not None}
-    for name, data in served.items():
-        assert len(tiles.parse_tile(data, name.width)) == name.width
-        above = TileName((name.level or 0) + 1, name.index // 256)
-        if name.width == 256 and above in served:
-            start = name.index % 256 * 32
-            assert served[above][start : start + 32] == merkle.root(tiles.parse_tile(data, 256))
+        merkle.verify_inclusion(leaf, index, size, reader.inclusion_proof(index), tree.root())
+    for old in {1, size // 2, size - 1}:
+        merkle.verify_consistency(old, tree.root(old), size, tree.root(), reader.consistency_proof(old))
 
 
-@pytest.mark.parametrize("size", [0, 255, 256, 257, 66_000])
-def test_a_tree_goes_on_from_its_edges(size: int) -> None:
-    leaves = [merkle.leaf_hash(index.to_bytes(4, "big")) for index in range(size + 300)]
-    tree = TileTree()
-    for leaf in leaves[:size]:
-        tree.append(leaf)
-    edges: list[list[bytes]] = [[] for _ in range(3)]
-    for name, data in tree.partial_tiles():
-        edges[name.level or 0] = tiles.parse_tile(data, name.width)
-    resumed = TileTree.resume(size, edges)
-    for leaf in leaves[size:]:
-        assert resumed.append(leaf) == tree.append(leaf)
-    assert resumed.root() == tree.root()
+@given(st.integers(0, 2000), st.integers(0, 2000))
+def test_growth_rewrites_exactly_what_changed(first: int, second: int) -> None:
+    old, new = sorted((first, second))
+    before = {*tiles.tiles_of(old), *tiles.bundles_of(old)}
+    after = {*tiles.tiles_of(new), *tiles.bundles_of(new)}
+    assert set(tiles.changed_tiles(old, new)) == after - before
+
+
+def tree_of(size: int) -> merkle.Tree:
+    return merkle.Tree(merkle.leaf_hash(index.to_bytes(4, "big")) for index in range(size))
 
 
 @given(st.lists(st.binary(max_size=300), max_size=256))
@@ -83,4 +110,4 @@ def test_an_entry_too_long_for_its_length_is_refused() -> None:
 
 def test_a_tile_of_another_width_is_refused() -> None:
     with pytest.raises(Malformed):
-        tiles.parse_tile(bytes(64), 3)
+        tiles.HashReader(lambda tile: bytes(64), 3).root()
