@@ -21,7 +21,7 @@ ID_PATTERN = r"[a-z0-9][a-z0-9-]{1,62}"
 class Limits(Settings):
     """What one caller may ask of the hub before anything it sent is looked at."""
 
-    body_bytes_max: int = Field(default=4 << 20, ge=1024, le=64 << 20)
+    body_bytes_max: int = Field(default=(4 << 20) - 4096, ge=1024, le=(4 << 20) - 4096)
     submission_bytes_max: int = Field(default=512 << 20, ge=65_536)
     submission_bodies_max: int = Field(default=65_536, ge=1)
     submissions_per_minute: int = Field(default=600, ge=1)
@@ -43,7 +43,7 @@ class HubSettings(Settings):
     # Name of each key of the first trust root, and its Ed25519 public key in hex.
     root_keys: dict[str, str]
     policy_keys: dict[str, str]
-    merge_delay_seconds: int = Field(default=60, ge=1, le=86_400)
+    merge_delay_seconds: int = Field(default=60, ge=1, le=60)
     certificate_days: int = Field(default=30, ge=1, le=397)
     invitation_hours: int = Field(default=24, ge=1, le=168)
     close_memory_mb: int = Field(default=512, ge=64)

@@ -23,7 +23,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from protos.problems import Problem, Unavailable
 from protos.v1.problem_pb2 import REASON_BUSY
-from runtime.identity import AUTHORITY_FILE, CERTIFICATE_FILE, KEY_FILE, SpiffeName
+from runtime.addresses import Address, parse_address
+from runtime.identity import AUTHORITY_FILE, CERTIFICATE_FILE, KEY_FILE, SpiffeName, spiffe_name
 
 logger = logging.getLogger(__name__)
 
@@ -91,8 +92,7 @@ class HttpsServer:
     @property
     def address(self) -> str:
         """Give host:port as bound."""
-        host, port = self._socket.getsockname()[:2]
-        return f"{host}:{port}"
+        return str(Address(*self._socket.getsockname()[:2]))
 
     def reload(self) -> None:
         """Use the certificate that now lies in the folder for new connections."""
@@ -135,11 +135,8 @@ def _peer_name(connection: ssl.SSLObject | None) -> SpiffeName | None:
     if not der:
         return None
     try:
-        certificate = x509.load_der_x509_certificate(der)
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        uris = names.get_values_for_type(x509.UniformResourceIdentifier)
-        return SpiffeName.parse(uris[0]) if len(uris) == 1 else None
-    except (ValueError, x509.ExtensionNotFound, Problem):
+        return spiffe_name(x509.load_der_x509_certificate(der))
+    except (ValueError, Problem):
         return None
 
 
@@ -152,18 +149,18 @@ def _tls_context(folder: Path) -> ssl.SSLContext:
     return context
 
 
-def _bind(address: str) -> socket.socket:
-    host, _, port = address.rpartition(":")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+def _bind(text: str) -> socket.socket:
+    address = parse_address(text)
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((host.strip("[]"), int(port)))
+        listener.bind(address)
     except OSError as error:
         listener.close()
         raise Unavailable(
             REASON_BUSY,
-            f"Cannot listen on {address}: {error.strerror}.",
+            f"Cannot listen at {address}: {error.strerror}.",
             remedy="Stop what uses the port, or change listen_https in hub.toml.",
         ) from None
     return listener

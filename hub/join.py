@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -26,11 +25,17 @@ from protos.v1.problem_pb2 import (
     REASON_UNKNOWN_FIELD_VALUE,
     REASON_WRONG_SHAPE,
 )
+from runtime.addresses import server_names
 from runtime.authority import CertificateAuthority
 from runtime.identity import Role, SpiffeName, trust_domain
-from runtime.joining import JoinRequest, JoinToken, join_response, verify_join_request
+from runtime.joining import (
+    JoinRequest,
+    JoinToken,
+    join_response,
+    new_token_secret,
+    verify_join_request,
+)
 
-SECRET_BYTES = 32
 NAME_CHARACTERS_MAX = 128
 ADDRESS_CHARACTERS_MAX = 255
 INVITED_ROLES = (Role.NODE, Role.CUSTODIAN, Role.AUDITOR)
@@ -71,7 +76,7 @@ class Registrar:
     def invite(self, invitee: Invitee) -> tuple[str, int]:
         """Make a one-time token; give it and the second it expires. Only the secret's hash is kept."""
         _check_invitee(invitee)
-        secret = secrets.token_hex(SECRET_BYTES)
+        secret = new_token_secret()
         expires_at = self._clock() + self._settings.invitation_hours * 3600
         invitation = Invitation(
             _secret_hash(secret),
@@ -142,14 +147,13 @@ class Registrar:
         return certificate
 
     def _issue(self, invitation: Invitation, request: JoinRequest) -> bytes:
-        """Issue a certificate; who states an address may also serve under its host name."""
+        """Issue a certificate; who states an address may also serve there."""
         name = SpiffeName(trust_domain(self._settings.origin), Role(invitation.role), invitation.id)
-        host = request.address.rpartition(":")[0].strip("[]")
         return self._authority.issue(
             request.csr_pem,
             name,
             days=self._settings.certificate_days,
-            server_names=(host,) if host else (),
+            server_names=server_names(request.address) if request.address else (),
         )
 
 

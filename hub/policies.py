@@ -1,0 +1,200 @@
+"""A policy as its makers write it, made into the one that is signed: packs found, reaches computed.
+
+id = "city"
+version = 1
+first_epoch = "2020-12"
+regions = ["east", "west"]
+packs = ["bike-trips", "plant-protein@2"]     # the newest in the log, or a version
+unmatched_per_mille = 0
+roster_batch_min = 1
+
+[epsilon]
+statement = "1/2"
+sum = "2/5"
+count = "1/10"
+
+[allowance]
+person_day = "1/2"
+person_month = "1"
+
+[enterprises.bike-share]
+month_clamp_grams = 5000
+
+[enterprises.bike-share.measures.trips]
+packs = ["bike-trips"]
+day_clamp_grams = 500                         # 0 where the packs clamp quantities themselves
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+
+from pydantic import Field, field_validator
+
+from accounting.compiler import CompiledPack, compile_pack
+from accounting.contributions import plan_histogram, plan_measure
+from accounting.packs import Pack, Purpose
+from privacy.claims import ratio
+from protos.epochs import parse_epoch
+from protos.problems import Malformed, Refused
+from protos.v1 import policy_pb2
+from protos.v1.problem_pb2 import REASON_CONFIGURATION_INVALID, REASON_PACK_UNKNOWN
+from runtime.configuration import Settings, parse_settings
+
+DAY_CLAMP_GRAMS = 1_000
+MONTH_CLAMP_GRAMS = 60_000
+
+
+class Ratios(Settings):
+    """Fractions written as text; a number with a point would not be exact."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _exact(cls, value: object) -> Fraction:
+        try:
+            return Fraction(str(value))
+        except (ValueError, ZeroDivisionError):
+            raise ValueError('write a fraction as text, such as "1/2"') from None
+
+
+class Epsilons(Ratios):
+    """What one release charges: each statement, each table of sums, each table of counts."""
+
+    statement: Fraction = Fraction(1, 2)
+    sum: Fraction = Fraction(2, 5)
+    count: Fraction = Fraction(1, 10)
+
+
+class Allowances(Ratios):
+    """What one enterprise may charge for an epoch, to a person-day and to a person-month."""
+
+    person_day: Fraction
+    person_month: Fraction
+
+
+class MeasureFile(Settings):
+    """One series of statements."""
+
+    packs: list[str] = Field(min_length=1)
+    day_clamp_grams: int = Field(default=DAY_CLAMP_GRAMS, ge=0)
+
+
+class EnterpriseFile(Settings):
+    """What one enterprise releases."""
+
+    month_clamp_grams: int = Field(default=MONTH_CLAMP_GRAMS, ge=1)
+    measures: dict[str, MeasureFile] = Field(min_length=1)
+
+
+class PolicyFile(Settings):
+    """The whole file."""
+
+    id: str
+    version: int = Field(ge=1)
+    first_epoch: str
+    regions: list[str] = Field(min_length=1)
+    domains: list[str] = Field(default_factory=list)
+    packs: list[str] = Field(min_length=1)
+    unmatched_per_mille: int = Field(default=0, ge=0, le=1000)
+    roster_batch_min: int = Field(default=1, ge=1)
+    epsilon: Epsilons = Epsilons()
+    allowance: Allowances
+    enterprises: dict[str, EnterpriseFile] = Field(min_length=1)
+
+
+def parse_policy_file(data: bytes, name: str) -> PolicyFile:
+    """Read a policy's TOML; raises Malformed CONFIGURATION_INVALID."""
+    return parse_settings(data, PolicyFile, name=name)
+
+
+def build_policy(
+    file: PolicyFile, logged: Sequence[Pack], *, origin: str, issued_at: int
+) -> policy_pb2.Policy:
+    """Give the policy to sign; `logged` are the packs in the log, in its order."""
+    packs = [_resolve(reference, logged) for reference in file.packs]
+    compiled = {pack.id: compile_pack(pack) for pack in packs}
+    message = policy_pb2.Policy(
+        id=file.id,
+        version=file.version,
+        origin=origin,
+        first_epoch=parse_epoch(file.first_epoch),
+        statement_epsilon=ratio(file.epsilon.statement),
+        sum_epsilon=ratio(file.epsilon.sum),
+        count_epsilon=ratio(file.epsilon.count),
+        person_day_allowance=ratio(file.allowance.person_day),
+        person_month_allowance=ratio(file.allowance.person_month),
+        regions=file.regions,
+        domains=_domains(file, packs),
+        unmatched_per_mille=file.unmatched_per_mille,
+        roster_batch_min=file.roster_batch_min,
+        issued_at=issued_at,
+    )
+    for pack in packs:
+        message.packs.add(id=pack.id, version=pack.version, sha256=pack.sha256)
+    for enterprise_id, enterprise in file.enterprises.items():
+        message.enterprises.append(_enterprise(enterprise_id, enterprise, message, compiled))
+    return message
+
+
+def _enterprise(
+    enterprise_id: str,
+    enterprise: EnterpriseFile,
+    message: policy_pb2.Policy,
+    compiled: Mapping[str, CompiledPack],
+) -> policy_pb2.EnterprisePolicy:
+    """Compute the reach of each measure and of the histogram."""
+    result = policy_pb2.EnterprisePolicy(
+        enterprise_id=enterprise_id, month_clamp_grams=enterprise.month_clamp_grams
+    )
+    mine: list[CompiledPack] = []
+    for measure_id, measure in enterprise.measures.items():
+        packs = [_listed(pack_id, compiled) for pack_id in measure.packs]
+        planned = plan_measure(measure_id, packs, measure.day_clamp_grams)
+        result.measures.add(
+            id=measure_id,
+            pack_ids=measure.packs,
+            day_clamp_grams=measure.day_clamp_grams,
+            reach_grams=planned.reach.grams,
+        )
+        mine += packs
+    histogram = plan_histogram(
+        mine,
+        pack_order=[pack.id for pack in message.packs],
+        regions=message.regions,
+        domains=message.domains,
+        month_clamp_grams=enterprise.month_clamp_grams,
+    )
+    result.sum_reach_grams = histogram.sum_reach_grams
+    result.count_reach = histogram.count_reach
+    return result
+
+
+def _resolve(reference: str, logged: Sequence[Pack]) -> Pack:
+    """Find "id" (the newest version in the log) or "id@version"."""
+    pack_id, _, version = reference.partition("@")
+    fitting = [pack for pack in logged if pack.id == pack_id and version in ("", str(pack.version))]
+    if not fitting:
+        raise Refused(
+            REASON_PACK_UNKNOWN,
+            f"The log holds no pack '{reference}'.",
+            remedy="Publish it first: cgsp-hub pack publish.",
+        )
+    return max(fitting, key=lambda pack: pack.version)
+
+
+def _listed(pack_id: str, compiled: Mapping[str, CompiledPack]) -> CompiledPack:
+    if pack_id not in compiled:
+        raise Malformed(
+            REASON_CONFIGURATION_INVALID,
+            f"A measure uses the pack '{pack_id}', which the policy's list of packs does not hold.",
+            remedy="Add it to `packs`; measures name packs without a version.",
+        )
+    return compiled[pack_id]
+
+
+def _domains(file: PolicyFile, packs: Sequence[Pack]) -> list[str]:
+    """Give the domains written down, else those of the credited packs in the packs' order."""
+    if file.domains:
+        return file.domains
+    return list(dict.fromkeys(pack.domain.value for pack in packs if pack.purpose is Purpose.CREDIT))

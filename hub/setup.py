@@ -1,0 +1,201 @@
+"""Makes a hub's home folder (keys, authority, operator's identity, database) and opens what it made."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from hub.configuration import Home, HubSettings
+from hub.log import VKEY_FILE
+from hub.store.database import create_database
+from hub.trust_documents import Genesis
+from privacy import keys
+from privacy.checkpoint import log_vkey
+from privacy.keys import SigningKey, VerifyKey
+from protos.problems import Conflict, Malformed
+from protos.v1.problem_pb2 import REASON_ALREADY_EXISTS, REASON_CONFIGURATION_INVALID
+from runtime.addresses import Address, parse_address, server_names
+from runtime.authority import CertificateAuthority
+from runtime.configuration import format_toml, open_home, write_atomic, write_private
+from runtime.files import read_private
+from runtime.identity import Identity, Role, SpiffeName, trust_domain
+
+KEY_FILE_BYTES_MAX = 1024
+HUB_ID = "hub"
+OPERATOR_ID = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What `init` is told."""
+
+    origin: str
+    root_keys: Mapping[str, VerifyKey]
+    root_threshold: int
+    policy_keys: Mapping[str, VerifyKey]
+    policy_threshold: int
+    listen_grpc: str
+    listen_https: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A home's settings and keys, checked to fit together."""
+
+    home: Home
+    settings: HubSettings
+    hub_key: SigningKey
+    log_key: SigningKey
+    authority: CertificateAuthority
+
+    @classmethod
+    def load(cls, home: Home) -> Self:
+        """Read the home folder; raises Malformed or Unverified naming the file."""
+        open_home(home.private)
+        return cls(
+            home,
+            home.settings(),
+            read_signing_key(home.hub_key),
+            read_signing_key(home.log_key),
+            CertificateAuthority.load(home.private),
+        )
+
+    @property
+    def genesis(self) -> Genesis:
+        """Give what the trust root says about this hub."""
+        settings = self.settings
+        return Genesis(
+            origin=settings.origin,
+            root_keys=_verify_keys(settings.root_keys),
+            root_threshold=settings.root_threshold,
+            policy_keys=_verify_keys(settings.policy_keys),
+            policy_threshold=settings.policy_threshold,
+            log_vkey=self.log_vkey,
+            hub_key=VerifyKey(self.hub_key.verify_key.public, name=HUB_ID),
+            hub_ca=self.authority.ca_der,
+        )
+
+    @property
+    def log_vkey(self) -> str:
+        """Give the log's verifier key as text."""
+        return str(log_vkey(self.settings.origin, self.log_key.verify_key))
+
+    def renew_certificates(self, *, is_forced: bool = False) -> bool:
+        """Issue the hub's and the operator's certificates anew when they run out or do not fit."""
+        from datetime import UTC, datetime
+
+        domain = trust_domain(self.settings.origin)
+        addresses = (self.settings.grpc_address, self.settings.https_address, self.settings.listen_https)
+        names = list(dict.fromkeys(name for address in addresses for name in server_names(address)))
+        server = SpiffeName(domain, Role.HUB, HUB_ID)
+        operator = SpiffeName(domain, Role.OPERATOR, OPERATOR_ID)
+        now = datetime.now(UTC)
+        was_renewed = False
+        for folder, name, serves in (
+            (self.home.server, server, names),
+            (self.home.operator, operator, []),
+        ):
+            if is_forced or Identity.load(folder).renewal_note(now):
+                days = self.settings.certificate_days
+                self.authority.issue_identity(name, days=days, server_names=serves).save(folder)
+                was_renewed = True
+        return was_renewed
+
+
+def init_home(folder: Path, plan: Plan) -> Opened:
+    """Make a new home; raises Conflict if one is there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    home = Home(folder.absolute())
+    if home.configuration.exists():
+        raise Conflict(
+            REASON_ALREADY_EXISTS,
+            f"There is a hub in {home.folder} already.",
+            remedy="Choose another folder; a log's keys and history are never made anew.",
+        )
+    for private in (home.private, home.server, home.operator, home.work):
+        open_home(private, create=True)
+    settings = _settings(plan)
+    domain = trust_domain(settings.origin)
+    write_private(home.hub_key, keys.encode_private(keys.generate(secrets.token_bytes, HUB_ID)))
+    write_private(home.log_key, keys.encode_private(keys.generate(secrets.token_bytes, "log")))
+    CertificateAuthority.create(domain).save(home.private)
+    create_database(home.database)
+    text = format_toml(settings.model_dump(exclude_defaults=True))
+    opened = Opened(
+        home,
+        settings,
+        read_signing_key(home.hub_key),
+        read_signing_key(home.log_key),
+        CertificateAuthority.load(home.private),
+    )
+    opened.renew_certificates(is_forced=True)
+    write_atomic(home.folder / VKEY_FILE, f"{opened.log_vkey}\n".encode())
+    # Last: a home without hub.toml is one whose making was interrupted, and is made again from the start.
+    write_private(home.configuration, text.encode())
+    return opened
+
+
+def make_key(name: str, path: Path) -> VerifyKey:
+    """Make a signing key in a private file and its public half beside it; raises Conflict if one is there."""
+    keys.checked_id(name, "A key's name")
+    if path.exists():
+        raise Conflict(REASON_ALREADY_EXISTS, f"{path} exists already.", remedy="Keys are never overwritten.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    key = keys.generate(secrets.token_bytes, name)
+    write_private(path, keys.encode_private(key))
+    write_atomic(path.with_name(f"{path.name}.pub"), keys.encode_public(key.verify_key))
+    return key.verify_key
+
+
+def read_signing_key(path: Path) -> SigningKey:
+    """Read a private key file that only its owner can read."""
+    return keys.decode_private(read_private(path, KEY_FILE_BYTES_MAX))
+
+
+def _settings(plan: Plan) -> HubSettings:
+    grpc, https = _free_address(plan.listen_grpc), _free_address(plan.listen_https)
+    return HubSettings(
+        origin=plan.origin,
+        listen_grpc=grpc,
+        listen_https=https,
+        root_threshold=_threshold(plan.root_threshold, plan.root_keys, "root"),
+        policy_threshold=_threshold(plan.policy_threshold, plan.policy_keys, "policy"),
+        root_keys={name: key.public.hex() for name, key in plan.root_keys.items()},
+        policy_keys={name: key.public.hex() for name, key in plan.policy_keys.items()},
+    )
+
+
+def _threshold(value: int, found: Mapping[str, VerifyKey], what: str) -> int:
+    if not 1 <= value <= len(found):
+        raise Malformed(
+            REASON_CONFIGURATION_INVALID,
+            f"The {what} threshold is {value}, but {len(found)} {what} keys are given.",
+            remedy=f"Give at least as many --{what}-key as the threshold says, and a threshold from 1.",
+        )
+    return value
+
+
+def _free_address(text: str) -> str:
+    """Give the address, with a free port in place of 0."""
+    address = parse_address(text)
+    if address.port:
+        return str(address)
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.bind(address)
+        return str(Address(address.host, probe.getsockname()[1]))
+
+
+def _verify_keys(found: Mapping[str, str]) -> list[VerifyKey]:
+    try:
+        return [VerifyKey(bytes.fromhex(public), name=name) for name, public in found.items()]
+    except ValueError:
+        raise Malformed(
+            REASON_CONFIGURATION_INVALID,
+            "hub.toml: a key is not 64 hex digits.",
+            remedy="Restore the line from init.",
+        ) from None

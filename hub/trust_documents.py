@@ -1,0 +1,159 @@
+"""Trust roots as the operator prepares them: the first from hub.toml, later ones from the one in force."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hub.store.parties import Party
+from privacy import codec, envelope
+from privacy.envelope import Kind
+from privacy.keys import SigningKey, VerifyKey
+from protos.problems import Malformed, Refused
+from protos.v1 import trust_pb2
+from protos.v1.problem_pb2 import REASON_CONFIGURATION_INVALID, REASON_NOT_REGISTERED
+
+KEY_ID_HEX = r"^([0-9a-f]{2}){1,32}$"
+POINT_HEX = r"^[0-9a-f]{64}$"
+
+
+class PseudonymKeyFile(BaseModel):
+    """pseudonym-key.json of the custodians' ceremony."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    key_id: str = Field(pattern=KEY_ID_HEX)
+    threshold: int = Field(ge=1, le=255)
+    commitments: list[str] = Field(min_length=1, max_length=255)
+    custodians: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Genesis:
+    """What a trust root says about the hub itself and its signers; it comes from the home folder."""
+
+    origin: str
+    root_keys: Sequence[VerifyKey]
+    root_threshold: int
+    policy_keys: Sequence[VerifyKey]
+    policy_threshold: int
+    log_vkey: str
+    hub_key: VerifyKey
+    hub_ca: bytes
+
+
+def parse_pseudonym_key(data: bytes) -> PseudonymKeyFile:
+    """Read pseudonym-key.json; raises Malformed."""
+    try:
+        return PseudonymKeyFile.model_validate(json.loads(data))
+    except (ValueError, ValidationError) as error:
+        raise Malformed(
+            REASON_CONFIGURATION_INVALID,
+            f"This is not a pseudonym key file: {type(error).__name__}.",
+            remedy="Give the pseudonym-key.json that the custodians' ceremony wrote.",
+        ) from None
+
+
+def propose(
+    genesis: Genesis,
+    parties: Sequence[Party],
+    *,
+    previous: bytes | None,
+    pseudonym_key: PseudonymKeyFile | None,
+    issued_at: int,
+) -> bytes:
+    """Give an unsigned trust root that follows `previous` (an envelope) and names all who have joined."""
+    message = trust_pb2.TrustRoot()
+    if previous is not None:
+        message.CopyFrom(envelope.open_envelope(previous).parse(trust_pb2.TrustRoot))
+        message.previous = envelope.envelope_hash(previous)
+    message.version += 1
+    message.issued_at = issued_at
+    _fill_genesis(message, genesis)
+    if pseudonym_key is not None:
+        _fill_pseudonym_key(message, pseudonym_key)
+    indices = {item.id: item.index for item in message.custodians}
+    if pseudonym_key is not None:
+        indices = dict(pseudonym_key.custodians)
+    _fill_custodians(message, parties, indices)
+    _fill_enterprises(message, parties)
+    _fill_auditors(message, parties)
+    return envelope.unsigned(codec.encode(message), Kind.TRUST_ROOT)
+
+
+def add_signature(proposal: bytes, key: SigningKey) -> bytes:
+    """Sign a proposal; a second signature of the same key changes nothing."""
+    return envelope.add_signature(proposal, key)
+
+
+def _fill_genesis(message: trust_pb2.TrustRoot, genesis: Genesis) -> None:
+    """State what the home folder says; witnesses stay as they are."""
+    message.origin = genesis.origin
+    message.root_threshold = genesis.root_threshold
+    message.policy_threshold = genesis.policy_threshold
+    message.log_vkey = genesis.log_vkey
+    message.hub_key.CopyFrom(genesis.hub_key.to_wire())
+    message.hub_ca = genesis.hub_ca
+    for field, keys in ((message.root_keys, genesis.root_keys), (message.policy_keys, genesis.policy_keys)):
+        del field[:]
+        field.extend(key.to_wire() for key in keys)
+
+
+def _fill_pseudonym_key(message: trust_pb2.TrustRoot, file: PseudonymKeyFile) -> None:
+    key = message.pseudonym_key
+    key.Clear()
+    key.key_id = bytes.fromhex(file.key_id)
+    key.threshold = file.threshold
+    try:
+        key.commitments.extend(bytes.fromhex(one) for one in file.commitments)
+    except ValueError:
+        raise Malformed(REASON_CONFIGURATION_INVALID, "A commitment is 64 hex digits.") from None
+
+
+def _fill_custodians(
+    message: trust_pb2.TrustRoot, parties: Sequence[Party], indices: Mapping[str, int]
+) -> None:
+    """Name the custodians that hold a share, each at its share's index."""
+    joined = {party.id: party for party in parties if party.role == "custodian"}
+    missing = sorted(set(indices) - set(joined) - {item.id for item in message.custodians})
+    if missing:
+        raise Refused(
+            REASON_NOT_REGISTERED,
+            f"The pseudonym key names custodians that have not joined: {', '.join(missing)}.",
+            remedy="Let them join first (cgsp-custodian init).",
+        )
+    kept = {item.id: item for item in message.custodians}
+    del message.custodians[:]
+    for custodian_id, index in sorted(indices.items(), key=lambda pair: pair[1]):
+        party = joined.get(custodian_id)
+        if party is None:
+            message.custodians.append(kept[custodian_id])
+            continue
+        added = message.custodians.add(id=party.id, name=party.name, index=index, address=party.address)
+        added.key.CopyFrom(_key(party))
+
+
+def _fill_enterprises(message: trust_pb2.TrustRoot, parties: Sequence[Party]) -> None:
+    """Add or bring up to date the enterprises that have joined; a suspension stays."""
+    known = {item.id: item for item in message.enterprises}
+    for party in (party for party in parties if party.role == "node"):
+        item = known.get(party.id)
+        if item is None:
+            item = message.enterprises.add(id=party.id)
+        item.name, item.name_zh = party.name, party.name_zh
+        item.evaluation_quota = party.evaluation_quota
+        item.key.CopyFrom(_key(party))
+
+
+def _fill_auditors(message: trust_pb2.TrustRoot, parties: Sequence[Party]) -> None:
+    known = {item.id for item in message.auditors}
+    for party in parties:
+        if party.role == "auditor" and party.id not in known:
+            message.auditors.add(id=party.id, name=party.name)
+
+
+def _key(party: Party) -> trust_pb2.Key:
+    return VerifyKey(public=party.public_key, name=party.id).to_wire()
