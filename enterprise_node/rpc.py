@@ -1,0 +1,103 @@
+"""gRPC at the node's edge: clients of the hub's intake and of custodians, the node's own status service."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from protos.v1 import custodian_pb2_grpc, hub_pb2, hub_pb2_grpc, node_pb2, node_pb2_grpc
+from protos.v1.custodian_pb2 import EvaluateRequest, EvaluateResponse
+from runtime.channels import open_channel, require_role
+from runtime.identity import Identity, Role, SpiffeName
+from runtime.retries import unary
+
+if TYPE_CHECKING:
+    import grpc
+
+    from privacy.trust import Custodian
+
+HUB_ID = "hub"
+# A submission of a million statements takes seconds; a custodian's batch of 8192 about one.
+SUBMIT_SECONDS_MAX = 300
+EVALUATE_SECONDS_MAX = 60
+NODE_SERVICE = node_pb2.DESCRIPTOR.services_by_name["NodeService"].full_name
+
+
+class GrpcHub:
+    """The hub's intake over mutual TLS."""
+
+    def __init__(self, address: str, identity: Identity) -> None:
+        self._address = address
+        self._identity = identity
+        self._channel: grpc.Channel | None = None
+
+    @property
+    def address(self) -> str:
+        """Give host:port."""
+        return self._address
+
+    def submit(self, envelope: bytes, bodies: Sequence[bytes]) -> bytes:
+        """Stream one message to the hub; give the receipt's envelope."""
+
+        def parts() -> Iterator[hub_pb2.SubmitRequest]:
+            yield hub_pb2.SubmitRequest(envelope=envelope)
+            for body in bodies:
+                yield hub_pb2.SubmitRequest(body=body)
+
+        stub = hub_pb2_grpc.IntakeServiceStub(self._open())
+        return unary(lambda: stub.Submit(parts(), timeout=SUBMIT_SECONDS_MAX)).receipt
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._channel is not None:
+            self._channel.close()
+
+    def _open(self) -> grpc.Channel:
+        if self._channel is None:
+            name = SpiffeName(self._identity.name.trust_domain, Role.HUB, HUB_ID)
+            self._channel = open_channel(self._address, self._identity, server_name=name.dns_name)
+        return self._channel
+
+
+class GrpcCustodians:
+    """Custodians over mutual TLS, one channel each; a certificate of another party is not taken."""
+
+    def __init__(self, identity: Identity) -> None:
+        self._identity = identity
+        self._channels: dict[tuple[str, str], grpc.Channel] = {}
+        self._lock = threading.Lock()
+
+    def evaluate(self, custodian: Custodian, request: EvaluateRequest) -> EvaluateResponse:
+        """Send one order with its blinded elements."""
+        stub = custodian_pb2_grpc.EvaluationServiceStub(self._open(custodian))
+        return unary(lambda: stub.Evaluate(request, timeout=EVALUATE_SECONDS_MAX))
+
+    def close(self) -> None:
+        """Close all connections."""
+        for channel in self._channels.values():
+            channel.close()
+
+    def _open(self, custodian: Custodian) -> grpc.Channel:
+        with self._lock:
+            place = (custodian.id, custodian.address)
+            if place not in self._channels:
+                name = SpiffeName(self._identity.name.trust_domain, Role.CUSTODIAN, custodian.id)
+                self._channels[place] = open_channel(
+                    custodian.address, self._identity, server_name=name.dns_name
+                )
+            return self._channels[place]
+
+
+class NodeServicer(node_pb2_grpc.NodeServiceServicer):
+    """Tells the enterprise's own operators how far the node is."""
+
+    def __init__(self, status: Callable[[], node_pb2.NodeServiceGetStatusResponse]) -> None:
+        self._status = status
+
+    def GetStatus(  # noqa: N802 - the name is the protocol's
+        self, request: node_pb2.NodeServiceGetStatusRequest, context: grpc.ServicerContext
+    ) -> node_pb2.NodeServiceGetStatusResponse:
+        """Give counts and states; never the hub."""
+        require_role(context, Role.NODE)
+        return self._status()
