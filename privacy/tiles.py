@@ -176,7 +176,7 @@ def _partial(width: int) -> str:
 
 
 class TileTree:
-    """A writer's tree: gives full tiles as they fill, partial ones and the root when asked; one tile a level."""
+    """A writer's tree, one tile a level: gives tiles as they fill, partial ones and the root when asked."""
 
     __slots__ = ("_levels", "_size")
 
