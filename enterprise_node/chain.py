@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from privacy.keys import SigningKey
     from protos.v1.envelope_pb2 import Header
 
-Build: TypeAlias = "Callable[[Header], Message]"
+# Makes a payload for its header, and the bodies that travel beside it.
+Build: TypeAlias = "Callable[[Header], tuple[Message, Sequence[bytes]]]"
 # Looks at a new envelope and its bodies as the hub will, and raises what the hub would.
 Check: TypeAlias = Callable[[bytes, Sequence[bytes]], None]
 
@@ -57,7 +58,6 @@ class OwnChain:
         kind: Kind,
         epoch: int,
         build: Build,
-        bodies: Sequence[bytes] = (),
         *,
         check: Check | None = None,
     ) -> StoredMessage:
@@ -72,7 +72,8 @@ class OwnChain:
                 previous=last.envelope_hash if last else NO_PREVIOUS,
                 issued_at=int(self._clock()),
             )
-            data = envelope.sign(codec.encode(build(header)), kind, (self._signing_key,))
+            payload, bodies = build(header)
+            data = envelope.sign(codec.encode(payload), kind, (self._signing_key,))
             if len(data) > ENTRY_BYTES_MAX:
                 raise InvariantBroken(
                     REASON_INVARIANT_BROKEN, f"A {kind.value} of {len(data)} bytes does not fit the log."

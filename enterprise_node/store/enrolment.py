@@ -117,6 +117,18 @@ class EnrolmentTable:
             "UPDATE slot SET withdrawn_epoch = ? WHERE slot = ?", ((epoch, slot) for slot in slots)
         )
 
+    def last_effective(self) -> int | None:
+        """Give the latest epoch any batch acts from."""
+        found = self._database.value(
+            "SELECT max(max(effective_epoch, coalesce(withdrawn_epoch, 0))) FROM slot"
+        )
+        return None if found is None else int(found)
+
+    def of_person(self, person: int) -> list[StoredSlot]:
+        """Give a person's slots in order."""
+        found = self._database.rows("SELECT * FROM slot WHERE person = ? ORDER BY slot", (person,))
+        return [StoredSlot(*row) for row in found]
+
     def count(self) -> int:
         """Count all slots ever given."""
         return int(self._database.value("SELECT count(*) FROM slot"))
