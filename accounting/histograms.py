@@ -106,7 +106,8 @@ def histogram_sql(histogram: Histogram, relations: Relations, epoch: Epoch) -> s
     )
     return (
         f"{_cells(histogram, relations, epoch)} SELECT {_names('tab')} AS table_id, "
-        "CAST(cell AS INTEGER) AS cell, CAST(SUM(grams) AS BIGINT) AS grams, CAST(SUM(counted) AS BIGINT) AS persons "
+        "CAST(cell AS INTEGER) AS cell, CAST(SUM(grams) AS BIGINT) AS grams, "
+        "CAST(SUM(counted) AS BIGINT) AS persons "
         f"FROM ({clamped}) AS t GROUP BY tab, cell ORDER BY tab, cell"
     )
 

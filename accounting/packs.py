@@ -192,9 +192,8 @@ class Pack(Strict):
 
     @property
     def illustrative(self) -> bool:
-        """Tell whether any figure is only illustrative: such packs never issue units."""
-        figures: list[Parameter | FactorTable | Cap]
-        figures = [*self.parameters.values(), *self.tables.values(), *self.caps]
+        """Tell whether any figure is only illustrative (caps aside, they only lower): then no units."""
+        figures: list[Parameter | FactorTable] = [*self.parameters.values(), *self.tables.values()]
         return any(one.confidence is Confidence.ILLUSTRATIVE for one in figures)
 
     @property

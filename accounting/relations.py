@@ -1,8 +1,8 @@
 """The tables a contribution's SQL reads, by name.
 
 `activities` maps an activity code to a table or view; `persons` is (person BIGINT, since_day INTEGER,
-until_day INTEGER or NULL); `pooled` holds the persons (column person) who let their reductions be pooled; `exclusions`
-(person, overlap_class) what another enterprise records for them.
+until_day INTEGER or NULL); `pooled` holds the persons (column person) who let their reductions be pooled;
+`exclusions` (person, overlap_class) what another enterprise records for them.
 """
 
 # ruff: noqa: S608  (SQL is what this module makes; names are the caller's own tables, words pass `literal`)

@@ -142,46 +142,47 @@ def truth(term: Term) -> Truth:
 
 
 def integer(term: Number) -> Integer:
-    """Give a constant as an integer of the coarsest scale that holds it; integers stay as they are."""
-    if isinstance(term, Integer):
-        return term
-    steps, ratio = term.value.numerator, Fraction(1, term.value.denominator)
-    low, high = bounded(steps, steps, "a constant")
-    return Integer(_literal(steps), low, high, Unit(term.unit.dimensions, ratio))
-
-
-def _literal(steps: int) -> str:
-    return f"CAST({steps} AS BIGINT)"
+    """Give a constant as one step of its own size; integers stay as they are."""
+    return term if isinstance(term, Integer) else _in_steps(term, term.unit, abs(term.value) or Fraction(1))
 
 
 def _aligned(left: Number, right: Number) -> tuple[Integer, Integer]:
-    """Bring two numbers to one scale; zero fits any unit."""
-    zero = next((one for one in (left, right) if isinstance(one, Constant) and one.value == 0), None)
-    if left.unit.dimensions != right.unit.dimensions and zero is None:
-        raise invalid(f"{str(left.unit) or 'a pure number'} meets {str(right.unit) or 'a pure number'}")
-    a, b = integer(left), integer(right)
-    if zero is not None:
-        other = b if zero is left else a
-        nothing = Integer(_literal(0), 0, 0, other.unit)
-        return (nothing, other) if zero is left else (other, nothing)
-    ratio = _common_step(a.unit.ratio, b.unit.ratio)
-    return _rescaled(a, ratio), _rescaled(b, ratio)
+    """Bring two numbers to the coarsest scale that holds both; zero fits any unit."""
+    unit = _common_unit(left, right)
+    ratio = _common_step(_own_step(left), _own_step(right))
+    return _in_steps(left, unit, ratio), _in_steps(right, unit, ratio)
+
+
+def _common_unit(left: Number, right: Number) -> Unit:
+    if left.unit.dimensions == right.unit.dimensions:
+        return left.unit
+    for one, other in ((left, right), (right, left)):
+        if isinstance(one, Constant) and one.value == 0:
+            return other.unit
+    raise invalid(f"{str(left.unit) or 'a pure number'} meets {str(right.unit) or 'a pure number'}")
+
+
+def _own_step(term: Number) -> Fraction:
+    return term.unit.ratio if isinstance(term, Integer) else abs(term.value)
 
 
 def _common_step(a: Fraction, b: Fraction) -> Fraction:
-    return Fraction(
-        math.gcd(a.numerator * b.denominator, b.numerator * a.denominator), a.denominator * b.denominator
-    )
+    """Give the greatest step of which both are whole multiples; zero is a multiple of any."""
+    numerator = math.gcd(a.numerator * b.denominator, b.numerator * a.denominator)
+    return Fraction(numerator, a.denominator * b.denominator) if numerator else Fraction(1)
 
 
-def _rescaled(term: Integer, ratio: Fraction) -> Integer:
-    factor = term.unit.ratio / ratio
-    assert factor.denominator == 1, "a common step divides both"
+def _in_steps(term: Number, unit: Unit, ratio: Fraction) -> Integer:
+    stepped = Unit(unit.dimensions, ratio)
+    if isinstance(term, Constant):
+        steps = term.value / ratio
+        low, high = bounded(steps.numerator, steps.numerator, "a constant")
+        return Integer(f"CAST({low} AS BIGINT)", low, high, stepped)
+    factor = (term.unit.ratio / ratio).numerator
     if factor == 1:
-        return term
-    low, high = bounded(term.low * factor.numerator, term.high * factor.numerator, "a rescaled value")
-    sql = f"({term.sql} * {factor.numerator})"
-    return Integer(sql, low, high, Unit(term.unit.dimensions, ratio))
+        return replace(term, unit=stepped)
+    low, high = bounded(term.low * factor, term.high * factor, "a rescaled value")
+    return Integer(f"({term.sql} * {factor})", low, high, stepped)
 
 
 def _arithmetic(operator: Operator, a: Integer, b: Integer) -> Integer:
@@ -197,9 +198,7 @@ def _arithmetic(operator: Operator, a: Integer, b: Integer) -> Integer:
 
 
 def _fold(operator: Operator, a: Constant, b: Constant) -> Term:
-    if a.unit.dimensions != b.unit.dimensions and a.value and b.value:
-        raise invalid(f"{str(a.unit) or 'a pure number'} meets {str(b.unit) or 'a pure number'}")
-    unit = a.unit if a.value else b.unit
+    unit = _common_unit(a, b)
     match operator:
         case Operator.ADD:
             return Constant(a.value + b.value, unit)

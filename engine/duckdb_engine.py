@@ -1,7 +1,7 @@
 """The embedded engine: one DuckDB connection with bounded memory and its own folder to spill into.
 
 DuckDB's SUM of BIGINT is HUGEINT, which Parquet and NumPy would silently turn into a double: a result column
-of such a type stops the program. Each query is fetched whole, since an unfinished cursor blocks the connection.
+of such a type stops the program. Each query is fetched whole: an unfinished cursor blocks the connection.
 """
 
 # ruff: noqa: S608  (names are checked, paths quoted)
