@@ -25,6 +25,7 @@ from examples.federation.processes import Process, Supervisor, is_listening, pro
 
 TEMPLATES = Path(__file__).parent
 PACKS = TEMPLATES.parents[1] / "packs"
+PACK_VERSION = "1"
 # Persons an enterprise may have pseudonymised over its life.
 EVALUATION_QUOTA = 10_000
 
