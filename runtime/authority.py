@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Self
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -21,6 +20,7 @@ from runtime.files import read_bounded, read_private, write_private
 from runtime.identity import (
     AUTHORITY_FILE,
     PEM_BYTES_MAX,
+    X509_FAULTS,
     Identity,
     SpiffeName,
     load_certificate,
@@ -145,7 +145,7 @@ def load_csr(csr_pem: bytes) -> x509.CertificateSigningRequest:
         request = x509.load_pem_x509_csr(csr_pem)
         key = request.public_key()
         is_signed = request.is_signature_valid
-    except (ValueError, TypeError, InvalidSignature):
+    except X509_FAULTS:
         raise _bad_request("it is not a PEM signing request") from None
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise _bad_request("its key is not of curve P-256")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
@@ -27,6 +27,16 @@ KEY_FILE = "tls.key.pem"
 CERTIFICATE_FILE = "tls.pem"
 AUTHORITY_FILE = "ca.pem"
 PEM_BYTES_MAX = 16_384
+# All that cryptography raises at a certificate or request that is cut, changed or odd.
+X509_FAULTS = (
+    ValueError,
+    TypeError,
+    InvalidSignature,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{1,62}")
 _DOMAIN = re.compile(
@@ -109,7 +119,7 @@ def load_certificate(certificate_pem: bytes) -> x509.Certificate:
         raise _invalid(f"The certificate is larger than {PEM_BYTES_MAX} bytes.")
     try:
         return x509.load_pem_x509_certificate(certificate_pem)
-    except ValueError:
+    except X509_FAULTS:
         raise _invalid("The certificate is not PEM.") from None
 
 
@@ -136,7 +146,7 @@ def certificate_pem(der: bytes) -> bytes:
     """Write a DER certificate (the trust root's hub_ca) as PEM; raises Unverified CERTIFICATE_INVALID."""
     try:
         return x509.load_der_x509_certificate(der).public_bytes(serialization.Encoding.PEM)
-    except ValueError:
+    except X509_FAULTS:
         raise _invalid("The certificate is not DER.") from None
 
 
@@ -146,6 +156,8 @@ def spiffe_name(certificate: x509.Certificate) -> SpiffeName:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         raise _invalid("The certificate has no SPIFFE name.") from None
+    except X509_FAULTS:
+        raise _invalid("The certificate's extensions cannot be read.") from None
     uris = names.get_values_for_type(x509.UniformResourceIdentifier)
     if len(uris) != 1:
         raise _invalid(f"The certificate has {len(uris)} URI names where it must have one.")
@@ -180,12 +192,14 @@ class Identity:
     def check(self) -> None:
         """See that the key is the certificate's and the authority signed it; raises Unverified."""
         certificate = load_certificate(self.certificate_pem)
-        if certificate.public_key() != load_tls_key(self.key_pem).public_key():
-            raise _invalid("The TLS key and the certificate do not belong together.")
+        key = load_tls_key(self.key_pem).public_key()
         try:
+            is_own = certificate.public_key() == key
             certificate.verify_directly_issued_by(load_certificate(self.ca_pem))
-        except (ValueError, TypeError, InvalidSignature):
+        except X509_FAULTS:
             raise _invalid("The certificate was not issued by this authority.") from None
+        if not is_own:
+            raise _invalid("The TLS key and the certificate do not belong together.")
         spiffe_name(certificate)
 
     @property

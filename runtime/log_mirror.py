@@ -122,10 +122,10 @@ class LogMirror:
         head = open_head(read_bounded(path, NOTE_BYTES_MAX), self._vkey)
         tree, marks, end = self._tree.copy(), list(self._marks), self._bytes
         if head.size > tree.size:
-            with (self._folder / _ENTRIES_FILE).open("rb") as file:
+            with os.fdopen(self._opened_entries(), "rb") as file:
                 file.seek(end)
-                while tree.size < head.size:
-                    tree.append(merkle.leaf_hash(_read_entry(file)))
+                while tree.size < head.size and (length := file.read(2)):
+                    tree.append(merkle.leaf_hash(file.read(int.from_bytes(length, "big"))))
                     if tree.size % TILE_WIDTH == 0:
                         marks.append(file.tell())
                 end = file.tell()

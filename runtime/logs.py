@@ -68,13 +68,21 @@ class FieldFilter(logging.Filter):
             delattr(record, name)
         record.refused_fields = refused
         record.args = None
-        if not isinstance(record.msg, str):
-            record.msg = f"({type(record.msg).__name__})"
+        record.msg = _fixed_text(record)
         if record.exc_info and record.exc_info[1] is not None:
             record.exc_text = describe_exception(record.exc_info[1])
         record.exc_info = None
         record.stack_info = None
         return True
+
+
+def _fixed_text(record: logging.LogRecord) -> str:
+    if not isinstance(record.msg, str):
+        return f"({type(record.msg).__name__})"
+    if record.name == "py.warnings":
+        return "a library warned"
+    # A message is a literal; should one have been put together, at least no person's number gets out.
+    return _NUMBER_OF_A_PERSON.sub("(number)", record.msg)
 
 
 def describe_exception(error: BaseException) -> str:

@@ -5,7 +5,6 @@ Heavy imports stay inside the functions, so that a program can print its help wi
 
 from __future__ import annotations
 
-import errno
 import json
 import sys
 import traceback
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
-EXIT_PIPE_CLOSED = 141
 # A peer's words are shown to people: bounded, and without control characters.
 PEER_TEXT_CHARACTERS_MAX = 1000
 
@@ -284,11 +282,7 @@ def run_cli(command: click.Command, arguments: Sequence[str] | None = None) -> N
     except Problem as problem:
         code = _report(problem, as_json="--json" in given)
     except OSError as failure:
-        code = (
-            EXIT_PIPE_CLOSED
-            if failure.errno == errno.EPIPE
-            else _report(_from_os(failure), as_json="--json" in given)
-        )
+        code = _report(_from_os(failure), as_json="--json" in given)
     except Exception as bug:  # noqa: BLE001 (the outermost loop of a command)
         code = _report(_from_bug(bug), as_json="--json" in given)
     sys.exit(code)

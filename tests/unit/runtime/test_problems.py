@@ -1,0 +1,150 @@
+"""One table from reason to gRPC status, HTTP status and exit code; programs end by it."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+
+import click
+import grpc
+import pytest
+
+from protos import problems
+from protos.problems import InvariantBroken, Malformed, Problem, Refused, Unavailable
+from protos.v1.problem_pb2 import (
+    REASON_BUDGET_EXCEEDED,
+    REASON_BUSY,
+    REASON_INVARIANT_BROKEN,
+    REASON_MALFORMED_MESSAGE,
+    REASON_NOT_FOUND,
+    REASON_PEER_UNREACHABLE,
+    Reason,
+)
+from protos.v1.problem_pb2 import Problem as WireProblem
+from runtime.console import json_option
+from runtime.problems import OUTCOMES, from_http, http_body, outcome, reason_name, run_cli
+
+
+def test_every_reason_has_its_row() -> None:
+    assert set(OUTCOMES) == set(Reason.values())
+
+
+@pytest.mark.parametrize("reason", Reason.values())
+def test_row_is_a_real_status_of_its_kind(reason: Reason.ValueType) -> None:
+    row = outcome(reason)
+    assert grpc.StatusCode[row.grpc_status] is not grpc.StatusCode.OK
+    assert HTTPStatus(row.http_status) >= 400
+    assert row.exit_code == (reason // 100 * 10 or 90)
+
+
+def test_unknown_number_is_a_broken_invariant() -> None:
+    assert outcome(4711) == OUTCOMES[REASON_INVARIANT_BROKEN]  # type: ignore[arg-type]
+    assert reason_name(4711) == "4711"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("reason", sorted(set(Reason.values()) - {0, REASON_INVARIANT_BROKEN}))
+def test_http_carries_the_problem(reason: Reason.ValueType) -> None:
+    problem = problems.from_wire(WireProblem(reason=reason, message="What came.", remedy="Do this."))
+    back = from_http(outcome(reason).http_status, json.dumps(http_body(problem)).encode())
+    assert (type(back), back.reason, back.message, back.remedy) == (
+        type(problem),
+        reason,
+        "What came.",
+        "Do this.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (404, REASON_NOT_FOUND),
+        (503, REASON_BUSY),
+        (500, REASON_PEER_UNREACHABLE),
+        (400, REASON_MALFORMED_MESSAGE),
+    ],
+)
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"reason": "x", "message": 1, "remedy": ""}'])
+def test_http_without_a_problem_says_what_it_can(status: int, reason: int, body: bytes) -> None:
+    assert from_http(status, body).reason == reason
+
+
+def test_broken_invariant_is_not_told_and_not_taken_over() -> None:
+    body = http_body(InvariantBroken(REASON_INVARIANT_BROKEN, "a secret"))
+    assert "a secret" not in json.dumps(body)
+    assert isinstance(from_http(500, json.dumps(body).encode()), Unavailable)
+
+
+def test_peer_words_are_bounded_and_printable() -> None:
+    told = {"reason": 400, "message": "\x1b[31m" + "x" * 5000, "remedy": ""}
+    message = from_http(409, json.dumps(told).encode()).message
+    assert len(message) == 1000 and message.isprintable()
+
+
+@click.group()
+def program() -> None:
+    """Do things."""
+
+
+@program.command()
+@json_option
+@click.argument("what")
+def fail(what: str, as_json: bool) -> None:
+    """Fail."""
+    match what:
+        case "refused":
+            raise Refused(REASON_BUDGET_EXCEEDED, "2 is more than 1.", remedy="Wait for the next epoch.")
+        case "bug":
+            raise RuntimeError("13812345678")
+        case "file":
+            open("/nowhere/at/all")  # noqa: SIM115, PTH123
+        case "abort":
+            raise click.Abort
+    click.echo("well")
+
+
+def ended(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as caught:
+        run_cli(program, arguments)
+    return int(caught.value.code or 0)
+
+
+def test_problem_is_told_with_remedy_and_code(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended("fail", "refused") == 30
+    said = capsys.readouterr()
+    assert said.err == "error: 2 is more than 1. [BUDGET_EXCEEDED]\nremedy: Wait for the next epoch.\n"
+    assert said.out == ""
+
+
+def test_problem_is_json_when_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended("fail", "refused", "--json") == 30
+    error = json.loads(capsys.readouterr().err)["error"]
+    assert error == {
+        "reason": 306,
+        "name": "BUDGET_EXCEEDED",
+        "message": "2 is more than 1.",
+        "remedy": "Wait for the next epoch.",
+        "exit_code": 30,
+    }
+
+
+def test_bug_shows_its_place_and_not_its_words(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended("fail", "bug") == 90
+    said = capsys.readouterr().err
+    assert "RuntimeError at test_problems.py:" in said
+    assert "13812345678" not in said
+
+
+@pytest.mark.parametrize(("what", "code"), [("well", 0), ("file", 50), ("abort", 130)])
+def test_other_ends(what: str, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended("fail", what) == code
+
+
+def test_usage_errors_end_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended("nothing") == 2
+    assert ended("fail") == 2
+    assert ended("--help") == 0
+
+
+def test_kinds_of_problems_keep_their_reasons() -> None:
+    assert issubclass(Malformed, Problem)
+    assert Malformed(REASON_MALFORMED_MESSAGE, "x").to_wire().reason == REASON_MALFORMED_MESSAGE
