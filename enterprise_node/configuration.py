@@ -17,6 +17,8 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from runtime.configuration import Settings, load_settings
 
 NODE_FILE = "node.toml"
+# Stands for the register where sources are named.
+REGISTER_SOURCE = "persons"
 
 SOURCES_MAX = 64
 COLUMNS_MAX = 256
@@ -135,8 +137,9 @@ class Input(Choice):
 
     # The unit of the column or constant; exact conversion into the activity's unit.
     unit: Text | None = None
-    # Or a column that names each row's unit.
+    # Or a column that names each row's unit, and what its words mean: { "km" = "km", "公里" = "km" }.
     unit_column: ColumnName | None = None
+    units: dict[Text, Text] = Field(default_factory=dict)
     # Multiplied in before the conversion, for example a price level: an exact decimal.
     times: DecimalText | None = None
     # What happens to digits finer than the activity keeps: quarantined as not exact, or rounded once.
@@ -146,6 +149,8 @@ class Input(Choice):
     def _one_unit(self) -> Self:
         if self.unit is not None and self.unit_column is not None:
             raise ValueError("takes unit or unit_column, not both")
+        if (self.unit_column is None) != (not self.units):
+            raise ValueError("takes units exactly when unit_column is given")
         return self
 
 
@@ -188,12 +193,24 @@ class SourceSettings(FileSettings):
     inputs: dict[ColumnName, Input]
     rule: tuple[Rule, ...] = ()
 
+    def activity_codes(self) -> tuple[str, ...]:
+        """List the activities the source can yield."""
+        if self.activity.constant is not None:
+            return (self.activity.constant,)
+        return tuple(sorted(set(self.activity.codes.values())))
+
     @model_validator(mode="after")
     def _columns_known(self) -> Self:
         known = set(self.columns) | set(self.constants)
         for lookup in self.lookup:
             _need(known, lookup.key, "lookup key")
+            if twice := known & set(lookup.columns):
+                raise ValueError(
+                    f"lookup column {min(twice)!r} is declared already; use name and another word"
+                )
             known |= set(lookup.columns)
+        if self.activity.column is not None and not self.activity.codes:
+            raise ValueError("activity taken from a column needs codes")
         needed = [*self.record, self.person, self.time.column, *(rule.column for rule in self.rule)]
         choices = [self.activity, *([self.region] if self.region else []), *self.inputs.values()]
         needed += [choice.column for choice in choices if choice.column is not None]
@@ -213,7 +230,7 @@ class PersonRegister(FileSettings):
     """[persons]: the register of customers with their contract dates."""
 
     columns: Columns
-    # The column with the identifier, and columns with the first and the last day of the contract.
+    # The column with the identifier; columns with the contract's first day and the first day after it.
     person: ColumnName
     since: ColumnName | None = None
     until: ColumnName | None = None
@@ -277,7 +294,7 @@ class NodeConfiguration(Settings):
     identifier_kind: Text = "cn_mobile"
     # Region of records that name none.
     region: Text
-    # Folders of methodology packs.
+    # Folders: of one pack's version, or of all packs, of which those over the sources' activities are taken.
     packs: Annotated[tuple[Text, ...], Field(min_length=1, max_length=64)]
     # Says on screen and in summaries what the data is: real, synthetic, or both in words.
     data: Text = "real"
@@ -290,8 +307,8 @@ class NodeConfiguration(Settings):
     @model_validator(mode="after")
     def _sources_distinct(self) -> Self:
         ids = [source.id for source in self.source]
-        if len(set(ids)) != len(ids):
-            raise ValueError("two sources share an id")
+        if len(set(ids)) != len(ids) or REGISTER_SOURCE in ids:
+            raise ValueError(f"two sources share an id, or one is called {REGISTER_SOURCE}")
         return self
 
 

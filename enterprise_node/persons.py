@@ -6,15 +6,19 @@ speaks of person numbers, which mean nothing elsewhere.
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from enterprise_node.local_keys import LocalKeys
+from enterprise_node.store.persons import PersonTable, StoredContract
+from privacy.identifiers import canonical
+from privacy.sealing import open_sealed, seal
+from protos.problems import InvariantBroken, Malformed
+from protos.v1.problem_pb2 import REASON_INVARIANT_BROKEN
 
-    from enterprise_node.local_keys import LocalKeys
-    from enterprise_node.store.database import Database
+_ASSOCIATED = b"cgsp node person "
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,46 +31,125 @@ class RegisterEntry:
     consented: bool
 
 
+@dataclass(frozen=True, slots=True)
+class PersonCounts:
+    """How many persons are known, consented, enrolled."""
+
+    known: int
+    consented: int
+    enrolled: int
+
+
 class Persons:
     """The enterprise's persons; numbers start at 1 and are never reused."""
 
-    def __init__(self, database: Database, keys: LocalKeys, kind: str) -> None:
-        self._database = database
+    def __init__(self, table: PersonTable, keys: LocalKeys, kind: str, *, consent_by_register: bool) -> None:
+        self._table = table
         self._keys = keys
         self._kind = kind
+        # Without a register the enterprise declares that its customers consented.
+        self._consented_when_new = not consent_by_register
 
-    def number_all(self, values: Iterable[str], *, kind: str | None = None) -> dict[str, int | None]:
-        """Give each raw value its person number, new ones in the order given; None marks an invalid value."""
-        raise NotImplementedError
+    def number_all(
+        self, values: Iterable[str], *, kind: str | None = None, store: bool = True
+    ) -> dict[str, int | None]:
+        """Give each raw value its person number, new ones in the order given; None marks an invalid value.
 
-    def register(self, entries: Iterable[RegisterEntry], *, kind: str | None = None) -> int:
-        """Take the register's contract dates and consents; give how many identifiers were invalid."""
-        raise NotImplementedError
+        Without `store` new persons get numbers that are not kept, for a rehearsal.
+        """
+        identifiers = {value: self._canonical(value, kind) for value in dict.fromkeys(values)}
+        lookups = {value: self._lookup(one) for value, one in identifiers.items() if one is not None}
+        known = self._table.numbers(list(dict.fromkeys(lookups.values())))
+        number = self._table.last_number()
+        new: list[tuple[int, bytes, bytes]] = []
+        for value, lookup in lookups.items():
+            if lookup not in known:
+                number += 1
+                known[lookup] = number
+                new.append((number, lookup, self._seal(number, identifiers[value]) if store else b""))
+        if store and new:
+            self._table.add(new, consented=self._consented_when_new)
+        return {value: known[lookups[value]] if value in lookups else None for value in identifiers}
+
+    def register(self, entries: Iterable[RegisterEntry], *, kind: str | None = None) -> list[int]:
+        """Take the register's contract dates and consents; give the positions of invalid identifiers.
+
+        A person with several contracts is a customer from the first day of any to the last day of any.
+        """
+        listed = list(entries)
+        numbers = self.number_all([entry.identifier for entry in listed], kind=kind)
+        contracts: dict[int, StoredContract] = {}
+        for entry in listed:
+            number = numbers[entry.identifier]
+            if number is not None:
+                one = StoredContract(entry.since_day, entry.until_day, entry.consented, number)
+                contracts[number] = _widened(contracts.get(number), one)
+        self._table.set_contracts(contracts.values())
+        return [index for index, entry in enumerate(listed) if numbers[entry.identifier] is None]
 
     def find(self, value: str, *, kind: str | None = None) -> int | None:
-        """Give the number of the person with this identifier, or None."""
-        raise NotImplementedError
+        """Give the number of the person with this identifier, or None; raises Malformed if it is invalid."""
+        lookup = self._lookup(canonical(kind or self._kind, value))
+        return self._table.numbers([lookup]).get(lookup)
 
     def identifiers(self, persons: Sequence[int]) -> list[bytes]:
         """Unseal the canonical identifiers of these persons, in the order given."""
-        raise NotImplementedError
+        sealed = self._table.sealed(list(persons))
+        if missing := set(persons) - set(sealed):
+            raise InvariantBroken(REASON_INVARIANT_BROKEN, f"{len(missing)} person numbers have no person.")
+        return [
+            open_sealed(sealed[person], key=self._keys.sealing, associated=_associated(person))
+            for person in persons
+        ]
 
     def new_for_enrolment(self) -> list[int]:
         """List the persons who consented and are not enrolled yet, ascending."""
-        raise NotImplementedError
+        return self._table.to_enrol()
 
     def mark_enrolled(self, persons: Collection[int]) -> None:
         """Take these persons off the list of those to enrol; joins the caller's transaction."""
-        raise NotImplementedError
+        self._table.set_enrolled(persons)
 
     def withdraw(self, persons: Collection[int]) -> None:
         """Note that these persons' consent ended; they are not enrolled again until the register says so."""
-        raise NotImplementedError
+        self._table.set_withdrawn(persons)
 
-    def count(self) -> int:
-        """Count all persons."""
-        raise NotImplementedError
+    def counts(self) -> PersonCounts:
+        """Count persons."""
+        return PersonCounts(*self._table.counts())
 
-    def write_parquet(self, path: Path) -> None:
-        """Write numbers and contract days, the table packs join with: person, since_day, until_day."""
-        raise NotImplementedError
+    def contracts(self) -> list[tuple[int, int | None, int | None]]:
+        """Give number, first day and end day (exclusive) of all persons, by number."""
+        return self._table.contracts()
+
+    def _canonical(self, value: str, kind: str | None) -> bytes | None:
+        try:
+            return canonical(kind or self._kind, value)
+        except Malformed:
+            return None
+
+    def _lookup(self, identifier: bytes) -> bytes:
+        return hashlib.blake2b(identifier, key=self._keys.lookup, digest_size=32).digest()
+
+    def _seal(self, number: int, identifier: bytes | None) -> bytes:
+        assert identifier is not None
+        return seal(identifier, key=self._keys.sealing, associated=_associated(number), random=os.urandom)
+
+
+def _associated(number: int) -> bytes:
+    """Bind a sealed identifier to its person's number."""
+    return _ASSOCIATED + str(number).encode()
+
+
+def _widened(known: StoredContract | None, one: StoredContract) -> StoredContract:
+    """Join two contracts of one person; an open end stays open."""
+    if known is None:
+        return one
+    starts = (known.since_day, one.since_day)
+    ends = (known.until_day, one.until_day)
+    return StoredContract(
+        None if None in starts else min(day for day in starts if day is not None),
+        None if None in ends else max(day for day in ends if day is not None),
+        known.consented or one.consented,
+        one.number,
+    )

@@ -1,20 +1,62 @@
 """Packs over activities: exact milligrams per person-day, and what releases are made from.
 
-Everything here is exact and stays in the node; noise is added by whoever makes a release.
+Everything here is exact and stays in the node; noise is added by whoever makes a release. The person-day and
+person-month files of an epoch are made again whenever activities, contracts or packs have changed.
 """
+
+# ruff: noqa: S608  (SQL is made of names and literals that passed sql_text)
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
+from accounting.contributions import (
+    CellTable,
+    Measure,
+    Relations,
+    dense_tables,
+    histogram_loss_sql,
+    histogram_sql,
+    person_totals_sql,
+    plan_histogram,
+    plan_measure,
+    reductions_sql,
+    statement_loss_sql,
+    statement_sql,
+)
+from accounting.packs import Purpose
+from enterprise_node.sql_text import literal
+from protos.epochs import Epoch, end_day, first_day, format_epoch
+from protos.problems import Refused
+from protos.v1.problem_pb2 import REASON_PACK_UNKNOWN
+from runtime.configuration import write_atomic
+
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
-    from accounting.packs import Pack
-    from protos.epochs import Epoch
+    from accounting.compiler import CompiledPack
+    from accounting.histograms import Histogram as HistogramPlan
+    from engine.engine import Engine
+    from enterprise_node.activities import Activities
+    from enterprise_node.persons import Persons
+
+    PersonNumbers = Sequence[int] | NDArray[np.int64]
+
+_PERSONS = "persons"
+_ROSTER = "roster_persons"
+_PERSON_COLUMNS = {"person": "BIGINT", "since_day": "INTEGER", "until_day": "INTEGER"}
+# Somebody without a contract date is never eligible for what depends on one.
+_NEVER = 2**31 - 1
+_DAYS_FILE = "person_days.parquet"
+_MONTHS_FILE = "person_months.parquet"
+_INPUTS_FILE = "inputs.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +70,17 @@ class MeasureSpec:
 
 @dataclass(frozen=True, slots=True)
 class HistogramSpec:
-    """The public cells and the clamps of a person-month's vector in each table."""
+    """The public cells, the packs of this enterprise among them, the clamp of a person-month's vector."""
 
     regions: tuple[str, ...]
     domains: tuple[str, ...]
+    pack_order: tuple[str, ...]
     pack_ids: tuple[str, ...]
     month_clamp_grams: int
-    count_cells_max: int = 4
 
 
 class Vector(NamedTuple):
-    """Grams of each person with any reduction in the epoch, persons ascending."""
+    """Grams of every known person in the epoch, persons ascending, zeros included."""
 
     persons: NDArray[np.int64]
     grams: NDArray[np.int64]
@@ -46,9 +88,10 @@ class Vector(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """What clamping took away, known only here: person-days (or persons) touched, mass in mg."""
+    """What clamping took away, known only here: persons and days (0 in histograms) touched, mass in mg."""
 
-    touched: int
+    persons: int
+    days: int
     mg: int
 
 
@@ -65,37 +108,177 @@ class Histogram:
 class Reductions:
     """Runs the node's packs over its activities."""
 
+    def __init__(
+        self,
+        home: Path,
+        engine: Engine,
+        activities: Activities,
+        persons: Persons,
+        packs: Mapping[str, CompiledPack],
+    ) -> None:
+        self._home = home
+        self._engine = engine
+        self._activities = activities
+        self._persons = persons
+        self._packs = packs
+        self._views: dict[str, str] = {}
+        self._inputs = ""
+
     @property
-    def packs(self) -> Mapping[str, Pack]:
-        """The packs this node runs, by id."""
-        raise NotImplementedError
+    def packs(self) -> Mapping[str, CompiledPack]:
+        """Give the compiled packs this node runs, by id."""
+        return self._packs
+
+    def measure(self, spec: MeasureSpec) -> Measure:
+        """Put a measure together with its reach; raises Refused PACK_UNKNOWN for a pack this node lacks."""
+        return plan_measure(spec.id, self._chosen(spec.pack_ids), spec.day_clamp_grams)
+
+    def histogram_plan(self, spec: HistogramSpec) -> HistogramPlan:
+        """Put the histogram together with the reach of its tables."""
+        return plan_histogram(
+            self._chosen(spec.pack_ids),
+            pack_order=spec.pack_order,
+            regions=spec.regions,
+            domains=spec.domains,
+            month_clamp_grams=spec.month_clamp_grams,
+        )
 
     def compute(self, epoch: Epoch) -> None:
-        """Make the epoch's person-day reductions if their inputs changed; otherwise do nothing."""
-        raise NotImplementedError
+        """Make the epoch's person-day and person-month files if their inputs changed."""
+        relations = self._relations()
+        folder = self._folder(epoch)
+        note = json.dumps({"inputs": self._inputs}).encode()
+        if (folder / _INPUTS_FILE).exists() and (folder / _INPUTS_FILE).read_bytes() == note:
+            return
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (folder / _INPUTS_FILE).unlink(missing_ok=True)
+        credited = [one for one in self._packs.values() if one.pack.purpose is Purpose.CREDIT]
+        by_day = [one for one in credited if not one.own_history]
+        days = reductions_sql(by_day, relations, first_day(epoch), end_day(epoch))
+        self._engine.write_parquet(f"SELECT * FROM ({days}) AS d", folder / _DAYS_FILE)
+        months = person_totals_sql(credited, relations, epoch)
+        self._engine.write_parquet(f"SELECT * FROM ({months}) AS m", folder / _MONTHS_FILE)
+        write_atomic(folder / _INPUTS_FILE, note, mode=0o600)
 
     def statement_vector(self, epoch: Epoch, measure: MeasureSpec) -> Vector:
         """Give each person's clamped days of the epoch, summed and floored once to grams."""
-        raise NotImplementedError
+        sql = statement_sql(self.measure(measure), self._relations(), epoch)
+        columns = self._engine.columns(f"SELECT person, grams FROM ({sql}) AS v ORDER BY person")
+        return Vector(columns["person"].astype(np.int64), columns["grams"].astype(np.int64))
 
     def statement_losses(self, epoch: Epoch, measure: MeasureSpec) -> Losses:
         """Tell what the day clamp took away."""
-        raise NotImplementedError
+        [(persons, days, mg, _)] = self._engine.rows(
+            statement_loss_sql(self.measure(measure), self._relations(), epoch)
+        )
+        return Losses(persons, days, mg)
 
-    def histogram(
-        self, epoch: Epoch, spec: HistogramSpec, persons: Sequence[int] | NDArray[np.int64]
-    ) -> list[Histogram]:
+    def histogram(self, epoch: Epoch, spec: HistogramSpec, persons: PersonNumbers) -> list[Histogram]:
         """Give both tables ("region_domain", "domain_methodology_pooled") over these persons, clamped."""
-        raise NotImplementedError
+        plan, relations = self.histogram_plan(spec), self._relations(persons)
+        tables = dense_tables(plan, self._engine.rows(histogram_sql(plan, relations, epoch)))
+        losses = {
+            row[0]: Losses(persons=row[1], days=0, mg=row[2])
+            for row in self._engine.rows(histogram_loss_sql(plan, relations, epoch))
+        }
+        nothing = Losses(0, 0, 0)
+        return [_table(table_id, cells, losses.get(table_id, nothing)) for table_id, cells in tables.items()]
 
     def totals(self, epoch: Epoch) -> int:
         """Give the exact total of all credited reductions in the epoch in mg, before any clamp."""
-        raise NotImplementedError
+        return sum(self.pack_totals(epoch).values())
 
     def pack_totals(self, epoch: Epoch) -> dict[str, int]:
         """Give the same total by pack id."""
-        raise NotImplementedError
+        self.compute(epoch)
+        months = f"read_parquet({literal(self._folder(epoch) / _MONTHS_FILE)})"
+        rows = self._engine.rows(
+            f"SELECT pack_id, CAST(SUM(mg) AS BIGINT) FROM {months} GROUP BY pack_id ORDER BY pack_id"
+        )
+        return {str(pack_id): int(mg) for pack_id, mg in rows}
 
-    def insufficient_history(self, epoch: Epoch) -> int:
-        """Count persons with activity but too little history for an own-history pack."""
-        raise NotImplementedError
+    def person_months(self, epoch: Epoch, person: int) -> dict[str, tuple[int, int]]:
+        """Give one person's exact mg and number of records in the epoch by pack id."""
+        self.compute(epoch)
+        return self._of_person(self._folder(epoch) / _MONTHS_FILE, person)
+
+    def _of_person(self, path: Path, person: int) -> dict[str, tuple[int, int]]:
+        rows = self._engine.rows(
+            f"SELECT pack_id, mg, records FROM read_parquet({literal(path)})"
+            f" WHERE person = {int(person)} ORDER BY pack_id"
+        )
+        return {str(pack_id): (int(mg), int(records)) for pack_id, mg, records in rows}
+
+    def insufficient_history(self, epoch: Epoch, persons: PersonNumbers | None = None) -> int:
+        """Count the persons whose contract does not cover what an own-history pack compares."""
+        relations = self._relations(persons)
+        longest = max(
+            (one for one in self._packs.values() if one.own_history), key=lambda one: one.years, default=None
+        )
+        if longest is None:
+            return 0
+        sql = longest.ineligible_sql(relations.persons, epoch)
+        return int(self._engine.rows(f"SELECT count(*) FROM ({sql}) AS i")[0][0])
+
+    def views(self) -> Relations:
+        """Give the names of the engine's tables and views over activities and persons, up to date."""
+        return self._relations()
+
+    def _chosen(self, pack_ids: Sequence[str]) -> list[CompiledPack]:
+        missing = [pack_id for pack_id in pack_ids if pack_id not in self._packs]
+        if missing:
+            raise Refused(
+                REASON_PACK_UNKNOWN,
+                f"The policy counts {', '.join(missing)}, which this node does not have.",
+                remedy="Add the pack's folder to `packs` in node.toml.",
+            )
+        return [self._packs[pack_id] for pack_id in pack_ids]
+
+    def _folder(self, epoch: Epoch) -> Path:
+        return self._home / "reductions" / format_epoch(epoch)
+
+    def _relations(self, persons: PersonNumbers | None = None) -> Relations:
+        """Bring views and tables up to date; `persons` narrows the persons to a roster."""
+        contracts = self._persons.contracts()
+        inputs = _digest(self._activities, self._packs, contracts)
+        if inputs != self._inputs:
+            self._views = self._activities.define_views(self._engine)
+            self._engine.register(_PERSONS, _arrays(contracts), _PERSON_COLUMNS)
+            self._inputs = inputs
+        if persons is None:
+            return Relations(activities=self._views, persons=_PERSONS)
+        wanted = {int(person) for person in persons}
+        roster = [contract for contract in contracts if contract[0] in wanted]
+        self._engine.register(_ROSTER, _arrays(roster), _PERSON_COLUMNS)
+        return Relations(activities=self._views, persons=_ROSTER)
+
+
+def _table(table_id: str, cells: CellTable, losses: Losses) -> Histogram:
+    sums, counts = np.array(cells.grams, dtype=np.int64), np.array(cells.persons, dtype=np.int64)
+    return Histogram(table_id, sums, counts, losses)
+
+
+def _digest(
+    activities: Activities,
+    packs: Mapping[str, CompiledPack],
+    contracts: Sequence[tuple[int, int | None, int | None]],
+) -> str:
+    """Hash everything that decides the epoch's figures."""
+    hasher = hashlib.sha256()
+    for path in activities.paths():
+        hasher.update(activities.relative(path).encode() + b"\0")
+    for compiled in packs.values():
+        hasher.update(compiled.pack.sha256)
+    hasher.update(repr(contracts).encode())
+    return hasher.hexdigest()
+
+
+def _arrays(contracts: Sequence[tuple[int, int | None, int | None]]) -> dict[str, NDArray[np.int64]]:
+    """Put contracts into columns; an open end is the last day there is."""
+    since = [_NEVER if day is None else day for _, day, _ in contracts]
+    until = [_NEVER if day is None else day for _, _, day in contracts]
+    return {
+        "person": np.array([number for number, _, _ in contracts], dtype=np.int64),
+        "since_day": np.array(since, dtype=np.int64),
+        "until_day": np.array(until, dtype=np.int64),
+    }

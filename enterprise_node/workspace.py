@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
+import datetime
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from accounting.compiler import CompiledPack, compile_pack
+from accounting.packs import Pack
+from enterprise_node.activities import Activities
+from enterprise_node.configuration import NodeConfiguration, load_configuration
+from enterprise_node.ingest import Ingest
+from enterprise_node.local_keys import LocalKeys, open_keys
+from enterprise_node.mapping import Surroundings
+from enterprise_node.persons import Persons
+from enterprise_node.quarantine import Quarantine
+from enterprise_node.reductions import Reductions
+from enterprise_node.register import Register
+from enterprise_node.staging import Stage
+from enterprise_node.store import persons as person_store
+from enterprise_node.store import sources as source_store
+from enterprise_node.store.database import Database, Schema
+from runtime.configuration import open_home
+from runtime.pack_files import PACK_FILE, load_activities, load_pack, load_packs
+
 if TYPE_CHECKING:
-    from enterprise_node.configuration import NodeConfiguration
-    from enterprise_node.persons import Persons
-    from enterprise_node.reductions import Reductions
-    from enterprise_node.store.database import Database
+    from engine.duckdb_engine import DuckDbEngine
+
+STATE_FILE = "state.sqlite"
+DATA_SCHEMAS: tuple[Schema, ...] = (person_store.SCHEMA, source_store.SCHEMA)
+
+CIVIL_ZONE = datetime.timezone(datetime.timedelta(hours=8))
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +42,105 @@ class Workspace:
     home: Path
     configuration: NodeConfiguration
     database: Database
+    engine: DuckDbEngine
+    keys: LocalKeys
     persons: Persons
+    files: source_store.SourceFiles
+    activities: Activities
+    quarantine: Quarantine
+    packs: Mapping[str, CompiledPack]
     reductions: Reductions
+    today: datetime.date
+
+    def stage(self, *, store: bool = True) -> Stage:
+        """Give the reader of raw files; without `store` persons are numbered for a rehearsal only."""
+
+        def numbering(values: Sequence[str], kind: str | None) -> Mapping[str, int | None]:
+            return self.persons.number_all(values, kind=kind, store=store)
+
+        around = Surroundings(
+            self.activities.registry, self.configuration.region, self.keys.token, self.today
+        )
+        return Stage(self.home, self.configuration.engine, around, numbering)
+
+    def ingest(self) -> Ingest:
+        """Give what reads the sources."""
+        return Ingest(
+            self.home,
+            self.configuration.engine,
+            self.configuration.source,
+            self.stage(),
+            self.activities,
+            self.quarantine,
+            self.files,
+            tuple(self.packs.values()),
+        )
+
+    def register(self) -> Register | None:
+        """Give what reads the register of persons, if there is one."""
+        settings = self.configuration.persons
+        if settings is None:
+            return None
+        engine = self.configuration.engine
+        return Register(self.home, engine, settings, self.persons, self.quarantine, self.files)
 
     def close(self) -> None:
         """Close the state and the engine."""
-        raise NotImplementedError
+        self.engine.close()
+        self.database.close()
 
 
-def open_workspace(home: Path) -> Workspace:
-    """Open the home; raises Malformed when node.toml or a pack is wrong."""
-    raise NotImplementedError
+def open_workspace(
+    home: Path, *, schemas: Sequence[Schema] = (), today: datetime.date | None = None
+) -> Workspace:
+    """Open the home; `schemas` are those of the outward half. Raises Malformed if node.toml or a pack is wrong."""
+    from engine.duckdb_engine import DuckDbEngine
+
+    home = open_home(home)
+    configuration = load_configuration(home)
+    packs = load_node_packs(home, configuration)
+    database = Database(home / STATE_FILE, (*DATA_SCHEMAS, *schemas))
+    keys = open_keys(home)
+    temp = home / "temp"
+    temp.mkdir(mode=0o700, exist_ok=True)
+    engine = DuckDbEngine(
+        memory_limit_mb=configuration.engine.memory_limit_mb,
+        threads=configuration.engine.threads,
+        temp_dir=temp,
+    )
+    persons = Persons(
+        person_store.PersonTable(database),
+        keys,
+        configuration.identifier_kind,
+        consent_by_register=configuration.persons is not None,
+    )
+    files = source_store.SourceFiles(database)
+    activities = Activities(home, files, load_activities())
+    return Workspace(
+        home=home,
+        configuration=configuration,
+        database=database,
+        engine=engine,
+        keys=keys,
+        persons=persons,
+        files=files,
+        activities=activities,
+        quarantine=Quarantine(home, files, engine),
+        packs=packs,
+        reductions=Reductions(home, engine, activities, persons, packs),
+        today=today or datetime.datetime.now(CIVIL_ZONE).date(),
+    )
+
+
+def load_node_packs(home: Path, configuration: NodeConfiguration) -> dict[str, CompiledPack]:
+    """Compile the packs over activities the sources yield, by id; of several versions the last."""
+    codes = {code for source in configuration.source for code in source.activity_codes()}
+    chosen: dict[str, Pack] = {}
+    for entry in configuration.packs:
+        folder = home / entry
+        found = [load_pack(folder)] if (folder / PACK_FILE).is_file() else load_packs(folder)
+        for pack in found:
+            known = chosen.get(pack.id)
+            if pack.activity.code in codes and (known is None or known.version < pack.version):
+                chosen[pack.id] = pack
+    return {pack_id: compile_pack(pack) for pack_id, pack in sorted(chosen.items())}

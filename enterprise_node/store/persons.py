@@ -1,0 +1,118 @@
+"""Persons as stored: a number, a keyed hash to find it by, the sealed identifier, contract days, consent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
+
+from enterprise_node.store.database import Database, Schema
+
+SCHEMA = Schema(
+    "persons",
+    (
+        """CREATE TABLE person (
+            number INTEGER PRIMARY KEY,
+            lookup BLOB NOT NULL UNIQUE,
+            sealed BLOB NOT NULL,
+            since_day INTEGER,
+            until_day INTEGER,
+            registered INTEGER NOT NULL DEFAULT 0,
+            consented INTEGER NOT NULL DEFAULT 0,
+            enrolled INTEGER NOT NULL DEFAULT 0
+        ) STRICT""",
+        "CREATE INDEX person_to_enrol ON person (number) WHERE consented AND NOT enrolled",
+    ),
+)
+
+_VARIABLES_MAX = 500
+
+Value = TypeVar("Value")
+
+
+class StoredContract(NamedTuple):
+    """What the register says of one person."""
+
+    since_day: int | None
+    until_day: int | None
+    consented: bool
+    number: int
+
+
+class PersonTable:
+    """Reads and writes persons."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def numbers(self, lookups: Sequence[bytes]) -> dict[bytes, int]:
+        """Give the numbers of those found, by keyed hash."""
+        found: dict[bytes, int] = {}
+        for part in _parts(lookups):
+            marks = ", ".join("?" * len(part))
+            sql = f"SELECT lookup, number FROM person WHERE lookup IN ({marks})"  # noqa: S608 (marks only)
+            found.update((row[0], row[1]) for row in self._database.rows(sql, part))
+        return found
+
+    def last_number(self) -> int:
+        """Give the highest number ever given, 0 at first."""
+        return int(self._database.value("SELECT coalesce(max(number), 0) FROM person"))
+
+    def add(self, rows: Iterable[tuple[int, bytes, bytes]], *, consented: bool) -> None:
+        """Store new persons: number, keyed hash, sealed identifier."""
+        self._database.execute_many(
+            "INSERT INTO person (number, lookup, sealed, consented) VALUES (?, ?, ?, ?)",
+            ((*row, int(consented)) for row in rows),
+        )
+
+    def set_contracts(self, contracts: Iterable[StoredContract]) -> None:
+        """Take over the register's contract days and consents."""
+        self._database.execute_many(
+            "UPDATE person SET since_day = ?, until_day = ?, registered = 1, consented = ? WHERE number = ?",
+            contracts,
+        )
+
+    def sealed(self, numbers: Sequence[int]) -> dict[int, bytes]:
+        """Give sealed identifiers by number."""
+        found: dict[int, bytes] = {}
+        for part in _parts(numbers):
+            marks = ", ".join("?" * len(part))
+            sql = f"SELECT number, sealed FROM person WHERE number IN ({marks})"  # noqa: S608 (marks only)
+            found.update((row[0], row[1]) for row in self._database.rows(sql, part))
+        return found
+
+    def to_enrol(self) -> list[int]:
+        """List those who consented and are not enrolled, ascending."""
+        sql = "SELECT number FROM person WHERE consented AND NOT enrolled ORDER BY number"
+        return [row[0] for row in self._database.rows(sql)]
+
+    def set_enrolled(self, numbers: Iterable[int]) -> None:
+        """Note an enrolment."""
+        self._database.execute_many(
+            "UPDATE person SET enrolled = 1 WHERE number = ?", ((number,) for number in numbers)
+        )
+
+    def set_withdrawn(self, numbers: Iterable[int]) -> None:
+        """Note the end of consent and enrolment."""
+        self._database.execute_many(
+            "UPDATE person SET consented = 0, enrolled = 0 WHERE number = ?",
+            ((number,) for number in numbers),
+        )
+
+    def contracts(self) -> list[tuple[int, int | None, int | None]]:
+        """Give number and contract days of all persons, by number."""
+        sql = "SELECT number, since_day, until_day FROM person ORDER BY number"
+        return [(row[0], row[1], row[2]) for row in self._database.rows(sql)]
+
+    def counts(self) -> tuple[int, int, int]:
+        """Count all persons, those who consented, those enrolled."""
+        row = self._database.row(
+            "SELECT count(*), coalesce(sum(consented), 0), coalesce(sum(enrolled), 0) FROM person"
+        )
+        assert row is not None
+        return row[0], row[1], row[2]
+
+
+def _parts(values: Sequence[Value]) -> Iterator[Sequence[Value]]:
+    """Cut a long list into what one statement takes."""
+    for start in range(0, len(values), _VARIABLES_MAX):
+        yield values[start : start + _VARIABLES_MAX]
