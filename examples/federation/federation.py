@@ -46,7 +46,8 @@ def run(options: Options) -> int:
     end_leftovers(options.home)
     layout = open_fresh(options.home)
     with Supervisor(layout.home) as supervisor:
-        federation = found(options, layout, supervisor, progress)
+        raw = prepare_data(layout, options.data, options.scale, progress)
+        federation = found(raw, layout, supervisor, progress)
         release(federation, progress, kill=options.kill)
         verdicts = audit(federation, progress, kill=options.kill)
         summary = report.summarise(federation.operation, federation.raw, verdicts, progress)
@@ -57,12 +58,17 @@ def run(options: Options) -> int:
     return 0 if all(verdict["verdict"] == "PASS" for verdict in verdicts) else 1
 
 
-def found(options: Options, layout: Layout, supervisor: Supervisor, progress: Progress) -> Federation:
-    """Prepare the data and set up hub, custodians, nodes, auditor and policy."""
+def prepare_data(layout: Layout, data: Path | None, scale: Scale, progress: Progress) -> RawData:
+    """Write the enterprises' own files and say which of them are real."""
     with progress.step("data", "Preparing the enterprises' own files 准备企业数据"):
-        raw = prepare(layout.raw, options.data, options.scale)
-    for enterprise, data in raw.data.items():
-        progress.say(f"  {enterprise}: {data} data")
+        raw = prepare(layout.raw, data, scale)
+    for enterprise, label in raw.data.items():
+        progress.say(f"  {enterprise}: {label} data")
+    return raw
+
+
+def found(raw: RawData, layout: Layout, supervisor: Supervisor, progress: Progress) -> Federation:
+    """Set up hub, custodians, nodes, auditor and policy."""
     founding = Founding(layout, supervisor)
     operation = Operation(layout, supervisor, founding, progress)
     with progress.step("hub", "Keys of operator, regulator and auditor; the hub starts 启动平台"):
