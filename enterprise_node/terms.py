@@ -1,0 +1,72 @@
+"""What the node itself demands of a policy before it releases under it.
+
+Signatures are not enough: the policy's packs must be the ones this node runs, its
+reaches no smaller than what the packs can do, its clamps no higher than node.toml allows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from enterprise_node.budget import check_clamps
+from enterprise_node.reductions import HistogramSpec, MeasureSpec
+from protos.problems import Refused
+from protos.v1.problem_pb2 import REASON_CLAIM_WRONG, REASON_PACK_UNKNOWN
+
+if TYPE_CHECKING:
+    from enterprise_node.configuration import Ceilings
+    from enterprise_node.reductions import Reductions
+    from privacy.policy import EnterprisePolicy, Measure, Policy
+
+
+def check_policy(policy: Policy, mine: EnterprisePolicy, reductions: Reductions, ceilings: Ceilings) -> None:
+    """Refuse a policy this node must not release under, saying which figure is wrong."""
+    day_clamps = {measure.id: measure.day_clamp_grams for measure in mine.measures}
+    check_clamps(ceilings, day_clamps, mine.month_clamp_grams)
+    check_packs(policy, mine, reductions)
+    for measure in mine.measures:
+        needed = reductions.measure(measure_spec(measure)).reach.grams
+        _check_reach(f"measure {measure.id}", measure.reach_grams, needed)
+    plan = reductions.histogram_plan(histogram_spec(policy, mine))
+    _check_reach("the histogram's sums", mine.sum_reach_grams, plan.sum_reach_grams)
+    _check_reach("the histogram's counts", mine.count_reach, plan.count_reach)
+
+
+def check_packs(policy: Policy, mine: EnterprisePolicy, reductions: Reductions) -> None:
+    """Refuse a policy that has this enterprise run a pack that is missing here or has another content."""
+    references = {reference.id: reference for reference in policy.packs}
+    for pack_id in mine.pack_ids:
+        reference, compiled = references[pack_id], reductions.packs.get(pack_id)
+        if compiled is None or compiled.pack.sha256 != reference.sha256:
+            raise Refused(
+                REASON_PACK_UNKNOWN,
+                f"The policy in force runs pack {pack_id} version {reference.version} "
+                f"({reference.sha256.hex()[:16]}…); this node has "
+                + ("none of that id." if compiled is None else "another content under that id."),
+                remedy="Install the published pack and name its folder in node.toml's packs.",
+            )
+
+
+def measure_spec(measure: Measure) -> MeasureSpec:
+    """Say which packs a statement sums and how a day is clamped."""
+    return MeasureSpec(measure.id, measure.pack_ids, measure.day_clamp_grams)
+
+
+def histogram_spec(policy: Policy, mine: EnterprisePolicy) -> HistogramSpec:
+    """Say which public cells there are, what fills them and how a month is clamped."""
+    return HistogramSpec(
+        regions=policy.regions,
+        domains=policy.domains,
+        pack_order=tuple(reference.id for reference in policy.packs),
+        pack_ids=mine.pack_ids,
+        month_clamp_grams=mine.month_clamp_grams,
+    )
+
+
+def _check_reach(what: str, stated: int, needed: int) -> None:
+    if stated < needed:
+        raise Refused(
+            REASON_CLAIM_WRONG,
+            f"The policy states a reach of {stated} for {what}; the packs can move it by {needed}.",
+            remedy="Its noise would be too small: release nothing and tell those who signed the policy.",
+        )
