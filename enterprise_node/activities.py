@@ -1,7 +1,7 @@
 """The node's kept activities: append-only Parquet, a folder for each activity code.
 
-A file counts only once the state names it, so that a crash between writing and recording leaves nothing behind
-that is read. Files hold person numbers, days, regions, inputs and record ids; never an identifier.
+A file counts only once the state names it, so that a crash between writing and recording leaves nothing
+behind that is read. Files hold person numbers, days, regions, inputs and record ids; never an identifier.
 """
 
 # ruff: noqa: S608  (SQL is made of names and literals that passed sql_text)

@@ -1,7 +1,7 @@
 """How one raw column becomes SQL: its text, its exact number, its civil day, and the tests it can fail.
 
-Numbers are whole multiples of 10^-decimals; a value that is not one is "not exact", never rounded in silence. A
-binary double is taken only within 1e-6 of such a multiple. Days are UTC+8 civil days.
+Numbers are whole multiples of 10^-decimals; a value that is not one is "not exact", never rounded in
+silence. A binary double is taken only within 1e-6 of such a multiple. Days are UTC+8 civil days.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Raw files into kept activities: each content is read once, good rows are appended, the others explained.
 
-A file is known by the hash of its content. It is read again only when its mapping, its lookups or the packs have
-changed and rows of it are in quarantine; rows kept before are then recognised and not doubled.
+A file is known by the hash of its content. It is read again only when its mapping, its lookups or the packs
+have changed and rows of it are in quarantine; rows kept before are then recognised and not doubled.
 """
 
 # ruff: noqa: S608  (SQL is made of names and literals that passed sql_text)

@@ -1,8 +1,8 @@
-"""What only shows when a file's rows are seen together and beside what is kept: repeats, changes, crowds, factors.
+"""What shows only when a file's rows stand together and beside what is kept: repeats, changes, crowds.
 
-A record id that was kept before is counted as repeated when its content is the same, and quarantined as changed
-when it is not: the first version stays. Within a file the first row of a record id is taken. A person has at most
-as many records of an activity on one day as the activity allows, which the packs' bounds rest on.
+A record id that was kept before is counted as repeated when its content is the same, and quarantined as
+changed when it is not: the first version stays. Within a file the first row of a record id is taken. A person
+has at most as many records of an activity on one day as the activity allows, which the packs' bounds rest on.
 """
 
 # ruff: noqa: S608  (SQL is made of names and literals that passed sql_text)
@@ -36,8 +36,8 @@ REPEATED = "repeated"
 class Judgement:
     """Judges the rows of one staged file in a working session.
 
-    Afterwards the view `good_<n>` holds the rows to keep of activity n, and `flawed` (line, column_name, reason,
-    excluded) all others but repeated ones.
+    Afterwards the view `good_<n>` holds the rows to keep of activity n, and `flawed` (line, column_name,
+    reason, excluded) all others but repeated ones.
     """
 
     connection: DuckDBPyConnection
@@ -50,8 +50,8 @@ class Judgement:
         """Judge all rows."""
         self._define()
         self._late(
-            "SELECT line, {reason} FROM staged JOIN (SELECT record, min(line) AS first FROM staged GROUP BY record"
-            " HAVING count(*) > 1) USING (record) WHERE line > first",
+            "SELECT line, {reason} FROM staged JOIN (SELECT record, min(line) AS first FROM staged"
+            " GROUP BY record HAVING count(*) > 1) USING (record) WHERE line > first",
             Flaw.DUPLICATE_RECORD,
             self._record_columns,
         )
@@ -105,16 +105,16 @@ class Judgement:
         self._define_flawed(source)
 
     def _define_flawed(self, source: str) -> None:
-        """Give every flawed row its line in the file: broken lines before it were not counted by the reader."""
+        """Give every flawed row its line in the file: the reader did not count broken lines before it."""
         self.connection.execute(
             "CREATE VIEW gap AS SELECT threshold, max(number) AS lines FROM (SELECT number, line - number + 1"
             " AS threshold FROM (SELECT line, row_number() OVER (ORDER BY line) AS number FROM broken))"
             " GROUP BY threshold"
         )
         self.connection.execute(
-            "CREATE VIEW flawed AS SELECT r.line + coalesce(gap.lines, 0) AS line, column_name, reason, excluded"
-            f" FROM (SELECT line, column_name, reason, excluded FROM {source} JOIN test USING (problem)"
-            " UNION ALL SELECT line, column_name, reason, false FROM late"
+            "CREATE VIEW flawed AS SELECT r.line + coalesce(gap.lines, 0) AS line, column_name, reason,"
+            f" excluded FROM (SELECT line, column_name, reason, excluded FROM {source}"
+            " JOIN test USING (problem) UNION ALL SELECT line, column_name, reason, false FROM late"
             f" WHERE reason <> {literal(REPEATED)}) r ASOF LEFT JOIN gap ON r.line >= gap.threshold"
             f" UNION ALL SELECT line, column_name, {literal(Flaw.BROKEN_LINE)}, false FROM broken"
         )

@@ -1,7 +1,7 @@
 """A source's mapping as one SQL query: declared columns in, activity rows and the first failing test out.
 
-The query runs once over each file. Its rows carry no identifier: persons are numbers, and private columns appear
-in record ids only as keyed tokens.
+The query runs once over each file. Its rows carry no identifier: persons are numbers, and private columns
+appear in record ids only as keyed tokens.
 """
 
 # ruff: noqa: S608  (SQL is made of names and literals that passed sql_text)
@@ -52,8 +52,8 @@ class MappedActivity:
 class Plan:
     """The query's two layers over joined rows, the tests by number, and the activities by number.
 
-    Result columns: line, problem (number of the first failing test or NULL), activity (number), record, person,
-    day, region, and the inputs of every activity.
+    Result columns: line, problem (number of the first failing test or NULL), activity (number), record,
+    person, day, region, and the inputs of every activity.
     """
 
     parsed: Mapping[str, str]
@@ -69,7 +69,7 @@ class Plan:
 
 
 def plan_source(settings: SourceSettings, types: Mapping[str, str], around: Surroundings) -> Plan:
-    """Turn a source's declaration into a plan; raises Malformed CONFIGURATION_INVALID where it cannot work."""
+    """Turn a source's declaration into a plan; raises Malformed CONFIGURATION_INVALID where it cannot."""
     return _Planner(settings, types, around).plan()
 
 
@@ -98,7 +98,7 @@ class _Planner:
         self._results: dict[str, str] = {}
 
     def plan(self) -> Plan:
-        """Walk in the order in which tests shall fail: rules, record, person, time, region, activity, inputs."""
+        """Walk in the order of the tests: rules, record, person, time, region, activity, inputs."""
         self._rules()
         record = self._record()
         self._test(f"{self._text(self._settings.person)} IS NULL", Flaw.PERSON_MISSING, self._settings.person)
@@ -147,7 +147,7 @@ class _Planner:
         return quoted(name), number.decimals
 
     def _blame(self, column: str, flaw: Flaw) -> tuple[Flaw, str]:
-        """Name the column to correct: an empty value out of a lookup is an unknown code in the lookup's key."""
+        """Name the column to correct: nothing out of a lookup is an unknown code in the lookup's key."""
         if flaw is Flaw.MISSING_VALUE and column in self._origin:
             return Flaw.UNKNOWN_CODE, self._origin[column]
         return flaw, column

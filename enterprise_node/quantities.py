@@ -1,7 +1,7 @@
 """Exact conversion of a source's numbers into the steps an activity keeps, as integer SQL.
 
-A conversion is one positive fraction; the bounds of the activity are carried back to the source's steps, so that
-nothing is multiplied that could overflow.
+A conversion is one positive fraction; the bounds of the activity are carried back to the source's steps, so
+that nothing is multiplied that could overflow.
 """
 
 from __future__ import annotations

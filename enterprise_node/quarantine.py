@@ -44,30 +44,83 @@ class Flaw(enum.StrEnum):
     IDENTIFIER_INVALID = "identifier-invalid"
 
 
-_REMEDIES: dict[str, str] = {
-    Flaw.BROKEN_LINE: "Correct the line: number of columns, quotes, encoding. 修正该行的列数、引号或编码。",
-    Flaw.WRONG_TYPE: "Write a value of the declared type. 按声明的类型填写。",
-    Flaw.MISSING_VALUE: "Fill the column, or declare a default for it. 补全该列，或声明默认值。",
-    Flaw.NOT_EXACT: "Declare enough decimals, or a rounding for the input. 声明足够的小数位，或取整规则。",
-    Flaw.UNKNOWN_UNIT: "Add the unit to the input's units, or correct it. 在 units 中登记该单位或更正。",
-    Flaw.UNKNOWN_CODE: "Add the value to the lookup file or the codes. 在对照表或 codes 中补充该值。",
-    Flaw.MISSING_FACTOR: "Use a code the pack's factor table holds, or a pack that has it. 使用因子表已有的代码或更新方法学。",
-    Flaw.DUPLICATE_RECORD: "Keep one row for each record id; the first was taken. 每个记录编号只留一行；已取第一行。",
-    Flaw.CHANGED_RECORD: "The first version stays in force; corrections are counted. 以首次版本为准，更正已计数。",
-    Flaw.TOO_MANY_RECORDS: "Check why one person has so many records on one day. 核查同一人一天记录过多的原因。",
-    Flaw.DATE_OUT_OF_RANGE: "Correct the date, or the time section's first_day. 更正日期或 first_day。",
-    Flaw.NO_SUCH_DAY: 'Declare shift_overflow = "last-day" to take the month\'s last day. 声明 shift_overflow。',
-    Flaw.NEGATIVE_QUANTITY: "Correct it, or keep such rows out by a rule. 更正，或用规则排除。",
-    Flaw.BELOW_MINIMUM: "Check unit and value. 核对单位和数值。",
-    Flaw.ABOVE_MAXIMUM: "Check unit and value. 核对单位和数值。",
-    Flaw.PERSON_MISSING: "Give the customer an identifier in the register. 为客户登记身份标识。",
-    Flaw.IDENTIFIER_INVALID: "Correct the identifier, or the declared identifier_kind. 更正身份标识或其类型。",
+_BY_RULE = ("A rule of node.toml keeps this row out.", "node.toml 的规则排除了该行。")
+_REMEDIES: dict[str, tuple[str, str]] = {
+    Flaw.BROKEN_LINE: (
+        "Correct the line: number of columns, quotes, encoding.",
+        "修正该行的列数、引号或编码。",
+    ),
+    Flaw.WRONG_TYPE: (
+        "Write a value of the declared type.",
+        "按声明的类型填写。",
+    ),
+    Flaw.MISSING_VALUE: (
+        "Fill the column, or declare a default for it.",
+        "补全该列，或声明默认值。",
+    ),
+    Flaw.NOT_EXACT: (
+        "Declare enough decimals, or a rounding for the input.",
+        "声明足够的小数位，或取整规则。",
+    ),
+    Flaw.UNKNOWN_UNIT: (
+        "Add the unit to the input's units, or correct it.",
+        "在 units 中登记该单位或更正。",
+    ),
+    Flaw.UNKNOWN_CODE: (
+        "Add the value to the lookup file or the codes.",
+        "在对照表或 codes 中补充该值。",
+    ),
+    Flaw.MISSING_FACTOR: (
+        "Use a code the pack's factor table holds, or a pack that has it.",
+        "使用因子表已有的代码或更新方法学。",
+    ),
+    Flaw.DUPLICATE_RECORD: (
+        "Keep one row for each record id; the first was taken.",
+        "每个记录编号只留一行；已取第一行。",
+    ),
+    Flaw.CHANGED_RECORD: (
+        "The first version stays in force; corrections are counted.",
+        "以首次版本为准，更正已计数。",
+    ),
+    Flaw.TOO_MANY_RECORDS: (
+        "Check why one person has so many records on one day.",
+        "核查同一人一天记录过多的原因。",
+    ),
+    Flaw.DATE_OUT_OF_RANGE: (
+        "Correct the date, or the time section's first_day.",
+        "更正日期或 first_day。",
+    ),
+    Flaw.NO_SUCH_DAY: (
+        'Declare shift_overflow = "last-day" to take the month\'s last day.',
+        "声明 shift_overflow。",
+    ),
+    Flaw.NEGATIVE_QUANTITY: (
+        "Correct it, or keep such rows out by a rule.",
+        "更正，或用规则排除。",
+    ),
+    Flaw.BELOW_MINIMUM: (
+        "Check unit and value.",
+        "核对单位和数值。",
+    ),
+    Flaw.ABOVE_MAXIMUM: (
+        "Check unit and value.",
+        "核对单位和数值。",
+    ),
+    Flaw.PERSON_MISSING: (
+        "Give the customer an identifier in the register.",
+        "为客户登记身份标识。",
+    ),
+    Flaw.IDENTIFIER_INVALID: (
+        "Correct the identifier, or the declared identifier_kind.",
+        "更正身份标识或其类型。",
+    ),
 }
 
 
 def remedy(reason: str) -> str:
     """Say what to do about a reason, in English and Chinese."""
-    return _REMEDIES.get(reason, "A rule of node.toml keeps this row out. node.toml 的规则排除了该行。")
+    english, chinese = _REMEDIES.get(reason, _BY_RULE)
+    return f"{english} {chinese}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +182,8 @@ class Quarantine:
                 continue
             wanted = f"WHERE reason IN ({', '.join(map(literal, reasons))})" if reasons else ""
             found = self._engine.rows(
-                f'SELECT line, "column", reason FROM read_parquet({literal(path)}) {wanted} ORDER BY line LIMIT {left}'
+                f'SELECT line, "column", reason FROM read_parquet({literal(path)}) {wanted}'
+                f" ORDER BY line LIMIT {left}"
             )
             left -= len(found)
             for line, column, reason in found:

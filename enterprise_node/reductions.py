@@ -70,7 +70,7 @@ class MeasureSpec:
 
 @dataclass(frozen=True, slots=True)
 class HistogramSpec:
-    """The public cells, the packs of this enterprise among them, the clamp of a person-month's vector."""
+    """The public cells, this enterprise's packs among the policy's, the clamp of a person-month's vector."""
 
     regions: tuple[str, ...]
     domains: tuple[str, ...]
@@ -200,12 +200,9 @@ class Reductions:
     def person_months(self, epoch: Epoch, person: int) -> dict[str, tuple[int, int]]:
         """Give one person's exact mg and number of records in the epoch by pack id."""
         self.compute(epoch)
-        return self._of_person(self._folder(epoch) / _MONTHS_FILE, person)
-
-    def _of_person(self, path: Path, person: int) -> dict[str, tuple[int, int]]:
+        months = f"read_parquet({literal(self._folder(epoch) / _MONTHS_FILE)})"
         rows = self._engine.rows(
-            f"SELECT pack_id, mg, records FROM read_parquet({literal(path)})"
-            f" WHERE person = {int(person)} ORDER BY pack_id"
+            f"SELECT pack_id, mg, records FROM {months} WHERE person = {int(person)} ORDER BY pack_id"
         )
         return {str(pack_id): (int(mg), int(records)) for pack_id, mg, records in rows}
 

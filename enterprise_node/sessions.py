@@ -1,7 +1,7 @@
 """DuckDB connections for reading raw files and for sorting out what was read.
 
-A raw session sees identifiers, so it may not spill to disk: DuckDB writes spilled rows in plain. A working session
-sees person numbers only and may spill into the home's own folder.
+A raw session sees identifiers, so it may not spill to disk: DuckDB writes spilled rows in plain. A working
+session sees person numbers only and may spill into the home's own folder.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def raw_session(settings: EngineSettings) -> Iterator[DuckDBPyConnection]:
-    """Open a session that keeps everything in memory; raises Refused QUOTA_EXCEEDED when that is too little."""
+    """Open a session that keeps all in memory; raises Refused QUOTA_EXCEEDED when that is too little."""
     import duckdb
 
     with duckdb.connect() as connection:
@@ -34,7 +34,7 @@ def raw_session(settings: EngineSettings) -> Iterator[DuckDBPyConnection]:
         except duckdb.OutOfMemoryException as error:
             raise Refused(
                 REASON_QUOTA_EXCEEDED,
-                f"Reading needs more than {settings.memory_limit_mb} MB of memory, and raw rows never go to disk.",
+                f"Reading needs more than {settings.memory_limit_mb} MB, and raw rows never go to disk.",
                 remedy="Raise engine.memory_limit_mb, or split the lookup files.",
             ) from error
 

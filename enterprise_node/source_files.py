@@ -1,7 +1,5 @@
 """Raw files by their content, and new Parquet files written whole or not at all."""
 
-
-
 from __future__ import annotations
 
 import hashlib

@@ -1,4 +1,4 @@
-"""One raw file through its mapping: lookups joined, persons numbered, every row tested, nothing stored for good.
+"""One raw file through its mapping: lookups joined, persons numbered, every row tested, nothing kept.
 
 The staged Parquet file holds no identifier; a row's problem is the number of the first test it failed.
 """

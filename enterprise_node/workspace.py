@@ -93,7 +93,7 @@ class Workspace:
 def open_workspace(
     home: Path, *, schemas: Sequence[Schema] = (), today: datetime.date | None = None
 ) -> Workspace:
-    """Open the home; `schemas` are those of the outward half. Raises Malformed if node.toml or a pack is wrong."""
+    """Open the home; `schemas` are those of the outward half. Raises Malformed for node.toml or a pack."""
     from engine.duckdb_engine import DuckDbEngine
 
     home = open_home(home)

@@ -1,7 +1,7 @@
-"""CSV and TSV files, plain or compressed: every column is read as text, so that a bad value has a line and a name.
+"""CSV and TSV files, plain or compressed: every column is read as text, so that a bad value has a place.
 
-The header is read here and compared with the declaration; nothing is sniffed. Lines DuckDB cannot split (too few
-or too many columns, broken quotes or bytes) are kept by it in a table of rejects and counted as broken lines.
+The header is read here and compared with the declaration; nothing is sniffed. Lines DuckDB cannot split (too
+few or too many columns, broken quotes or bytes) go to its table of rejects and are counted as broken lines.
 """
 
 # ruff: noqa: S608  (SQL is made of names and literals that passed sql_text)
@@ -82,8 +82,9 @@ def _options(settings: FileSettings) -> str:
     header = "true" if settings.header else "false"
     return (
         f"auto_detect = false, header = {header}, delim = {literal(settings.delimiter)}, quote = '\"', "
-        f"escape = '\"', nullstr = '', null_padding = false, strict_mode = true, max_line_size = {LINE_BYTES_MAX}, "
-        f"store_rejects = true, rejects_table = '{REJECTS_TABLE}', rejects_scan = '{REJECTS_SCAN}', rejects_limit = 0"
+        "escape = '\"', nullstr = '', null_padding = false, strict_mode = true,"
+        f" max_line_size = {LINE_BYTES_MAX}, store_rejects = true, rejects_table = '{REJECTS_TABLE}',"
+        f" rejects_scan = '{REJECTS_SCAN}', rejects_limit = 0"
     )
 
 

@@ -1,12 +1,11 @@
 """What a source of activities offers: its files, and each file as an SQL relation of declared columns.
 
-A relation has the declared columns, as text or in their native type, and `#line` for the row's place. Types are
-never sniffed; what a file really holds is compared with the declaration before it is read.
+A relation has the declared columns, as text or in their native type, and `#line` for the row's place. Types
+are never sniffed; what a file really holds is compared with the declaration before it is read.
 """
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,8 +48,9 @@ class Reader(Protocol):
 
 def find_files(home: Path, settings: FileSettings) -> list[Path]:
     """Give the files a path or glob names, in name order; raises Unavailable NOT_FOUND if there is none."""
-    pattern = settings.path if Path(settings.path).is_absolute() else str(home / settings.path)
-    found = sorted(Path(match) for match in glob.glob(pattern, recursive=True) if Path(match).is_file())
+    pattern = home / settings.path
+    root = Path(pattern.anchor)
+    found = sorted(path for path in root.glob(str(pattern.relative_to(root))) if path.is_file())
     if not found:
         raise Unavailable(
             REASON_NOT_FOUND,

@@ -151,7 +151,8 @@ class SourceFiles:
         """Write the file's row; rows taken in earlier readings stay counted as taken."""
         return int(
             self._database.value(
-                "INSERT INTO source_file (source, path, sha256, size, modified_ns, mapping, lines, taken, repeated)"
+                "INSERT INTO source_file"
+                " (source, path, sha256, size, modified_ns, mapping, lines, taken, repeated)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source, sha256) DO UPDATE SET"
                 " path = excluded.path, size = excluded.size, modified_ns = excluded.modified_ns,"
                 " mapping = excluded.mapping, lines = excluded.lines, taken = taken + excluded.taken,"
