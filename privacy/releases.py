@@ -1,7 +1,7 @@
 """Releases: an enterprise's noised statements and tables for an epoch, held against policy and roster.
 
 Statements travel as packed sfixed64: on the wire a bytes field of little-endian int64, so they are encoded
-and parsed by slicing, whatever their length. Series, their order and chunk sizes are fixed by the policy alone.
+and parsed by slicing, whatever their length. Series, their order and chunk sizes follow from the policy.
 """
 
 from __future__ import annotations

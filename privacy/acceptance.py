@@ -1,0 +1,311 @@
+"""The one decision whether an entry may stand in the log, run by the hub at intake and by auditors at replay.
+
+A pure fold: `check` looks at bytes and bodies in a fixed order (bounds, envelope, registered key, signature,
+parse, origin, role, sequence, then the kind's own rules) and changes nothing; `apply` takes what it admitted.
+Recognising an envelope that is in the log already is the caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from google.protobuf.message import Message
+
+from privacy import book_rules, document_rules, envelope, merkle, person_rules, release_rules
+from privacy.charges import allowance
+from privacy.envelope import Kind, Opened
+from privacy.links import LinkRows
+from privacy.policy import Policy
+from privacy.rosters import RosterRows, RosterState
+from privacy.standing import Answer, Chain, Closed, LoggedPack, Role, Signer, Standing
+from privacy.trust import TrustRoot
+from privacy.verdicts import Submission, Verdict
+from protos.epochs import Epoch
+from protos.problems import Conflict, InvariantBroken, Malformed, Refused, Unverified
+from protos.v1 import books_pb2, custodian_pb2, envelope_pb2, policy_pb2, release_pb2, roster_pb2, trust_pb2
+from protos.v1.problem_pb2 import (
+    REASON_BODY_MISMATCH,
+    REASON_HISTORY_INCONSISTENT,
+    REASON_INVARIANT_BROKEN,
+    REASON_KEY_EXPIRED,
+    REASON_KEY_UNKNOWN,
+    REASON_ROLE_NOT_ALLOWED,
+    REASON_SEQUENCE_REUSED,
+    REASON_SEQUENCE_SKIPPED,
+    REASON_SUSPENDED,
+    REASON_WRONG_SHAPE,
+    REASON_WRONG_TYPE,
+)
+from protos.v1.release_pb2 import PrivacyUnit
+
+_DOCUMENTS: dict[Kind, tuple[type[Message], Callable[..., Verdict]]] = {
+    Kind.POLICY: (policy_pb2.Policy, document_rules.check_policy),
+    Kind.PACK: (policy_pb2.PackRecord, document_rules.check_pack),
+}
+_SEQUENCED: dict[Kind, tuple[Role, type[Message], Callable[..., Verdict]]] = {
+    Kind.ROSTER_BATCH: (Role.ENTERPRISE, roster_pb2.RosterBatch, person_rules.check_roster_batch),
+    Kind.RESERVATION: (Role.ENTERPRISE, release_pb2.Reservation, release_rules.check_reservation),
+    Kind.RELEASE: (Role.ENTERPRISE, release_pb2.Release, release_rules.check_release),
+    Kind.NOTHING_TO_REPORT: (
+        Role.ENTERPRISE,
+        release_pb2.NothingToReport,
+        release_rules.check_nothing_to_report,
+    ),
+    Kind.COUNT_REPORT: (Role.CUSTODIAN, custodian_pb2.CountReport, person_rules.check_count_report),
+    Kind.LINK_BATCH: (Role.HUB, books_pb2.LinkBatch, person_rules.check_link_batch),
+    Kind.EPOCH_CLOSE: (Role.HUB, books_pb2.EpochClose, book_rules.check_epoch_close),
+}
+_WITH_BODIES = frozenset({Kind.PACK, Kind.ROSTER_BATCH, Kind.RELEASE, Kind.LINK_BATCH})
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """An entry that may stand at `index`; documents have no issuer (""); `rows` come from its bodies."""
+
+    index: int
+    kind: Kind
+    issuer: str
+    message: Any
+    envelope_hash: bytes
+    leaf_hash: bytes
+    bodies_checked: bool
+    rows: RosterRows | LinkRows | None
+    effect: Callable[[], None] = field(repr=False, compare=False)
+
+
+class LogState:
+    """What a log has established, and the decision on its next entry.
+
+    `pinned` is the first trust root's fingerprint or envelope; `replaying` allows rows erased since their
+    entry was admitted.
+    """
+
+    def __init__(self, *, pinned: bytes | None = None, replaying: bool = False) -> None:
+        self._standing = Standing()
+        self._pinned = pinned
+        self._replaying = replaying
+        self._unchecked: list[int] = []
+
+    def check(self, data: bytes, bodies: Sequence[bytes] | None, index: int | None = None) -> Admission:
+        """Decide on the next entry; raises the Problem that refuses it. Bodies not at hand (None) go unchecked."""
+        standing = self._standing
+        if index is not None and index != standing.tree.size:
+            raise InvariantBroken(
+                REASON_INVARIANT_BROKEN, f"Entry {index} is not next; {standing.tree.size} is."
+            )
+        opened = envelope.open_envelope(data)
+        _check_no_bodies(opened.kind, bodies)
+        if opened.kind is Kind.TRUST_ROOT:
+            verdict = document_rules.check_trust_root(standing, data, self._pinned)
+            return self._admission(data, opened, "", opened.parse(trust_pb2.TrustRoot), verdict)
+        if opened.kind in _DOCUMENTS:
+            return self._check_document(data, opened, bodies)
+        if opened.kind in _SEQUENCED:
+            return self._check_sequenced(data, opened, bodies)
+        raise Malformed(REASON_WRONG_TYPE, f"A {opened.kind.value} does not stand in the log.")
+
+    def apply(self, admission: Admission) -> None:
+        """Take an entry that `check` admitted as the very next one."""
+        if admission.index != self._standing.tree.size:
+            raise InvariantBroken(REASON_INVARIANT_BROKEN, "The log has moved since this entry was checked.")
+        admission.effect()
+        self._standing.tree.append(admission.leaf_hash)
+        if admission.kind in _SEQUENCED:
+            self._extend_chain(admission)
+        if not admission.bodies_checked:
+            self._unchecked.append(admission.index)
+
+    @property
+    def size(self) -> int:
+        """Count the entries taken."""
+        return self._standing.tree.size
+
+    def root(self, size: int | None = None) -> bytes:
+        """Give the root over the first `size` entries (all by default)."""
+        return self._standing.tree.root(size)
+
+    @property
+    def trust(self) -> TrustRoot:
+        """Give the trust root in force; raises Refused TRUST_ROOT_INVALID before the first."""
+        return self._standing.trust
+
+    @property
+    def has_trust(self) -> bool:
+        """Say whether the log has begun."""
+        return bool(self._standing.trust_roots)
+
+    @property
+    def policies(self) -> tuple[Policy, ...]:
+        """Give all policies, oldest first."""
+        return tuple(self._standing.policies)
+
+    def policy_for(self, epoch: Epoch) -> Policy:
+        """Give the policy in force for an epoch; raises Refused POLICY_NOT_IN_FORCE."""
+        return self._standing.policy_for(epoch)
+
+    def policy_by_hash(self, policy_hash: bytes) -> Policy:
+        """Find a policy by its envelope's hash; raises Refused POLICY_NOT_IN_FORCE."""
+        return self._standing.policy_by_hash(policy_hash)
+
+    @property
+    def packs(self) -> dict[tuple[str, int], LoggedPack]:
+        """Give the packs by id and version."""
+        return dict(self._standing.packs)
+
+    def chain(self, role: Role, issuer: str) -> Chain:
+        """Say where an issuer's chain stands."""
+        return self._standing.chains.get((role, issuer), Chain())
+
+    def roster(self, enterprise_id: str) -> RosterState:
+        """Give an enterprise's roster, not to be changed."""
+        return self._standing.enterprise(enterprise_id).roster
+
+    def answers(self, enterprise_id: str) -> dict[Epoch, Answer]:
+        """Give an enterprise's releases and silences by epoch."""
+        return dict(self._standing.enterprise(enterprise_id).answers)
+
+    def spent(self, enterprise_id: str, unit: PrivacyUnit.ValueType, epoch: Epoch) -> Fraction:
+        """Give what an enterprise has charged to a unit for an epoch."""
+        return self._standing.enterprise(enterprise_id).spent.get((unit, epoch), Fraction(0))
+
+    def remaining(self, enterprise_id: str, unit: PrivacyUnit.ValueType, epoch: Epoch) -> Fraction:
+        """Give what the policy in force still allows."""
+        return allowance(self.policy_for(epoch), unit) - self.spent(enterprise_id, unit, epoch)
+
+    def evaluations(self, enterprise_id: str) -> dict[str, int]:
+        """Give what each custodian has counted for an enterprise."""
+        return {
+            custodian: count.evaluations_total
+            for (custodian, served), count in self._standing.counts.items()
+            if served == enterprise_id
+        }
+
+    def is_linked(self, pseudonym: bytes) -> bool:
+        """Say whether a pseudonym has a link (where link openings were at hand)."""
+        return pseudonym in self._standing.linked
+
+    @property
+    def closes(self) -> dict[Epoch, Closed]:
+        """Give the epochs closed."""
+        return dict(self._standing.closes)
+
+    @property
+    def last_closed(self) -> Epoch | None:
+        """Give the last epoch closed."""
+        return self._standing.last_closed
+
+    def is_closed(self, epoch: Epoch) -> bool:
+        """Say whether an epoch's books are closed."""
+        return self._standing.is_closed(epoch)
+
+    def missing(self, epoch: Epoch) -> list[str]:
+        """List the registered enterprises that have not answered for an epoch, as a close would now."""
+        return self._standing.missing(epoch, self.size)
+
+    @property
+    def unchecked(self) -> tuple[int, ...]:
+        """List the entries whose bodies were not at hand."""
+        return tuple(self._unchecked)
+
+    def _check_document(self, data: bytes, opened: Opened, bodies: Sequence[bytes] | None) -> Admission:
+        message_type, rule = _DOCUMENTS[opened.kind]
+        document_rules.verify_document(self._standing, opened)
+        message = opened.parse(message_type)
+        return self._admission(data, opened, "", message, rule(*self._case(message, opened, "", bodies)))
+
+    def _check_sequenced(self, data: bytes, opened: Opened, bodies: Sequence[bytes] | None) -> Admission:
+        role, message_type, rule = _SEQUENCED[opened.kind]
+        signer = _signer(self._standing, opened)
+        envelope.verify(opened, [signer.key])
+        message: Any = opened.parse(message_type)
+        envelope.check_origin(message.header.origin, self._standing.trust.origin)
+        _check_role(self._standing, signer, role, opened.kind, message)
+        _check_chain(self.chain(role, signer.id), message.header)
+        verdict = rule(*self._case(message, opened, signer.id, bodies))
+        return self._admission(data, opened, signer.id, message, verdict)
+
+    def _case(
+        self, message: Message, opened: Opened, issuer: str, bodies: Sequence[bytes] | None
+    ) -> tuple[Standing, Message, Submission]:
+        submission = Submission(issuer, self.size, opened.envelope_hash, bodies, self._replaying)
+        return self._standing, message, submission
+
+    def _admission(
+        self, data: bytes, opened: Opened, issuer: str, message: Message, verdict: Verdict
+    ) -> Admission:
+        return Admission(
+            index=self.size,
+            kind=opened.kind,
+            issuer=issuer,
+            message=message,
+            envelope_hash=opened.envelope_hash,
+            leaf_hash=merkle.leaf_hash(data),
+            bodies_checked=verdict.bodies_checked,
+            rows=verdict.rows,
+            effect=verdict.apply,
+        )
+
+    def _extend_chain(self, admission: Admission) -> None:
+        key = (_SEQUENCED[admission.kind][0], admission.issuer)
+        self._standing.chains[key] = Chain(admission.message.header.sequence + 1, admission.envelope_hash)
+
+
+def _check_no_bodies(kind: Kind, bodies: Sequence[bytes] | None) -> None:
+    if bodies and kind not in _WITH_BODIES:
+        raise Malformed(REASON_BODY_MISMATCH, f"A {kind.value} has no bodies; {len(bodies)} came.")
+
+
+def _signer(standing: Standing, opened: Opened) -> Signer:
+    """Find the registered key of a sequenced message by its keyid, a hint the signature then confirms."""
+    _ = standing.trust
+    if len(opened.signatures) != 1:
+        raise Malformed(REASON_WRONG_SHAPE, f"A {opened.kind.value} carries one signature.")
+    keyid = opened.signatures[0].keyid
+    signer = standing.signers.get(keyid)
+    if signer is None and keyid in standing.retired:
+        raise Unverified(REASON_KEY_EXPIRED, "The key that signed is no longer in the trust root.")
+    if signer is None:
+        raise Unverified(
+            REASON_KEY_UNKNOWN,
+            "The key that signed is not in the trust root.",
+            remedy="Register the party: a new version of the trust root must name its key.",
+        )
+    return signer
+
+
+def _check_role(standing: Standing, signer: Signer, role: Role, kind: Kind, message: Any) -> None:
+    if signer.role is not role or signer.id != message.header.issuer:
+        raise Refused(
+            REASON_ROLE_NOT_ALLOWED,
+            f"The {signer.role.value} '{signer.id}' cannot sign a {kind.value} of '{message.header.issuer}'.",
+        )
+    if signer.role is Role.ENTERPRISE and standing.trust.enterprise(signer.id).suspended:
+        is_withdrawal = kind is Kind.ROSTER_BATCH and message.count == 0
+        if kind is not Kind.NOTHING_TO_REPORT and not is_withdrawal:
+            raise Refused(
+                REASON_SUSPENDED,
+                f"Enterprise '{signer.id}' is suspended: it may withdraw persons and report nothing.",
+            )
+
+
+def _check_chain(chain: Chain, header: envelope_pb2.Header) -> None:
+    if header.sequence < chain.next_sequence:
+        raise Conflict(
+            REASON_SEQUENCE_REUSED,
+            f"Sequence {header.sequence} is in the log; {chain.next_sequence} is next.",
+            remedy="Read the chain's head from the log and sign again.",
+        )
+    if header.sequence > chain.next_sequence:
+        raise Refused(
+            REASON_SEQUENCE_SKIPPED,
+            f"Sequence {header.sequence} came; {chain.next_sequence} is next.",
+            remedy="Send the messages before it first.",
+        )
+    if header.previous != chain.head:
+        raise Unverified(
+            REASON_HISTORY_INCONSISTENT,
+            f"Message {header.sequence} names another predecessor than the one in the log: two histories.",
+        )

@@ -1,0 +1,101 @@
+"""Rules for documents: trust roots, policies and packs, each signed by a threshold of keys."""
+
+from __future__ import annotations
+
+import hashlib
+
+from privacy import envelope, trust
+from privacy import policy as policies
+from privacy.chunks import check_count, mismatch
+from privacy.envelope import Opened
+from privacy.keys import checked_id
+from privacy.policy import Policy
+from privacy.standing import LoggedPack, Standing
+from privacy.verdicts import Submission, Verdict
+from protos.problems import Conflict, Malformed, Refused
+from protos.v1 import policy_pb2
+from protos.v1.problem_pb2 import (
+    REASON_ALREADY_EXISTS,
+    REASON_EPOCH_CLOSED,
+    REASON_PACK_UNKNOWN,
+    REASON_SEQUENCE_REUSED,
+    REASON_SEQUENCE_SKIPPED,
+    REASON_WRONG_SHAPE,
+)
+
+# Canonical bytes of one pack with the factor tables it reads.
+PACK_BYTES_MAX = 4 << 20
+
+
+def check_trust_root(standing: Standing, data: bytes, pinned: bytes | None) -> Verdict:
+    """Take the first trust root (pinned, if a pin is given), or the successor of the one in force."""
+    if standing.trust_roots:
+        root = trust.verify_update(standing.trust, data)
+    else:
+        root = trust.verify_first(data, pinned)
+    index = standing.tree.size
+    return Verdict(lambda: standing.register(root, index))
+
+
+def verify_document(standing: Standing, opened: Opened) -> None:
+    """Check that enough policy keys signed a policy or pack."""
+    root = standing.trust
+    envelope.verify(opened, root.policy_keys, root.policy_threshold)
+
+
+def check_policy(standing: Standing, message: policy_pb2.Policy, submission: Submission) -> Verdict:
+    """Take the next version of the policy, over packs in the log, for epochs whose books are open."""
+    policy = policies.from_wire(message, submission.envelope_hash)
+    envelope.check_origin(policy.origin, standing.trust.origin)
+    _check_version(standing, policy)
+    if standing.is_closed(policy.first_epoch):
+        raise Refused(
+            REASON_EPOCH_CLOSED,
+            f"The policy begins at {policy.first_epoch}; books are closed to {standing.last_closed}.",
+        )
+    for reference in policy.packs:
+        logged = standing.packs.get((reference.id, reference.version))
+        if logged is None or logged.sha256 != reference.sha256:
+            raise Refused(
+                REASON_PACK_UNKNOWN,
+                f"Pack {reference.id} version {reference.version} with that hash is not in the log.",
+                remedy="Publish the pack first.",
+            )
+    return Verdict(lambda: standing.policies.append(policy))
+
+
+def check_pack(standing: Standing, message: policy_pb2.PackRecord, submission: Submission) -> Verdict:
+    """Take a pack version that is not in the log yet; its body is what it names."""
+    envelope.check_origin(message.origin, standing.trust.origin)
+    checked_id(message.id, "Pack id")
+    key = (message.id, message.version)
+    if key in standing.packs:
+        raise Conflict(
+            REASON_ALREADY_EXISTS,
+            f"Pack {message.id} version {message.version} is in the log; a change needs a new version.",
+        )
+    if message.version < 1 or len(message.sha256) != 32 or not 0 < message.size <= PACK_BYTES_MAX:
+        raise Malformed(
+            REASON_WRONG_SHAPE, f"A pack has a version from 1, a SHA-256 and 1 to {PACK_BYTES_MAX} bytes."
+        )
+    if submission.bodies is not None:
+        check_count(submission.bodies, 1, f"Pack {message.id}")
+        body = submission.bodies[0]
+        if len(body) != message.size or hashlib.sha256(body).digest() != message.sha256:
+            raise mismatch(f"The body is not pack {message.id} version {message.version} as signed.")
+    pack = LoggedPack(message.id, message.version, message.sha256, submission.index)
+    return Verdict(lambda: standing.packs.update({key: pack}), bodies_checked=submission.bodies is not None)
+
+
+def _check_version(standing: Standing, policy: Policy) -> None:
+    expected = len(standing.policies) + 1
+    if policy.version < expected:
+        raise Conflict(
+            REASON_SEQUENCE_REUSED, f"Policy version {policy.version} is in the log; {expected} is next."
+        )
+    if policy.version > expected:
+        raise Refused(REASON_SEQUENCE_SKIPPED, f"Policy version {policy.version} came; {expected} is next.")
+    if standing.policies and policy.id != standing.policies[-1].id:
+        raise Refused(
+            REASON_SEQUENCE_SKIPPED, f"The log's policy is '{standing.policies[-1].id}', not '{policy.id}'."
+        )

@@ -1,0 +1,198 @@
+"""Rules for what concerns persons: roster batches, links, and custodians' counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from privacy import links, merkle, rosters
+from privacy.chunks import HALF_BYTES
+from privacy.rosters import RosterRows
+from privacy.standing import CountStanding, EnterpriseStanding, Standing
+from privacy.verdicts import Submission, Verdict
+from protos.epochs import Epoch, checked_epoch
+from protos.problems import Conflict, Malformed, Refused
+from protos.v1 import books_pb2, custodian_pb2, roster_pb2
+from protos.v1.problem_pb2 import (
+    REASON_ALREADY_EXISTS,
+    REASON_ALREADY_RELEASED,
+    REASON_EPOCH_CLOSED,
+    REASON_KEY_UNKNOWN,
+    REASON_ROSTER_WRONG,
+    REASON_WRONG_SHAPE,
+)
+
+BATCH_ELEMENTS_MAX = 65_535
+
+
+def check_roster_batch(
+    standing: Standing, message: roster_pb2.RosterBatch, submission: Submission
+) -> Verdict:
+    """Take slots that continue the roster and act after every epoch released or closed."""
+    mine = standing.enterprise(submission.issuer)
+    effective = checked_epoch(message.effective_epoch)
+    _check_key(standing, message.pseudonym_key_id)
+    _check_effective(standing, mine, effective)
+    _check_growth(standing, mine, message, effective)
+    rosters.check_withdrawn(mine.roster, message)
+    rows = None
+    if message.count == 0:
+        _check_unchanged(mine, message)
+        rows = RosterRows(b"", b"")
+    elif submission.bodies is not None:
+        rows = rosters.check_bodies(message, submission.bodies, erasure_allowed=submission.replaying)
+    tree = mine.roster.grown(rows.slots) if rows is not None else None
+    if tree is not None and tree.root() != message.roster_root:
+        raise Refused(REASON_ROSTER_WRONG, "The roster root is not that of all slots so far.")
+    change = _change(mine, message, rows)
+
+    def apply() -> None:
+        entry = standing.entry_of(submission.issuer)
+        entry.roster.add(message, tree)
+        entry.openings_known = change is not None
+        if change is not None:
+            entry.active -= change.leaving
+            entry.active |= change.coming
+            entry.pseudonyms += change.pseudonyms
+
+    return Verdict(apply, bodies_checked=rows is not None, rows=rows)
+
+
+def check_count_report(
+    standing: Standing, message: custodian_pb2.CountReport, submission: Submission
+) -> Verdict:
+    """Take a custodian's count: its total grows by exactly the new batches, each counted once."""
+    standing.trust.enterprise(message.enterprise_id)
+    _check_key(standing, message.key_id)
+    key = (submission.issuer, message.enterprise_id)
+    before = standing.counts.get(key) or CountStanding()
+    hashes = [batch.batch_hash for batch in message.batches]
+    if any(len(value) != 32 for value in hashes) or len(set(hashes)) != len(hashes):
+        raise Malformed(REASON_WRONG_SHAPE, "Batches are named by distinct SHA-256 hashes.")
+    if any(not 1 <= batch.elements <= BATCH_ELEMENTS_MAX for batch in message.batches):
+        raise Malformed(REASON_WRONG_SHAPE, f"A batch has 1 to {BATCH_ELEMENTS_MAX} elements.")
+    if before.batches.intersection(hashes):
+        raise Conflict(REASON_ALREADY_EXISTS, "A batch of the report has been counted before.")
+    total = before.evaluations_total + sum(batch.elements for batch in message.batches)
+    if message.evaluations_total != total:
+        raise Malformed(
+            REASON_WRONG_SHAPE,
+            f"The report's total is {message.evaluations_total}; its batches give {total}.",
+        )
+
+    def apply() -> None:
+        before.evaluations_total = total
+        before.batches.update(hashes)
+        standing.counts[key] = before
+
+    return Verdict(apply)
+
+
+def check_link_batch(standing: Standing, message: books_pb2.LinkBatch, submission: Submission) -> Verdict:
+    """Take links of pseudonyms not linked yet, for epochs whose books are open."""
+    effective = checked_epoch(message.effective_epoch)
+    if standing.is_closed(effective):
+        raise Refused(REASON_EPOCH_CLOSED, f"Links cannot act from {effective}: its books are closed.")
+    if message.count < 1:
+        raise Malformed(REASON_WRONG_SHAPE, "A link batch holds at least one link.")
+    rows = None
+    fresh: set[bytes] = set()
+    if submission.bodies is not None:
+        rows = links.check_bodies(message, submission.bodies)
+        fresh = _distinct(rows.pseudonyms, "linked")
+        if not standing.linked.isdisjoint(fresh):
+            raise Conflict(REASON_ALREADY_EXISTS, "A pseudonym of the batch has a link already.")
+
+    def apply() -> None:
+        standing.linked |= fresh
+        standing.links_total += message.count
+
+    return Verdict(apply, bodies_checked=rows is not None, rows=rows)
+
+
+def _check_key(standing: Standing, key_id: bytes) -> None:
+    key = standing.trust.pseudonym_key
+    if key is None or key.key_id != key_id:
+        raise Refused(
+            REASON_KEY_UNKNOWN,
+            "The pseudonym key named is not the trust root's.",
+            remedy="Read the trust root in force again.",
+        )
+
+
+def _check_effective(standing: Standing, mine: EnterpriseStanding, effective: Epoch) -> None:
+    if standing.is_closed(effective):
+        raise Refused(
+            REASON_EPOCH_CLOSED, f"The roster cannot change from {effective}: its books are closed."
+        )
+    if any(effective <= epoch for epoch in mine.answers):
+        raise Conflict(
+            REASON_ALREADY_RELEASED, f"The enterprise has already answered for {max(mine.answers)}."
+        )
+    last = mine.roster.last_effective
+    if last is not None and effective < last:
+        raise Refused(
+            REASON_ROSTER_WRONG, f"The batch before acts from {last}; effective epochs do not go back."
+        )
+
+
+def _check_growth(
+    standing: Standing, mine: EnterpriseStanding, message: roster_pb2.RosterBatch, effective: Epoch
+) -> None:
+    if message.first_slot != mine.roster.total:
+        raise Refused(REASON_ROSTER_WRONG, f"The next slot is {mine.roster.total}, not {message.first_slot}.")
+    if message.count == 0:
+        if not message.withdrawn_slots:
+            raise Malformed(REASON_WRONG_SHAPE, "A roster batch adds or withdraws somebody.")
+        return
+    minimum = standing.policy_for(effective).roster_batch_min
+    if message.count < minimum:
+        raise Refused(
+            REASON_ROSTER_WRONG,
+            f"A batch enrols at least {minimum} persons, not {message.count}.",
+            remedy="Wait until enough persons have enrolled.",
+        )
+
+
+def _check_unchanged(mine: EnterpriseStanding, message: roster_pb2.RosterBatch) -> None:
+    unchanged = mine.roster.root_at(Epoch(message.effective_epoch))
+    if message.chunks_root != merkle.EMPTY_ROOT or message.roster_root != unchanged:
+        raise Refused(REASON_ROSTER_WRONG, "A batch without new slots leaves the roster root as it was.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    leaving: set[bytes]
+    coming: set[bytes]
+    pseudonyms: bytes
+
+
+def _change(
+    mine: EnterpriseStanding, message: roster_pb2.RosterBatch, rows: RosterRows | None
+) -> _Change | None:
+    """Give who leaves and who comes; None where openings are not at hand."""
+    if rows is None or rows.pseudonyms is None or not mine.openings_known:
+        return None
+    leaving = {_pseudonym(mine.pseudonyms, number) for number in message.withdrawn_slots}
+    coming = _distinct(rows.pseudonyms, "enrolled")
+    if (coming & mine.active) - leaving:
+        raise Conflict(
+            REASON_ALREADY_EXISTS,
+            "A person of the batch is on the roster already.",
+            remedy="Enrol only persons who are not active.",
+        )
+    return _Change(leaving, coming, rows.pseudonyms)
+
+
+def _distinct(pseudonyms: bytes, what: str) -> set[bytes]:
+    zero = bytes(HALF_BYTES)
+    rows = [pseudonyms[at : at + HALF_BYTES] for at in range(0, len(pseudonyms), HALF_BYTES)]
+    found = set(rows)
+    erased = rows.count(zero)
+    if len(found) + max(erased - 1, 0) != len(rows):
+        raise Conflict(REASON_ALREADY_EXISTS, f"A pseudonym is {what} twice in one batch.")
+    found.discard(zero)
+    return found
+
+
+def _pseudonym(pseudonyms: bytearray, number: int) -> bytes:
+    return bytes(pseudonyms[number * HALF_BYTES : (number + 1) * HALF_BYTES])

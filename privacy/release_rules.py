@@ -1,0 +1,154 @@
+"""Rules for an epoch's answers: reservations within the allowance, releases, signed silences."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from privacy import releases
+from privacy.charges import UNITS, allowance, check_charges, cost
+from privacy.policy import Policy
+from privacy.standing import Answer, AnswerKind, EnterpriseStanding, Reserved, Standing
+from privacy.verdicts import Submission, Verdict
+from protos.epochs import Epoch, checked_epoch
+from protos.problems import Conflict, Malformed, Refused
+from protos.v1 import release_pb2
+from protos.v1.problem_pb2 import (
+    REASON_ALREADY_EXISTS,
+    REASON_ALREADY_RELEASED,
+    REASON_BUDGET_EXCEEDED,
+    REASON_EPOCH_CLOSED,
+    REASON_POLICY_NOT_IN_FORCE,
+    REASON_RESERVATION_UNKNOWN,
+    REASON_UNKNOWN_FIELD_VALUE,
+    REASON_WRONG_SHAPE,
+)
+from protos.v1.release_pb2 import (
+    NOTHING_REASON_DECLARED_OUTAGE,
+    NOTHING_REASON_EMPTY_ROSTER,
+    NOTHING_REASON_NOT_YET_LIVE,
+    NOTHING_REASON_SUSPENDED,
+    PrivacyUnit,
+)
+
+
+def check_reservation(
+    standing: Standing, message: release_pb2.Reservation, submission: Submission
+) -> Verdict:
+    """Take a reservation of exactly the policy's series, within the allowance of each unit."""
+    epoch = checked_epoch(message.epoch)
+    mine = standing.enterprise(submission.issuer)
+    _check_open(standing, mine, epoch)
+    policy = standing.policy_for(epoch)
+    if message.policy_hash != policy.policy_hash:
+        raise Refused(
+            REASON_POLICY_NOT_IN_FORCE,
+            f"For {epoch} policy version {policy.version} is in force; the reservation names another.",
+            remedy="Read the policy from the log again.",
+        )
+    check_charges(message.charges, policy, submission.issuer)
+    if len(message.nonce) != releases.NONCE_BYTES:
+        raise Malformed(REASON_WRONG_SHAPE, f"A reservation's nonce has {releases.NONCE_BYTES} bytes.")
+    if message.nonce in mine.nonces:
+        raise Conflict(REASON_ALREADY_EXISTS, "The reservation's nonce was used before.")
+    spent = {(unit, epoch): _spent_after(mine, policy, submission.issuer, unit, epoch) for unit in UNITS}
+    reserved = Reserved(epoch, policy, submission.index)
+
+    def apply() -> None:
+        entry = standing.entry_of(submission.issuer)
+        entry.reservations[submission.envelope_hash] = reserved
+        entry.nonces.add(message.nonce)
+        entry.spent.update(spent)
+
+    return Verdict(apply)
+
+
+def check_release(standing: Standing, message: release_pb2.Release, submission: Submission) -> Verdict:
+    """Take the release a reservation pays for: the policy's series over the roster of its epoch."""
+    epoch = checked_epoch(message.epoch)
+    mine = standing.enterprise(submission.issuer)
+    _check_open(standing, mine, epoch)
+    reserved = mine.reservations.get(message.reservation_hash)
+    if reserved is None or reserved.epoch != epoch or message.reservation_hash in mine.used:
+        raise Refused(
+            REASON_RESERVATION_UNKNOWN,
+            f"No unused reservation of the enterprise for {epoch} has that hash.",
+            remedy="Reserve the charge before the release.",
+        )
+    if message.policy_hash != reserved.policy.policy_hash:
+        raise Refused(REASON_POLICY_NOT_IN_FORCE, "The release names another policy than its reservation.")
+    releases.check_release(
+        message,
+        reserved.policy,
+        submission.issuer,
+        roster_root=mine.roster.root_at(epoch),
+        active_slots=mine.roster.active_count(epoch),
+    )
+    needs_bodies = releases.body_count(message) > 0
+    if submission.bodies is not None or not needs_bodies:
+        releases.check_bodies(message, submission.bodies or ())
+    answer = Answer(AnswerKind.RELEASE, submission.index)
+
+    def apply() -> None:
+        entry = standing.entry_of(submission.issuer)
+        entry.used.add(message.reservation_hash)
+        entry.answers[epoch] = answer
+
+    return Verdict(apply, bodies_checked=submission.bodies is not None or not needs_bodies)
+
+
+def check_nothing_to_report(
+    standing: Standing, message: release_pb2.NothingToReport, submission: Submission
+) -> Verdict:
+    """Take a silence whose reason holds and does not depend on anybody's behaviour."""
+    epoch = checked_epoch(message.epoch)
+    mine = standing.enterprise(submission.issuer)
+    _check_open(standing, mine, epoch)
+    suspended = standing.trust.enterprise(submission.issuer).suspended
+    reasons_hold = {
+        NOTHING_REASON_EMPTY_ROSTER: mine.roster.active_count(epoch) == 0,
+        NOTHING_REASON_NOT_YET_LIVE: not _has_released_by(mine, epoch),
+        NOTHING_REASON_SUSPENDED: suspended,
+        NOTHING_REASON_DECLARED_OUTAGE: not suspended,
+    }
+    if not reasons_hold.get(message.reason, False):
+        raise Refused(
+            REASON_UNKNOWN_FIELD_VALUE,
+            f"The reason given for the silence of {epoch} does not hold in the log.",
+        )
+    answer = Answer(AnswerKind.NOTHING_TO_REPORT, submission.index)
+
+    def apply() -> None:
+        standing.entry_of(submission.issuer).answers[epoch] = answer
+
+    return Verdict(apply)
+
+
+def _check_open(standing: Standing, mine: EnterpriseStanding, epoch: Epoch) -> None:
+    if epoch in mine.answers:
+        raise Conflict(
+            REASON_ALREADY_RELEASED,
+            f"The enterprise has answered for {epoch} in entry {mine.answers[epoch].index}.",
+        )
+    if standing.is_closed(epoch):
+        raise Refused(REASON_EPOCH_CLOSED, f"The books of {epoch} are closed.")
+
+
+def _spent_after(
+    mine: EnterpriseStanding, policy: Policy, enterprise_id: str, unit: PrivacyUnit.ValueType, epoch: Epoch
+) -> Fraction:
+    spent = mine.spent.get((unit, epoch), Fraction(0))
+    charge = cost(policy.series(enterprise_id), unit)
+    allowed = allowance(policy, unit)
+    if spent + charge > allowed:
+        raise Refused(
+            REASON_BUDGET_EXCEEDED,
+            f"{PrivacyUnit.Name(unit)} of {epoch}: {spent} is spent, {charge} asked for, {allowed} allowed.",
+            remedy="Send the release the earlier reservation paid for.",
+        )
+    return spent + charge
+
+
+def _has_released_by(mine: EnterpriseStanding, epoch: Epoch) -> bool:
+    return any(
+        answer.kind is AnswerKind.RELEASE and earlier <= epoch for earlier, answer in mine.answers.items()
+    )

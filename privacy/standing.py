@@ -1,0 +1,200 @@
+"""What a log has established so far: documents in force, chains, rosters, reservations, answers and closes.
+
+Only the acceptance rules change it, one admitted entry at a time.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from privacy import policy as policies
+from privacy.envelope import NO_PREVIOUS
+from privacy.keys import VerifyKey
+from privacy.merkle import Tree
+from privacy.policy import Policy
+from privacy.rosters import RosterState
+from privacy.trust import TrustRoot
+from protos.epochs import Epoch
+from protos.problems import Refused
+from protos.v1.problem_pb2 import REASON_POLICY_NOT_IN_FORCE, REASON_TRUST_ROOT_INVALID
+from protos.v1.release_pb2 import PrivacyUnit
+
+HUB_ID = "hub"
+
+
+class Role(enum.Enum):
+    """Who may issue a sequenced message; the value is the role in a SPIFFE id."""
+
+    ENTERPRISE = "node"
+    CUSTODIAN = "custodian"
+    HUB = "hub"
+
+
+class AnswerKind(enum.Enum):
+    """How an enterprise answered for an epoch."""
+
+    RELEASE = "release"
+    NOTHING_TO_REPORT = "nothing-to-report"
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Where an issuer's chain stands: the next sequence number and the hash of its last envelope."""
+
+    next_sequence: int = 1
+    head: bytes = NO_PREVIOUS
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """A registered party and its key."""
+
+    role: Role
+    id: str
+    key: VerifyKey
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedPack:
+    """A pack admitted to the log, and the entry it stands in."""
+
+    id: str
+    version: int
+    sha256: bytes
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """A charge reserved for one release, and the policy it was computed from."""
+
+    epoch: Epoch
+    policy: Policy
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An enterprise's release or signed silence for an epoch, and the entry it stands in."""
+
+    kind: AnswerKind
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """An epoch's close: its entry and the log it was computed from."""
+
+    index: int
+    log_size: int
+
+
+@dataclass(slots=True)
+class EnterpriseStanding:
+    """What one enterprise has on record; `active` are its pseudonyms where openings were at hand."""
+
+    roster: RosterState = field(default_factory=RosterState)
+    pseudonyms: bytearray = field(default_factory=bytearray)
+    active: set[bytes] = field(default_factory=set)
+    openings_known: bool = True
+    reservations: dict[bytes, Reserved] = field(default_factory=dict)
+    nonces: set[bytes] = field(default_factory=set)
+    used: set[bytes] = field(default_factory=set)
+    answers: dict[Epoch, Answer] = field(default_factory=dict)
+    spent: dict[tuple[PrivacyUnit.ValueType, Epoch], Fraction] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class CountStanding:
+    """What one custodian has counted for one enterprise."""
+
+    evaluations_total: int = 0
+    batches: set[bytes] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Standing:
+    """Everything the entries so far have established."""
+
+    tree: Tree = field(default_factory=Tree)
+    trust_roots: list[tuple[int, TrustRoot]] = field(default_factory=list)
+    signers: dict[str, Signer] = field(default_factory=dict)
+    retired: set[str] = field(default_factory=set)
+    policies: list[Policy] = field(default_factory=list)
+    packs: dict[tuple[str, int], LoggedPack] = field(default_factory=dict)
+    chains: dict[tuple[Role, str], Chain] = field(default_factory=dict)
+    enterprises: dict[str, EnterpriseStanding] = field(default_factory=dict)
+    counts: dict[tuple[str, str], CountStanding] = field(default_factory=dict)
+    linked: set[bytes] = field(default_factory=set)
+    links_total: int = 0
+    closes: dict[Epoch, Closed] = field(default_factory=dict)
+
+    @property
+    def trust(self) -> TrustRoot:
+        """Give the trust root in force; raises Refused before the first."""
+        if not self.trust_roots:
+            raise Refused(REASON_TRUST_ROOT_INVALID, "A log begins with its trust root.")
+        return self.trust_roots[-1][1]
+
+    @property
+    def last_closed(self) -> Epoch | None:
+        """Give the last epoch closed."""
+        return max(self.closes, default=None)
+
+    def trust_at(self, size: int) -> TrustRoot:
+        """Give the trust root in force when the log had `size` entries."""
+        fitting = [root for index, root in self.trust_roots if index < size]
+        return fitting[-1] if fitting else self.trust
+
+    def policy_for(self, epoch: Epoch) -> Policy:
+        """Give the policy in force for an epoch; raises Refused POLICY_NOT_IN_FORCE."""
+        return policies.in_force(self.policies, epoch)
+
+    def policy_by_hash(self, policy_hash: bytes) -> Policy:
+        """Find a logged policy by its envelope's hash; raises Refused POLICY_NOT_IN_FORCE."""
+        for policy in self.policies:
+            if policy.policy_hash == policy_hash:
+                return policy
+        raise Refused(REASON_POLICY_NOT_IN_FORCE, "The policy named is not in the log.")
+
+    def enterprise(self, enterprise_id: str) -> EnterpriseStanding:
+        """Give what an enterprise has on record; a new, empty record for one that has none."""
+        return self.enterprises.get(enterprise_id) or EnterpriseStanding()
+
+    def entry_of(self, enterprise_id: str) -> EnterpriseStanding:
+        """Give an enterprise's record to change it."""
+        return self.enterprises.setdefault(enterprise_id, EnterpriseStanding())
+
+    def is_closed(self, epoch: Epoch) -> bool:
+        """Say whether an epoch's books are closed (with it, every epoch before)."""
+        last = self.last_closed
+        return last is not None and epoch <= last
+
+    def missing(self, epoch: Epoch, log_size: int) -> list[str]:
+        """List the registered enterprises without an answer for the epoch in the first `log_size` entries."""
+        return sorted(
+            party.id
+            for party in self.trust_at(log_size).enterprises
+            if not self._has_answered(party.id, epoch, log_size)
+        )
+
+    def _has_answered(self, enterprise_id: str, epoch: Epoch, log_size: int) -> bool:
+        answer = self.enterprise(enterprise_id).answers.get(epoch)
+        return answer is not None and answer.index < log_size
+
+    def register(self, root: TrustRoot, index: int) -> None:
+        """Put a trust root in force: its keys count, those it leaves out are retired."""
+        self.trust_roots.append((index, root))
+        signers = [Signer(Role.HUB, HUB_ID, root.hub_key)]
+        signers += [Signer(Role.ENTERPRISE, party.id, party.key) for party in root.enterprises]
+        signers += [Signer(Role.CUSTODIAN, party.id, party.key) for party in root.custodians]
+        self._replace_signers(signers)
+
+    def _replace_signers(self, signers: Sequence[Signer]) -> None:
+        fresh = {signer.key.keyid: signer for signer in signers}
+        self.retired |= self.signers.keys() - fresh.keys()
+        self.retired -= fresh.keys()
+        self.signers = fresh
