@@ -90,7 +90,7 @@ class LogState:
         self._unchecked: list[int] = []
 
     def check(self, data: bytes, bodies: Sequence[bytes] | None, index: int | None = None) -> Admission:
-        """Decide on the next entry; raises the Problem that refuses it. Bodies not at hand (None) go unchecked."""
+        """Decide on the next entry; raises the Problem that refuses it. Bodies of None go unchecked."""
         standing = self._standing
         if index is not None and index != standing.tree.size:
             raise InvariantBroken(
