@@ -1,6 +1,6 @@
 """The key ceremony with a dealer: one machine draws the key, deals the shares, seals each, forgets the rest.
 
-Run it on a machine without network, with all custodians watching, and switch it off afterwards. The dealer must
+Run it on a machine without network, all custodians watching, and switch it off afterwards. The dealer must
 be trusted for these minutes only; the commitments it publishes let every custodian check its share.
 """
 

@@ -13,10 +13,11 @@ from privacy.ristretto import Random
 from privacy.sealing import SealingKey
 from privacy.shares import Share
 from privacy.trust import TrustRoot
-from protos.problems import Malformed, Problem, Refused, Unverified
+from protos.problems import Malformed, Problem, Refused, Unavailable, Unverified
 from protos.v1.problem_pb2 import (
     REASON_CONFIGURATION_INVALID,
     REASON_KEY_UNKNOWN,
+    REASON_NOT_FOUND,
     REASON_NOT_REGISTERED,
     REASON_TRUST_ROOT_INVALID,
 )
@@ -120,6 +121,12 @@ class RestingShare:
 
     def read(self) -> KeyShare:
         """Open the share; raises Unverified if the file, the key or the custodian is another."""
+        if not self.path.exists():
+            raise Unavailable(
+                REASON_NOT_FOUND,
+                "This custodian has no key share yet.",
+                remedy="Hold the ceremony, then run cgsp-custodian import-share.",
+            )
         data = read_private(self.path, SHARE_FILE_BYTES_MAX)
         if not data.startswith(_MAGIC):
             raise Malformed(
@@ -152,7 +159,7 @@ def describe_key(key: PseudonymKeyView, custodians: Mapping[str, int]) -> bytes:
     return json.dumps(described, indent=2).encode() + b"\n"
 
 
-def is_usable(share: KeyShare, root: TrustRoot) -> Problem | None:
+def obstacle(share: KeyShare, root: TrustRoot) -> Problem | None:
     """Give what keeps the share from being used under a trust root; None if nothing does."""
     try:
         share.check_against(root)

@@ -142,6 +142,16 @@ class Store:
             ).fetchone()
         return Report(*row) if row else None
 
+    def report(self, sequence: int) -> Report:
+        """Give a report of the chain."""
+        with self._lock:
+            row = self._connection.execute(
+                "SELECT sequence, envelope, envelope_hash FROM report WHERE sequence = ?", (sequence,)
+            ).fetchone()
+        if row is None:
+            raise InvariantBroken(REASON_INVARIANT_BROKEN, f"The chain has no report {sequence}.")
+        return Report(*row)
+
     def unreported(self, limit: int) -> list[Batch]:
         """Give the oldest batches without a report that belong into one report: one enterprise, one key."""
         with self._lock:

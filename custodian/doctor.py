@@ -1,0 +1,100 @@
+"""Examines a custodian's home and its hub without changing them: what is wrong, and what to do about it."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from custodian.setup import Opened
+from custodian.status import trust_root_known
+from custodian.store import Store
+from privacy import sodium
+from protos.problems import Problem
+from runtime.log_follower import Witnesses, read_head
+from runtime.log_reader import HttpLog
+
+HUB_SECONDS_MAX = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at."""
+
+    name: str
+    is_good: bool
+    detail: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        line = f"{'ok  ' if self.is_good else 'FAIL'} {self.name}: {self.detail}"
+        return f"{line}\n     remedy: {self.remedy}" if self.remedy else line
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the check for --json."""
+        return {"name": self.name, "ok": self.is_good, "detail": self.detail, "remedy": self.remedy}
+
+
+def examine(folder: Path) -> list[Check]:
+    """Make all checks; what depends on a failed one is left out."""
+    checks = [
+        _checked("libsodium", sodium.provider),
+        _checked("home", lambda: Opened.load(folder).settings.id),
+    ]
+    if not checks[-1].is_good:
+        return checks
+    opened = Opened.load(folder)
+    checks += [
+        _checked("signing key", lambda: opened.home.signing_key().keyid[:16]),
+        _certificate(opened),
+        _checked("database", lambda: _database(opened)),
+        _checked("share", lambda: f"index {opened.resting_share.read().share.index}"),
+        _checked("trust root", lambda: f"version {trust_root_known(opened).version}"),
+    ]
+    if all(check.is_good for check in checks):
+        checks.append(_checked("share in the trust root", lambda: _share_in_force(opened)))
+        checks.append(_checked("hub's log", lambda: _log(opened)))
+    return checks
+
+
+def _checked(name: str, look: Callable[[], str]) -> Check:
+    try:
+        return Check(name, True, look())
+    except Problem as problem:
+        return Check(name, False, problem.message, problem.remedy)
+    except OSError as failure:
+        return Check(name, False, f"{type(failure).__name__}: {failure.strerror}")
+
+
+def _certificate(opened: Opened) -> Check:
+    check = _checked("certificate", lambda: f"valid until {opened.identity().not_after:%Y-%m-%d %H:%M} UTC")
+    if not check.is_good:
+        return check
+    note = opened.identity().renewal_note(datetime.datetime.now(datetime.UTC))
+    return Check(check.name, not note, check.detail, note)
+
+
+def _database(opened: Opened) -> str:
+    store = Store(opened.home.database)
+    try:
+        total, unreported = store.totals()
+    finally:
+        store.close()
+    return f"{total} evaluations charged, {unreported} not in the log yet"
+
+
+def _share_in_force(opened: Opened) -> str:
+    share, root = opened.resting_share.read(), trust_root_known(opened)
+    share.check_against(root)
+    opened.check_registered_key(root)
+    return f"key {share.key.key_id.hex()[:16]}, {share.key.threshold} of {len(root.custodians)}"
+
+
+def _log(opened: Opened) -> str:
+    root = trust_root_known(opened)
+    ca_pem = opened.identity().ca_pem
+    with HttpLog(opened.settings.hub_https, ca_pem, timeout_seconds=HUB_SECONDS_MAX) as reader:
+        head = read_head(reader, root.log_vkey, Witnesses.of(root))
+    return f"{head.size} entries, signature holds"

@@ -1,0 +1,101 @@
+"""Answering an order: known and signed, charged, then evaluated and proven; in this order and no other."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from custodian import quota
+from custodian.followed_log import FollowedLog
+from custodian.orders import check_order
+from custodian.share import KeyShare, obstacle
+from custodian.store import Store
+from privacy import pseudonyms
+from privacy.pseudonyms import CustodianAnswer
+from privacy.ristretto import Random
+from privacy.trust import TrustRoot
+from protos.problems import Unavailable
+from protos.v1.problem_pb2 import REASON_BUSY
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The answer to an order, and what is left of the enterprise's quota here."""
+
+    answer: CustodianAnswer
+    quota_left: int
+
+
+class Turns:
+    """Counts each enterprise's batches in work: one that sends many does not delay another."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._running: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def turn(self, enterprise_id: str) -> Iterator[None]:
+        """Take a turn; raises Unavailable BUSY if the enterprise has as many as it may."""
+        with self._lock:
+            if self._running[enterprise_id] >= self._limit:
+                raise Unavailable(
+                    REASON_BUSY,
+                    f"{self._limit} batches of {enterprise_id} are in work here.",
+                    remedy="Wait for an answer before sending the next batch.",
+                )
+            self._running[enterprise_id] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running[enterprise_id] -= 1
+                if not self._running[enterprise_id]:
+                    del self._running[enterprise_id]
+
+
+class Evaluator:
+    """Evaluates blinded batches with one share."""
+
+    def __init__(
+        self,
+        share: KeyShare,
+        log: FollowedLog,
+        store: Store,
+        turns: Turns,
+        *,
+        random: Random,
+        threads: int,
+        on_charged: Callable[[], None],
+    ) -> None:
+        self._share = share
+        self._log = log
+        self._store = store
+        self._turns = turns
+        self._random = random
+        self._threads = threads
+        self._on_charged = on_charged
+
+    @property
+    def share(self) -> KeyShare:
+        """Give the share it evaluates with."""
+        return self._share
+
+    def evaluate(self, caller: str, order: bytes, blinded: bytes) -> Evaluation:
+        """Check the order, charge it durably, evaluate; a batch that was charged before is free."""
+        with self._turns.turn(caller):
+            root = self._log.root_where(lambda root: self._suffices(root, caller))
+            checked = check_order(order, blinded, caller=caller, root=root, share=self._share)
+            left = quota.charge(self._store, root, checked)
+            self._on_charged()
+            answer = pseudonyms.evaluate_batch(
+                self._share.share, checked.quorum, blinded, self._random, workers=self._threads
+            )
+        return Evaluation(answer, left)
+
+    def _suffices(self, root: TrustRoot, caller: str) -> bool:
+        knows_caller = any(enterprise.id == caller for enterprise in root.enterprises)
+        return knows_caller and obstacle(self._share, root) is None

@@ -1,0 +1,130 @@
+"""The hub's log as this custodian knows it: a verified copy, and the trust root in force after its entries.
+
+A caller that the trust root does not know makes the custodian read the log again, but not more often than the
+settings say. What the log has shown stays valid while the hub is away, but not once it contradicts itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from privacy.trust import TrustRoot
+from protos.problems import InvariantBroken, Problem
+from protos.v1.problem_pb2 import (
+    REASON_HISTORY_INCONSISTENT,
+    REASON_INVARIANT_BROKEN,
+    REASON_LOG_AHEAD,
+    REASON_TRUST_ROOT_INVALID,
+)
+from runtime.log_follower import Entry, TrustFollower, Witnesses
+from runtime.log_mirror import LogMirror
+from runtime.log_reader import LogReader
+from runtime.problems import reason_name
+
+logger = logging.getLogger(__name__)
+
+# After one of these nothing the hub says is acted on until it is explained.
+_STOPPING = (REASON_HISTORY_INCONSISTENT, REASON_TRUST_ROOT_INVALID, REASON_LOG_AHEAD)
+
+
+class EntryTaker(Protocol):
+    """Whoever else wants to see every entry, once a start, in log order."""
+
+    def take(self, entry: Entry) -> None:
+        """Take an entry."""
+
+
+class FollowedLog:
+    """Follows one log; safe to use from several threads."""
+
+    def __init__(
+        self,
+        mirror: LogMirror,
+        reader: LogReader,
+        pinned: bytes,
+        takers: EntryTaker,
+        *,
+        refresh_seconds: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._mirror = mirror
+        self._reader = reader
+        self._trust = TrustFollower(pinned)
+        self._takers = takers
+        self._refresh_seconds = refresh_seconds
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._taken = 0
+        self._refreshed_at: float | None = None
+        self._problem: Problem | None = None
+
+    @property
+    def root(self) -> TrustRoot:
+        """Give the trust root in force."""
+        if self._trust.root is None:
+            raise InvariantBroken(REASON_INVARIANT_BROKEN, "A trust root pinned by its bytes is not there.")
+        return self._trust.root
+
+    @property
+    def problem(self) -> Problem | None:
+        """Give what went wrong when the log was last read; None if nothing did."""
+        return self._problem
+
+    def start(self) -> None:
+        """Take what the copy holds, without the hub."""
+        with self._lock:
+            self._take_new()
+
+    def refresh(self) -> None:
+        """Read the log and take what is new; raises what goes wrong, and remembers it."""
+        with self._lock:
+            self._refresh()
+
+    def root_where(self, suffices: Callable[[TrustRoot], bool]) -> TrustRoot:
+        """Give the trust root in force; the log is read anew, within limits, where it does not suffice."""
+        if not suffices(self.root):
+            with self._lock:
+                if not suffices(self.root) and self._is_due():
+                    self._refresh_quietly()
+        self.check_usable()
+        return self.root
+
+    def check_usable(self) -> None:
+        """Refuse to act on a log that contradicted itself or this custodian; raises what was wrong."""
+        if self.is_stopped and self._problem is not None:
+            raise self._problem
+
+    @property
+    def is_stopped(self) -> bool:
+        """Say whether the log contradicted itself or this custodian when it was last read."""
+        return self._problem is not None and self._problem.reason in _STOPPING
+
+    def _is_due(self) -> bool:
+        last = self._refreshed_at
+        return last is None or self._clock() - last >= self._refresh_seconds
+
+    def _refresh(self) -> None:
+        self._refreshed_at = self._clock()
+        try:
+            self._mirror.grow(self._reader, Witnesses.of(self.root))
+            self._take_new()
+        except Problem as problem:
+            self._problem = problem
+            raise
+        self._problem = None
+
+    def _refresh_quietly(self) -> None:
+        try:
+            self._refresh()
+        except Problem as problem:
+            logger.warning("log not read", extra={"reason": reason_name(problem.reason)})
+
+    def _take_new(self) -> None:
+        for entry in self._mirror.entries(self._taken):
+            if self._trust.take(entry):
+                logger.info("trust root in force", extra={"version": self.root.version, "index": entry.index})
+            self._takers.take(entry)
+            self._taken = entry.index + 1

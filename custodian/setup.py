@@ -1,0 +1,199 @@
+"""Makes a custodian's home: keys, joining the hub, taking its share and pinning the trust root."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from custodian.ceremony import PUBLIC_FILE_BYTES_MAX, Ceremony, Recipient, hold_ceremony
+from custodian.configuration import TRUST_ROOT_BYTES_MAX, CustodianSettings, Home
+from custodian.share import SHARE_FILE_BYTES_MAX, KeyShare, RestingShare, open_from_ceremony
+from privacy import keys, trust
+from privacy.sealing import KEY_BYTES, SealingKey
+from privacy.trust import TrustRoot
+from protos.problems import Conflict, Malformed, Refused, Unverified
+from protos.v1.problem_pb2 import (
+    REASON_ALREADY_EXISTS,
+    REASON_CERTIFICATE_INVALID,
+    REASON_CONFIGURATION_INVALID,
+    REASON_ROLE_NOT_ALLOWED,
+    REASON_TRUST_ROOT_INVALID,
+    REASON_WRONG_ORIGIN,
+)
+from runtime.addresses import Address, parse_address
+from runtime.configuration import format_toml, parse_settings
+from runtime.files import open_home, read_bounded, write_atomic, write_private
+from runtime.identity import Identity, Role, certificate_pem, fingerprint
+from runtime.joining import Joined, JoinToken, join
+
+TOKEN_HINT = "Ask the hub's operator for a token of role custodian (cgsp-hub invite)."  # noqa: S105
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A home's settings and secrets, read and checked."""
+
+    home: Home
+    settings: CustodianSettings
+
+    @classmethod
+    def load(cls, folder: Path) -> Opened:
+        """Read the home folder; raises Malformed or Unavailable naming the file."""
+        home = Home(open_home(folder))
+        return cls(home, home.settings())
+
+    @property
+    def resting_share(self) -> RestingShare:
+        """Give the share's place and what opens it."""
+        return RestingShare(
+            self.home.share, self.settings.id, self.home.sealing_key(), self.settings.passphrase_file
+        )
+
+    def identity(self) -> Identity:
+        """Read the TLS identity as it is now."""
+        return Identity.load(self.home.folder)
+
+    def pinned_trust_root(self) -> bytes:
+        """Read the first trust root's envelope; raises Unavailable before import-share."""
+        return read_bounded(self.home.trust_root, TRUST_ROOT_BYTES_MAX)
+
+    def check_registered_key(self, root: TrustRoot) -> None:
+        """Refuse a trust root that registers another signing key under this custodian's id."""
+        registered = root.custodian_by_id(self.settings.id).key.public
+        if registered != self.home.signing_key().verify_key.public:
+            raise Unverified(
+                REASON_TRUST_ROOT_INVALID,
+                f"The trust root registers another signing key for {self.settings.id} than this home's.",
+                remedy="Do not serve before its signers have explained it; somebody may be put in your place.",
+            )
+
+
+def init_home(folder: Path, token_text: str, *, listen: str) -> Opened:
+    """Make the keys, join, write the settings; in a home that has joined it renews the certificate."""
+    token = JoinToken.decode(token_text)
+    if token.role is not Role.CUSTODIAN:
+        raise Refused(REASON_ROLE_NOT_ALLOWED, f"The token is for a {token.role.value}.", remedy=TOKEN_HINT)
+    home = Home(open_home(folder, create=True))
+    with home.locked():
+        known = home.settings() if home.configuration.exists() else None
+        if known is not None:
+            _check_same(known, token)
+        address = known.listen if known is not None else _with_port(listen)
+        if not home.has_keys():
+            home.write_keys(
+                keys.generate(secrets.token_bytes, token.id), SealingKey(secrets.token_bytes(KEY_BYTES))
+            )
+        signing, sealing = home.signing_key(), home.sealing_key()
+        joined = join(token, signing, address=address, sealing_key=sealing.public)
+        joined.identity.save(home.folder)
+        write_atomic(home.public, Recipient.of(token.id, signing, sealing).encode())
+        settings = known or _settings(token, joined, address)
+        # Last: a home without custodian.toml is one whose making was interrupted, and init goes on with it.
+        _write_settings(home, settings)
+    return Opened(home, settings)
+
+
+def import_share(
+    folder: Path, share_file: Path, trust_root_file: Path, *, passphrase_file: str = ""
+) -> tuple[KeyShare, TrustRoot]:
+    """Open the ceremony's share, hold it against the trust root, pin that, seal the share at rest."""
+    opened = Opened.load(folder)
+    settings = opened.settings
+    if passphrase_file:
+        passphrase_path = str(Path(passphrase_file).absolute())
+        settings = settings.model_copy(update={"passphrase_file": passphrase_path})
+        opened = Opened(opened.home, settings)
+    with opened.home.locked():
+        sealed = read_bounded(share_file, SHARE_FILE_BYTES_MAX)
+        share = open_from_ceremony(sealed, opened.home.sealing_key(), custodian_id=settings.id)
+        pinned = read_bounded(trust_root_file, TRUST_ROOT_BYTES_MAX)
+        root = trust.verify_first(pinned)
+        _check_root(root, opened, share)
+        if opened.home.trust_root.exists() and opened.pinned_trust_root() != pinned:
+            raise Conflict(
+                REASON_ALREADY_EXISTS,
+                "This home has pinned another first trust root.",
+                remedy="A log keeps its first trust root for ever; compare the fingerprints.",
+            )
+        opened.resting_share.write(share, secrets.token_bytes)
+        write_private(opened.home.trust_root, pinned)
+        _write_settings(opened.home, settings)
+    return share, root
+
+
+def deal_key(threshold: int, recipients: dict[str, Path], folder: Path) -> Ceremony:
+    """Hold the ceremony and write its files into a folder, which must not hold any yet."""
+    found = []
+    for custodian_id, path in recipients.items():
+        recipient = Recipient.decode(read_bounded(path, PUBLIC_FILE_BYTES_MAX))
+        if recipient.id != custodian_id:
+            raise Malformed(
+                REASON_CONFIGURATION_INVALID,
+                f"{path} is {recipient.id}'s file, not {custodian_id}'s.",
+                remedy="Write --recipient ID=FILE with the id in the file.",
+            )
+        found.append(recipient)
+    target = open_home(folder, create=True)
+    if any(target.iterdir()):
+        raise Conflict(
+            REASON_ALREADY_EXISTS,
+            f"{target} is not empty.",
+            remedy="Choose a new folder: a ceremony never overwrites shares.",
+        )
+    ceremony = hold_ceremony(threshold, found, secrets.token_bytes)
+    for custodian_id, sealed in ceremony.sealed_shares.items():
+        write_private(target / f"{custodian_id}.share", sealed)
+    write_atomic(target / "pseudonym-key.json", ceremony.key_file)
+    return ceremony
+
+
+def _check_same(known: CustodianSettings, token: JoinToken) -> None:
+    if (known.id, known.origin) != (token.id, token.origin):
+        raise Conflict(
+            REASON_ALREADY_EXISTS,
+            f"This home is {known.id} of {known.origin}; the token is for {token.id} of {token.origin}.",
+            remedy="Choose another folder, or ask for a token of the same id.",
+        )
+
+
+def _check_root(root: TrustRoot, opened: Opened, share: KeyShare) -> None:
+    """Refuse a trust root of another log or hub, or one that names another key for this custodian."""
+    if root.origin != opened.settings.origin:
+        raise Refused(REASON_WRONG_ORIGIN, f"The trust root is of {root.origin}.", remedy=TOKEN_HINT)
+    if fingerprint(certificate_pem(root.hub_ca)) != fingerprint(opened.identity().ca_pem):
+        raise Unverified(
+            REASON_CERTIFICATE_INVALID,
+            "The trust root names another hub authority than the one this custodian joined.",
+            remedy="Do not go on before the operator has explained it.",
+        )
+    if root.pseudonym_key is not None:
+        share.check_against(root)
+        opened.check_registered_key(root)
+
+
+def _settings(token: JoinToken, joined: Joined, address: str) -> CustodianSettings:
+    values = {
+        "id": token.id,
+        "origin": token.origin,
+        "listen": address,
+        "hub_grpc": joined.grpc_address,
+        "hub_https": joined.https_address,
+    }
+    return parse_settings(format_toml(values).encode(), CustodianSettings, name="custodian.toml")
+
+
+def _write_settings(home: Home, settings: CustodianSettings) -> None:
+    write_private(home.configuration, format_toml(settings.model_dump(exclude_defaults=True)).encode())
+
+
+def _with_port(listen: str) -> str:
+    """Choose a free port once where none is given: the address is registered and must stay."""
+    wanted = parse_address(listen)
+    if wanted.port:
+        return str(wanted)
+    family = socket.AF_INET6 if ":" in wanted.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.bind((wanted.host, 0))
+        return str(Address(wanted.host, probe.getsockname()[1]))
