@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from privacy.standing import HUB_ID
 from protos.v1 import custodian_pb2_grpc, hub_pb2, hub_pb2_grpc, node_pb2, node_pb2_grpc
 from protos.v1.custodian_pb2 import EvaluateRequest, EvaluateResponse
 from runtime.channels import open_channel, require_role
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from privacy.trust import Custodian
 
-HUB_ID = "hub"
 # A submission of a million statements takes seconds; a custodian's batch of 8192 about one.
 SUBMIT_SECONDS_MAX = 300
 EVALUATE_SECONDS_MAX = 60

@@ -72,10 +72,6 @@ class OutboxTable:
         )
         return [row[0] for row in found]
 
-    def drop_bodies(self, sequence: int) -> None:
-        """Delete bodies that need not be sent again."""
-        self._database.execute("DELETE FROM outbox_body WHERE sequence = ?", (sequence,))
-
     def last(self) -> StoredMessage | None:
         """Give the end of the chain."""
         return self._one("ORDER BY sequence DESC LIMIT 1", ())
@@ -83,6 +79,10 @@ class OutboxTable:
     def get(self, sequence: int) -> StoredMessage | None:
         """Give one message by its place in the chain."""
         return self._one("WHERE sequence = ?", (sequence,))
+
+    def by_hash(self, envelope_hash: bytes) -> StoredMessage | None:
+        """Find a message by its envelope's hash."""
+        return self._one("WHERE envelope_hash = ?", (envelope_hash,))
 
     def find(self, kind: str, epoch: int) -> list[StoredMessage]:
         """Give the messages of a kind about an epoch, oldest first."""
