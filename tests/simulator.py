@@ -1,0 +1,459 @@
+"""A whole federation in memory: documents, rosters, releases and closes, as (entry, bodies) in log order.
+
+Every entry goes through privacy.acceptance.LogState, so what a story holds is what a hub would have logged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from privacy import checkpoint, codec, envelope, merkle, policy, releases, rosters, tiles
+from privacy.acceptance import Admission, LogState
+from privacy.checkpoint import Checkpoint
+from privacy.claims import ratio
+from privacy.envelope import Kind
+from privacy.keys import SigningKey
+from privacy.laplace import variance_upper
+from privacy.links import BuiltLinks, build_links
+from privacy.policy import Policy, SeriesKind
+from privacy.releases import BuiltRelease
+from privacy.standing import HUB_ID, Role
+from protos.epochs import Epoch
+from protos.v1 import books_pb2, custodian_pb2, envelope_pb2, policy_pb2, release_pb2, trust_pb2
+
+ORIGIN = "cgsp.example/log"
+KEY_ID = b"pseudonym-key-01"
+EPOCH = Epoch(202012)
+ISSUED_AT = 1_610_000_000
+
+
+class Logged(NamedTuple):
+    """One log entry and its bodies."""
+
+    data: bytes
+    bodies: list[bytes]
+
+
+@dataclass(frozen=True)
+class SimulatedPack:
+    """A pack by the bytes that are logged for it."""
+
+    id: str
+    version: int = 1
+    body: bytes = b"pack"
+
+
+@dataclass(frozen=True)
+class SimulatedEnterprise:
+    """An enterprise: who is on its roster, what its one measure sums and how far a person reaches."""
+
+    id: str
+    persons: Sequence[int]
+    pack_ids: tuple[str, ...]
+    day_clamp_grams: int = 500
+    reach_grams: int = 500
+    month_clamp_grams: int = 5_000
+    sum_reach_grams: int = 10_000
+    count_reach: int = 8
+    quota: int = 10_000
+
+
+DEFAULT_PACKS = (SimulatedPack("bike"), SimulatedPack("power", body=b"power pack"))
+DEFAULT_ENTERPRISES = (
+    SimulatedEnterprise("bike-share", range(12), ("bike",)),
+    SimulatedEnterprise("utility", range(6, 20), ("power",), day_clamp_grams=1_000, reach_grams=1_000),
+)
+CUSTODIANS = ("regulator", "auditor-one", "operator-share")
+
+
+def key(name: str) -> SigningKey:
+    """Give the signing key of that name, the same in every run."""
+    return SigningKey(hashlib.sha256(b"key " + name.encode()).digest(), name=name)
+
+
+def pseudonym(person: int) -> bytes:
+    """Give a person's pseudonym."""
+    return hashlib.sha256(b"person %d" % person).digest()[:16]
+
+
+def account(person: int) -> bytes:
+    """Give a person's account id."""
+    return hashlib.sha256(b"account %d" % person).digest()[:16]
+
+
+@dataclass
+class Federation:
+    """Writes a log, message by message; `state` is what it has established."""
+
+    packs: Sequence[SimulatedPack] = DEFAULT_PACKS
+    enterprises: Sequence[SimulatedEnterprise] = DEFAULT_ENTERPRISES
+    root_names: Sequence[str] = ("operator", "regulator", "auditor")
+    batch_min: int = 1
+    unmatched_per_mille: int = 0
+    entries: list[Logged] = field(default_factory=list)
+    state: LogState = field(default_factory=LogState)
+    randomness: random.Random = field(default_factory=lambda: random.Random(7))
+    linked: dict[bytes, tuple[bytes, Epoch]] = field(default_factory=dict)
+    rows: dict[str, list[bytes]] = field(default_factory=dict)
+
+    # Writing.
+
+    def append(self, data: bytes, bodies: Sequence[bytes] = ()) -> Admission:
+        """Put an envelope into the log; raises what the rules raise."""
+        admission = self.state.check(data, bodies)
+        self.state.apply(admission)
+        self.entries.append(Logged(data, list(bodies)))
+        return admission
+
+    def header(self, role: Role, issuer: str, **changes: Any) -> envelope_pb2.Header:
+        """Give the next header of an issuer, with changes for tests that want it wrong."""
+        chain = self.state.chain(role, issuer)
+        values: dict[str, Any] = {
+            "origin": ORIGIN,
+            "issuer": issuer,
+            "sequence": chain.next_sequence,
+            "previous": chain.head,
+            "issued_at": ISSUED_AT,
+        }
+        return envelope_pb2.Header(**{**values, **changes})
+
+    def signed(self, kind: Kind, message: Any, *signers: str) -> bytes:
+        """Sign a message with the keys of those names."""
+        return envelope.sign(codec.encode(message), kind, [key(name) for name in signers])
+
+    # Documents.
+
+    def trust_root(self, *, version: int = 1, previous: bytes = b"", **changes: Any) -> trust_pb2.TrustRoot:
+        """Give a trust root naming everybody."""
+        root = trust_pb2.TrustRoot(
+            version=version,
+            previous=previous,
+            origin=ORIGIN,
+            root_keys=[key(name).verify_key.to_wire() for name in self.root_names],
+            root_threshold=2,
+            log_vkey=str(self.log_vkey),
+            hub_key=key(HUB_ID).verify_key.to_wire(),
+            hub_ca=b"certificate",
+            policy_keys=[key(name).verify_key.to_wire() for name in self.root_names[:2]],
+            policy_threshold=1,
+            issued_at=ISSUED_AT,
+        )
+        root.pseudonym_key.key_id = KEY_ID
+        root.pseudonym_key.threshold = 2
+        root.pseudonym_key.commitments.extend([bytes([1] * 32), bytes([2] * 32)])
+        for index, name in enumerate(CUSTODIANS, start=1):
+            root.custodians.add(
+                id=name, name=name, index=index, address="127.0.0.1:1", key=key(name).verify_key.to_wire()
+            )
+        for one in self.enterprises:
+            root.enterprises.add(
+                id=one.id, name=one.id, key=key(one.id).verify_key.to_wire(), evaluation_quota=one.quota
+            )
+        root.auditors.add(id="auditor", name="Auditor")
+        root.MergeFrom(trust_pb2.TrustRoot(**changes))
+        return root
+
+    def publish_trust(self, root: trust_pb2.TrustRoot | None = None, *signers: str) -> Admission:
+        """Log a trust root signed by two of three."""
+        signed = self.signed(Kind.TRUST_ROOT, root or self.trust_root(), *(signers or self.root_names[:2]))
+        return self.append(signed)
+
+    def publish_pack(self, pack: SimulatedPack) -> Admission:
+        """Log a pack."""
+        record = policy_pb2.PackRecord(
+            origin=ORIGIN,
+            id=pack.id,
+            version=pack.version,
+            sha256=hashlib.sha256(pack.body).digest(),
+            size=len(pack.body),
+        )
+        return self.append(self.signed(Kind.PACK, record, self.root_names[0]), [pack.body])
+
+    def policy_message(
+        self, *, version: int = 1, first_epoch: Epoch = EPOCH, **changes: Any
+    ) -> policy_pb2.Policy:
+        """Give a policy over all packs and enterprises."""
+        message = policy_pb2.Policy(
+            id="city",
+            version=version,
+            origin=ORIGIN,
+            first_epoch=first_epoch,
+            statement_epsilon=ratio(Fraction(1, 2)),
+            sum_epsilon=ratio(Fraction(2, 5)),
+            count_epsilon=ratio(Fraction(1, 10)),
+            person_day_allowance=ratio(Fraction(1, 2)),
+            person_month_allowance=ratio(Fraction(1)),
+            regions=["east", "west"],
+            domains=["travel", "life"],
+            unmatched_per_mille=self.unmatched_per_mille,
+            roster_batch_min=self.batch_min,
+            issued_at=ISSUED_AT,
+        )
+        for pack in self.packs:
+            message.packs.add(id=pack.id, version=pack.version, sha256=hashlib.sha256(pack.body).digest())
+        for one in self.enterprises:
+            mine = message.enterprises.add(
+                enterprise_id=one.id,
+                month_clamp_grams=one.month_clamp_grams,
+                sum_reach_grams=one.sum_reach_grams,
+                count_reach=one.count_reach,
+            )
+            mine.measures.add(
+                id="main",
+                pack_ids=one.pack_ids,
+                day_clamp_grams=one.day_clamp_grams,
+                reach_grams=one.reach_grams,
+            )
+        for name, value in changes.items():
+            message.ClearField(name)  # type: ignore[arg-type]
+            message.MergeFrom(policy_pb2.Policy(**{name: value}))
+        return message
+
+    def publish_policy(self, message: policy_pb2.Policy | None = None) -> Admission:
+        """Log a policy."""
+        return self.append(self.signed(Kind.POLICY, message or self.policy_message(), self.root_names[0]))
+
+    # Persons.
+
+    def roster(
+        self,
+        enterprise_id: str,
+        persons: Sequence[int],
+        *,
+        effective: Epoch = EPOCH,
+        withdrawn: Sequence[int] = (),
+    ) -> rosters.BuiltBatch:
+        """Build a roster batch."""
+        standing = self.state.roster(enterprise_id)
+        assert standing.tree is not None
+        salts = b"".join(self.randomness.randbytes(16) for _ in persons)
+        return rosters.build_batch(
+            self.header(Role.ENTERPRISE, enterprise_id),
+            effective=effective,
+            key_id=KEY_ID,
+            first_slot=standing.total,
+            salts=salts,
+            pseudonyms=b"".join(map(pseudonym, persons)),
+            consents=b"".join(hashlib.sha256(b"consent %d" % person).digest() for person in persons),
+            withdrawn=withdrawn,
+            tree=standing.tree,
+        )
+
+    def enrol(
+        self,
+        enterprise_id: str,
+        persons: Sequence[int],
+        *,
+        effective: Epoch = EPOCH,
+        withdrawn: Sequence[int] = (),
+    ) -> Admission:
+        """Log a roster batch."""
+        built = self.roster(enterprise_id, persons, effective=effective, withdrawn=withdrawn)
+        admission = self.append(self.signed(Kind.ROSTER_BATCH, built.message, enterprise_id), built.bodies)
+        self.rows.setdefault(enterprise_id, []).extend(map(pseudonym, persons))
+        return admission
+
+    def count(self, custodian_id: str, enterprise_id: str, *elements: int) -> Admission:
+        """Log a custodian's count of new batches."""
+        before = self.state.evaluations(enterprise_id).get(custodian_id, 0)
+        message = custodian_pb2.CountReport(
+            header=self.header(Role.CUSTODIAN, custodian_id),
+            enterprise_id=enterprise_id,
+            key_id=KEY_ID,
+            evaluations_total=before + sum(elements),
+        )
+        for number in elements:
+            message.batches.add(batch_hash=self.randomness.randbytes(32), elements=number)
+        return self.append(self.signed(Kind.COUNT_REPORT, message, custodian_id))
+
+    def link_batch(self, persons: Sequence[int], *, effective: Epoch = EPOCH) -> BuiltLinks:
+        """Build a link batch."""
+        return build_links(
+            self.header(Role.HUB, HUB_ID),
+            effective=effective,
+            salts=b"".join(self.randomness.randbytes(16) for _ in persons),
+            pseudonyms=b"".join(map(pseudonym, persons)),
+            accounts=b"".join(map(account, persons)),
+        )
+
+    def link(self, persons: Sequence[int], *, effective: Epoch = EPOCH) -> Admission:
+        """Log a link batch."""
+        built = self.link_batch(persons, effective=effective)
+        admission = self.append(self.signed(Kind.LINK_BATCH, built.message, HUB_ID), built.bodies)
+        self.linked.update({pseudonym(person): (account(person), effective) for person in persons})
+        return admission
+
+    # Epochs.
+
+    def reservation(self, enterprise_id: str, epoch: Epoch = EPOCH) -> release_pb2.Reservation:
+        """Build a reservation."""
+        return releases.build_reservation(
+            self.header(Role.ENTERPRISE, enterprise_id),
+            epoch=epoch,
+            policy=self.state.policy_for(epoch),
+            nonce=self.randomness.randbytes(32),
+        )
+
+    def reserve(self, enterprise_id: str, epoch: Epoch = EPOCH) -> bytes:
+        """Log a reservation and give its hash."""
+        message = self.reservation(enterprise_id, epoch)
+        return self.append(self.signed(Kind.RESERVATION, message, enterprise_id)).envelope_hash
+
+    def release_message(
+        self, enterprise_id: str, reservation_hash: bytes, epoch: Epoch = EPOCH
+    ) -> BuiltRelease:
+        """Build a release of made-up values."""
+        rules = self.state.policy_for(epoch)
+        standing = self.state.roster(enterprise_id)
+        active = standing.active_count(epoch)
+        return releases.build_release(
+            self.header(Role.ENTERPRISE, enterprise_id),
+            epoch=epoch,
+            policy=rules,
+            reservation_hash=reservation_hash,
+            roster_root=standing.root_at(epoch),
+            active_slots=active,
+            statements=self._statements(rules, enterprise_id, active),
+            tables=self._tables(rules, enterprise_id),
+        )
+
+    def release(self, enterprise_id: str, epoch: Epoch = EPOCH) -> Admission:
+        """Log a reservation and its release."""
+        built = self.release_message(enterprise_id, self.reserve(enterprise_id, epoch), epoch)
+        return self.append(self.signed(Kind.RELEASE, built.message, enterprise_id), built.bodies)
+
+    def nothing_to_report(
+        self, enterprise_id: str, reason: release_pb2.NothingReason.ValueType, epoch: Epoch = EPOCH
+    ) -> Admission:
+        """Log a signed silence."""
+        message = release_pb2.NothingToReport(
+            header=self.header(Role.ENTERPRISE, enterprise_id), epoch=epoch, reason=reason
+        )
+        return self.append(self.signed(Kind.NOTHING_TO_REPORT, message, enterprise_id))
+
+    def close_message(self, epoch: Epoch = EPOCH) -> books_pb2.EpochClose:
+        """Build the close of an epoch over the log as it stands."""
+        books = self.accounts(epoch)
+        leaves = [
+            row + balance.to_bytes(8, "big", signed=True) + variance.to_bytes(16, "big")
+            for row, (balance, variance, _) in sorted(books.items())
+        ]
+        return books_pb2.EpochClose(
+            header=self.header(Role.HUB, HUB_ID),
+            epoch=epoch,
+            log_size=self.state.size,
+            log_root=self.state.root(),
+            accounts=len(books),
+            accounts_in_two_or_more=sum(len(issuers) > 1 for _, _, issuers in books.values()),
+            accounts_root=merkle.root(leaves),
+            total_mg=sum(balance for balance, _, _ in books.values()),
+            missing=self.state.missing(epoch),
+        )
+
+    def close(self, epoch: Epoch = EPOCH) -> Admission:
+        """Log the close of an epoch."""
+        return self.append(self.signed(Kind.EPOCH_CLOSE, self.close_message(epoch), HUB_ID))
+
+    def accounts(self, epoch: Epoch) -> dict[bytes, tuple[int, int, set[str]]]:
+        """Fold all statements up to the epoch into accounts: balance mg, variance mg^2, enterprises."""
+        books: dict[bytes, tuple[int, int, set[str]]] = {}
+        for data, bodies in self.entries:
+            opened = envelope.open_envelope(data)
+            if opened.kind is not Kind.RELEASE:
+                continue
+            message = opened.parse(release_pb2.Release)
+            issuer, of = message.header.issuer, Epoch(message.epoch)
+            names = [self.rows[issuer][slot] for slot in self.state.roster(issuer).active_slots(of)]
+            scales = {one.measure_id: one.claim.scale for one in message.statements}
+            for chunk in map(releases.parse_statement_chunk, bodies):
+                variance = variance_upper(scales[chunk.measure_id]) * 1_000_000
+                for row, grams in enumerate(chunk.grams(), start=chunk.first_row):
+                    held = self.linked.get(names[row])
+                    if held is None or held[1] > of or of > epoch:
+                        continue
+                    balance, spread, issuers = books.get(held[0], (0, 0, set()))
+                    books[held[0]] = (balance + grams * 1000, spread + variance, issuers | {issuer})
+        return books
+
+    # The log as it is served.
+
+    @property
+    def log_vkey(self) -> checkpoint.Vkey:
+        """Give the log's verifier key."""
+        return checkpoint.log_vkey(ORIGIN, key("log").verify_key)
+
+    def checkpoint(self) -> bytes:
+        """Sign the present entries."""
+        return checkpoint.sign_checkpoint(Checkpoint(ORIGIN, self.state.size, self.state.root()), key("log"))
+
+    def write_bundle(self, folder: Path, *, with_bodies: bool = True) -> Path:
+        """Write what `cgsp-hub export` writes; give the file of the first trust root."""
+        folder.mkdir(parents=True, exist_ok=True)
+        tree = merkle.Tree(merkle.leaf_hash(entry.data) for entry in self.entries)
+        files = {tile.path: tiles.tile_bytes(tree, tile) for tile in tiles.tiles_of(tree.size)}
+        for tile in tiles.bundles_of(tree.size):
+            first = tile.index * tiles.TILE_WIDTH
+            mine = [entry.data for entry in self.entries[first : first + tile.width]]
+            files[tile.path] = tiles.encode_bundle(mine)
+        files["checkpoint"] = self.checkpoint()
+        files["log.vkey"] = str(self.log_vkey).encode()
+        for index, entry in enumerate(self.entries if with_bodies else []):
+            for position, body in enumerate(entry.bodies):
+                files[f"bodies/{index // 1000}/{index}-{position}"] = body
+        files["../trust-root"] = self.entries[0].data
+        for path, data in files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(data)
+        return folder / "../trust-root"
+
+    def _statements(self, rules: Policy, enterprise_id: str, rows: int) -> Mapping[str, bytes]:
+        return {
+            item.measure_id: releases.to_raw([self.randomness.randint(-2_000, 9_000) for _ in range(rows)])
+            for item in policy.series(rules, enterprise_id)
+            if item.kind is SeriesKind.STATEMENT
+        }
+
+    def _tables(self, rules: Policy, enterprise_id: str) -> Mapping[str, Sequence[int]]:
+        return {
+            item.name: [self.randomness.randint(-500, 50_000) for _ in range(item.cells or 0)]
+            for item in policy.series(rules, enterprise_id)
+            if item.cells is not None
+        }
+
+
+def begun(**changes: Any) -> Federation:
+    """Give a federation whose documents are logged: trust root, packs, policy."""
+    federation = Federation(**changes)
+    federation.publish_trust()
+    for pack in federation.packs:
+        federation.publish_pack(pack)
+    federation.publish_policy()
+    return federation
+
+
+def enrolled(**changes: Any) -> Federation:
+    """Give a federation whose persons are counted, enrolled and linked."""
+    federation = begun(**changes)
+    for one in federation.enterprises:
+        for custodian_id in CUSTODIANS[:2]:
+            federation.count(custodian_id, one.id, len(one.persons))
+        federation.enrol(one.id, one.persons)
+    everybody = sorted({person for one in federation.enterprises for person in one.persons})
+    federation.link(everybody)
+    return federation
+
+
+def closed(*epochs: Epoch, **changes: Any) -> Federation:
+    """Give a federation that has released and closed the epochs (the first by default)."""
+    federation = enrolled(**changes)
+    for epoch in epochs or (EPOCH,):
+        for one in federation.enterprises:
+            federation.release(one.id, epoch)
+        federation.close(epoch)
+    return federation
