@@ -156,6 +156,8 @@ def _read(response: http.client.HTTPResponse, limit: int, deadline: float) -> by
     # http.client reports a body cut short only to read(), not to read1().
     if response.length:
         raise http.client.IncompleteRead(b"", response.length)
+    # Nor does read1() see the end of a body, without which the connection takes no further request.
+    response.close()
     return b"".join(parts)
 
 

@@ -151,13 +151,18 @@ def join(
     address: str = "",
     sealing_key: bytes = b"",
     timeout_seconds: float = 30.0,
+    before_send: Callable[[bytes], None] = lambda body: None,
 ) -> Joined:
-    """Join the hub the token names; raises what the hub answered, Unverified if it is not the pinned one."""
+    """Join the hub the token names; raises what the hub answered, Unverified if it is not the pinned one.
+
+    `before_send` sees the request's bytes before they leave.
+    """
     ca_pem = fetch_authority(token.hub, token.ca, timeout_seconds=timeout_seconds)
     key_pem = make_tls_key()
     body = join_request(
         token, signing_key, make_csr(key_pem, token.name), address=address, sealing_key=sealing_key
     )
+    before_send(body)
     client = HttpsClient(token.hub, client_context(ca_pem), timeout_seconds=timeout_seconds)
     try:
         answer = client.post_json(JOIN_PATH, body, JOIN_RESPONSE_BYTES_MAX)

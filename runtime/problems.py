@@ -233,6 +233,8 @@ def _from_plain_status(error: grpc.RpcError) -> Problem:
             return Unavailable(wire.REASON_PEER_UNREACHABLE, text, remedy=_CERTIFICATE_HINT)
         case "CANCELLED":
             return Unavailable(wire.REASON_SHUTTING_DOWN, text, remedy="Try again.")
+        case "RESOURCE_EXHAUSTED" if "larger than max" not in said:
+            return Unavailable(wire.REASON_BUSY, text, remedy="Try again later.")
         case "RESOURCE_EXHAUSTED":
             return Malformed(wire.REASON_MESSAGE_TOO_LARGE, text, remedy="Send smaller chunks.")
         case "UNAUTHENTICATED":

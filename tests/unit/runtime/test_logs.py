@@ -54,7 +54,7 @@ def test_allowed_fields_are_written() -> None:
     "extra",
     [
         {"phone": PHONE},
-        {"person": 7, "value": PHONE},
+        {"person": 70007000700, "value": PHONE},
         {"pseudonym": "00" * 16},
         {"stage": f"reading {PHONE}"},
         {"stage": "11010519491231002X"},
