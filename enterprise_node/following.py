@@ -105,8 +105,8 @@ class Following:
         if self._strange:
             raise Conflict(
                 REASON_LOG_AHEAD,
-                f"The log holds {len(self._strange)} messages of this enterprise that this node did not write, "
-                f"the first at entry {self._strange[0]}: its state was restored, or it has a twin.",
+                f"The log holds {len(self._strange)} messages of this enterprise that this node did not "
+                f"write, the first at entry {self._strange[0]}: its state was restored, or it has a twin.",
                 remedy="Stop the other node, or bring back the newest state; draw nothing with this one.",
             )
 

@@ -109,9 +109,8 @@ class Preview:
             f"{self.cost.active_days} active days {self.cost.person_month}"
         )
         for name, loss in self.losses.items():
-            yield (
-                f"  clamp loss 截断损失（仅本地） {name}: {loss.mg} mg, {loss.persons} persons, {loss.days} days"
-            )
+            touched = f"{loss.persons} persons, {loss.days} days"
+            yield f"  clamp loss 截断损失（仅本地） {name}: {loss.mg} mg, {touched}"
 
 
 def preview(
