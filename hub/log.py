@@ -10,7 +10,7 @@ import fcntl
 import logging
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Self
 
@@ -65,8 +65,11 @@ class WriterLock:
 class LogWriter:
     """Appends in memory as the database does, then lets the folder follow what was committed."""
 
-    def __init__(self, folder: Path, origin: str, key: SigningKey) -> None:
+    def __init__(
+        self, folder: Path, origin: str, key: SigningKey, *, step: Callable[[str], None] = lambda name: None
+    ) -> None:
         self._folder = folder
+        self._step = step
         self._origin = origin
         self._key = key
         self._tree = merkle.CompactTree()
@@ -126,6 +129,7 @@ class LogWriter:
         if self._bundle:
             name = Tile(None, self._published.size // TILE_WIDTH, len(self._bundle))
             self._write(name, tiles.encode_bundle(self._bundle))
+        self._step("tiles written")
         self._sign()
 
     def _write_full(self) -> None:

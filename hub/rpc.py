@@ -68,10 +68,7 @@ class IntakeRpc(hub_pb2_grpc.IntakeServiceServicer):
     ) -> hub_pb2.GetChainResponse:
         """Say where the caller's own chain stands."""
         peer = require_role(context, Role.NODE, Role.CUSTODIAN)
-        chain = self._intake.chain(peer)
-        return hub_pb2.GetChainResponse(
-            next_sequence=chain.next_sequence, head=chain.head, log_size=chain.log_size
-        )
+        return self._intake.chain(peer)
 
 
 class BodyRpc(hub_pb2_grpc.BodyServiceServicer):

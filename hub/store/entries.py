@@ -77,9 +77,10 @@ def tree_head(connection: Connection) -> TreeHead | None:
     return None if row is None else TreeHead(row.size, row.root)
 
 
-def receipt_of(connection: Connection, leaf_hash: bytes) -> bytes | None:
-    """Give the receipt of an entry already in the log."""
-    return connection.scalar(select(entry.c.receipt).where(entry.c.leaf_hash == leaf_hash))
+def find_by_leaf(connection: Connection, leaf_hash: bytes) -> StoredEntry | None:
+    """Give the entry of an envelope already in the log."""
+    row = connection.execute(select(entry).where(entry.c.leaf_hash == leaf_hash)).one_or_none()
+    return None if row is None else StoredEntry(*row)
 
 
 def read_entry(connection: Connection, index: int) -> StoredEntry | None:
@@ -97,9 +98,11 @@ def read_entries(connection: Connection, start: int = 0, end: int | None = None)
         yield StoredEntry(*row)
 
 
-def find_entries(connection: Connection, kind: str, epoch: int | None = None) -> list[StoredEntry]:
-    """Give the entries of one kind (and epoch), in order."""
-    query = select(entry).where(entry.c.kind == kind).order_by(entry.c.idx)
+def find_entries(
+    connection: Connection, kind: str, epoch: int | None = None, start: int = 0
+) -> list[StoredEntry]:
+    """Give the entries of one kind (and epoch) from `start` on, in order."""
+    query = select(entry).where(entry.c.kind == kind, entry.c.idx >= start).order_by(entry.c.idx)
     if epoch is not None:
         query = query.where(entry.c.epoch == epoch)
     return [StoredEntry(*row) for row in connection.execute(query)]

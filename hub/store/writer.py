@@ -46,10 +46,12 @@ class Writer:
         *,
         after_commit: Callable[[], None],
         on_broken: Callable[[], None],
+        step: Callable[[str], None] = lambda name: None,
     ) -> None:
         self._engine = engine
         self._after_commit = after_commit
         self._on_broken = on_broken
+        self._step = step
         self._jobs: queue.Queue[_Job | None] = queue.Queue(JOBS_WAITING_MAX)
         self._broken: BaseException | None = None
         self._stopping = False
@@ -119,6 +121,7 @@ class Writer:
         done: list[_Job] = []
         with self._engine.begin() as connection:
             done.extend(job for job in jobs if self._attempt(connection, job))
+        self._step("committed")
         for job in done:
             job.future.set_result(job.result)
 

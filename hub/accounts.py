@@ -1,0 +1,251 @@
+"""Closes an epoch: new pseudonyms get accounts, released statements are folded, the books are signed.
+
+The books are a function of the log's entries up to the close's log_size and of nothing else. Each step is one
+durable write and finds what an earlier attempt left, so a close may be cut anywhere and asked for again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine
+
+from accounting.accounts import account_leaf, accounts_sql, variance_mg2
+from engine.duckdb_engine import DuckDbEngine
+from hub import columns
+from hub.columns import ReleasedRows
+from hub.intake import Intake, Own, Step
+from hub.state import State
+from hub.store import books, entries
+from hub.store.books import Balance, ClosedEpoch
+from hub.store.entries import StoredEntry
+from hub.store.writer import Writer
+from privacy import envelope
+from privacy.chunks import HALF_BYTES
+from privacy.envelope import Kind
+from privacy.links import build_links
+from privacy.merkle import CompactTree, leaf_hash
+from protos.epochs import Epoch, format_epoch
+from protos.problems import Refused
+from protos.v1 import books_pb2, envelope_pb2, release_pb2
+from protos.v1.problem_pb2 import REASON_EPOCH_NOT_READY
+
+logger = logging.getLogger(__name__)
+
+LINKS_PER_BATCH_MAX = 1 << 20
+FOLDS_MAX = 10
+CLOSE_WRITE_SECONDS_MAX = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """All accounts after an epoch."""
+
+    epoch: Epoch
+    balances: list[Balance]
+
+    @property
+    def total_mg(self) -> int:
+        """Sum all balances."""
+        return sum(one.balance_mg for one in self.balances)
+
+    @property
+    def in_two_or_more(self) -> int:
+        """Count the accounts fed by two or more enterprises."""
+        return sum(1 for one in self.balances if one.enterprises >= 2)
+
+    def root(self) -> bytes:
+        """Give the RFC 6962 root over the accounts in ascending id."""
+        tree = CompactTree()
+        for one in self.balances:
+            tree.append(leaf_hash(account_leaf(one.account, one.balance_mg, one.variance_mg2)))
+        return tree.root()
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What a fold may use."""
+
+    folder: Path
+    memory_mb: int
+    threads: int
+
+
+class Closer:
+    """Closes epochs, one at a time and in order."""
+
+    def __init__(
+        self,
+        state: State,
+        intake: Intake,
+        writer: Writer,
+        readers: Engine,
+        resources: Resources,
+        *,
+        random: Callable[[int], bytes],
+        step: Step,
+    ) -> None:
+        self._state = state
+        self._intake = intake
+        self._writer = writer
+        self._readers = readers
+        self._resources = resources
+        self._random = random
+        self._step = step
+        self._lock = threading.Lock()
+
+    def close(self, epoch: Epoch, *, allow_missing: bool) -> tuple[bytes, bytes]:
+        """Give the close's envelope and receipt, the first ones if the epoch is closed already."""
+        with self._lock:
+            stored = self._stored(epoch)
+            if stored is None:
+                self._check_ready(epoch, allow_missing=allow_missing)
+                self._link(epoch)
+                stored = self._fold_and_close(epoch)
+                logger.info("epoch closed", extra={"epoch": format_epoch(epoch), "index": stored.index})
+            return stored.envelope, stored.receipt
+
+    def _stored(self, epoch: Epoch) -> StoredEntry | None:
+        index = self._state.close_index(epoch)
+        if index is None:
+            return None
+        with self._readers.begin() as connection:
+            return entries.read_entry(connection, index)
+
+    def _check_ready(self, epoch: Epoch, *, allow_missing: bool) -> None:
+        if self._state.trust_root is None:
+            raise _not_ready("the log has no trust root yet", "Publish the trust root first.")
+        if self._state.is_closed(epoch):
+            raise _not_ready("a later epoch is closed already", "Epochs are closed in order.")
+        earlier = self._state.open_before(epoch)
+        if earlier:
+            raise _not_ready(f"{format_epoch(earlier[0])} is open", "Epochs are closed in order.")
+        waits = self._state.waits(epoch)
+        if waits and not allow_missing:
+            raise _not_ready("; ".join(waits), "Wait, or close with --allow-missing.")
+
+    def _link(self, epoch: Epoch) -> None:
+        """Log accounts for the pseudonyms of this epoch's releases that have none."""
+        fresh = self._unlinked(epoch)
+        for start in range(0, len(fresh), LINKS_PER_BATCH_MAX):
+            self._link_batch(epoch, fresh[start : start + LINKS_PER_BATCH_MAX])
+            self._step("linked")
+
+    def _unlinked(self, epoch: Epoch) -> list[bytes]:
+        found: set[bytes] = set()
+        for enterprise in self._state.released(epoch):
+            rows = self._state.active_pseudonyms(enterprise, epoch)
+            found.update(rows[at : at + HALF_BYTES] for at in range(0, len(rows), HALF_BYTES))
+        found.discard(bytes(HALF_BYTES))
+        with self._readers.begin() as connection:
+            return sorted(found - books.linked_pseudonyms(connection))
+
+    def _link_batch(self, epoch: Epoch, pseudonyms: list[bytes]) -> None:
+        """Draw account ids and salts; rows stand in account order, which says nothing of their persons."""
+        drawn = self._random(2 * HALF_BYTES * len(pseudonyms))
+        rows = sorted(
+            (drawn[at : at + HALF_BYTES], drawn[at + HALF_BYTES : at + 2 * HALF_BYTES], pseudonym)
+            for at, pseudonym in zip(range(0, len(drawn), 2 * HALF_BYTES), pseudonyms, strict=True)
+        )
+
+        def build(header: envelope_pb2.Header) -> Own:
+            built = build_links(
+                header,
+                effective=epoch,
+                salts=b"".join(salt for _, salt, _ in rows),
+                pseudonyms=b"".join(pseudonym for _, _, pseudonym in rows),
+                accounts=b"".join(account for account, _, _ in rows),
+            )
+            return Own(Kind.LINK_BATCH, built.message, built.bodies)
+
+        self._writer.call(
+            lambda connection: self._intake.append_own(connection, build),
+            timeout_seconds=CLOSE_WRITE_SECONDS_MAX,
+        )
+
+    def _fold_and_close(self, epoch: Epoch) -> StoredEntry:
+        """Fold what is logged, then close in one transaction, unless another answer came meanwhile."""
+        for _ in range(FOLDS_MAX):
+            seen = self._state.last_answer(epoch)
+            folded = self._fold(epoch)
+            self._step("folded")
+            stored = self._writer.call(
+                lambda connection, folded=folded, seen=seen: self._write(connection, folded, seen),  # type: ignore[misc]
+                timeout_seconds=CLOSE_WRITE_SECONDS_MAX,
+            )
+            if stored is not None:
+                return stored
+            self._link(epoch)
+        raise _not_ready("answers keep coming", "Close again.")
+
+    def _fold(self, epoch: Epoch) -> Books:
+        """Run the account fold over every release up to the epoch."""
+        resources = self._resources
+        resources.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (
+            DuckDbEngine(
+                memory_limit_mb=resources.memory_mb, threads=resources.threads, temp_dir=resources.folder
+            ) as engine,
+            self._readers.begin() as connection,
+        ):
+            files = [
+                columns.write_statements(engine, resources.folder, released)
+                for released in self._released(connection, epoch)
+            ]
+            engine.view("statement", files, columns.STATEMENT_COLUMNS)
+            links = columns.link_columns(books.links_until(connection, epoch))
+            engine.register("link", links, columns.LINK_COLUMNS)
+            rows = engine.rows(accounts_sql())
+        balances = [
+            Balance(bytes(account), balance_mg, variance_mg2(variance), enterprises, epoch)
+            for account, balance_mg, variance, enterprises in rows
+        ]
+        return Books(epoch, balances)
+
+    def _released(self, connection: Connection, epoch: Epoch) -> Iterator[ReleasedRows]:
+        for entry in entries.find_entries(connection, Kind.RELEASE.value):
+            if entry.epoch > epoch:
+                continue
+            message = envelope.open_envelope(entry.envelope).parse(release_pb2.Release)
+            yield ReleasedRows(
+                entry.leaf_hash,
+                message,
+                entries.read_bodies(connection, entry.index),
+                self._state.active_pseudonyms(entry.issuer, Epoch(entry.epoch)),
+            )
+
+    def _write(self, connection: Connection, folded: Books, seen: int) -> StoredEntry | None:
+        """Append the close and swap the balances; None if an answer came after the fold."""
+        if self._state.last_answer(folded.epoch) != seen:
+            return None
+        stored = self._intake.append_own(connection, lambda header: self._close_message(header, folded))
+        books.replace_balances(connection, folded.balances)
+        closed = ClosedEpoch(
+            folded.epoch, stored.index, len(folded.balances), folded.in_two_or_more, folded.total_mg
+        )
+        books.add_closed_epoch(connection, closed)
+        self._step("closed")
+        return stored
+
+    def _close_message(self, header: envelope_pb2.Header, folded: Books) -> Own:
+        size = self._state.size
+        message = books_pb2.EpochClose(
+            header=header,
+            epoch=folded.epoch,
+            log_size=size,
+            log_root=self._state.root(size),
+            accounts=len(folded.balances),
+            accounts_in_two_or_more=folded.in_two_or_more,
+            accounts_root=folded.root(),
+            total_mg=folded.total_mg,
+            missing=self._state.silent(folded.epoch),
+        )
+        return Own(Kind.EPOCH_CLOSE, message)
+
+
+def _not_ready(what: str, remedy: str) -> Refused:
+    return Refused(REASON_EPOCH_NOT_READY, f"The epoch cannot be closed: {what}.", remedy=remedy)

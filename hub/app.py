@@ -1,0 +1,236 @@
+"""Builds one hub from its home folder and runs it: lock, replay, writer, HTTPS, gRPC; stops in reverse."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Self
+
+from sqlalchemy import Engine
+
+from hub import rpc
+from hub.accounts import Closer, Resources
+from hub.api import Parts, create_app
+from hub.https import HttpsServer
+from hub.intake import Intake, Step
+from hub.join import Registrar
+from hub.log import LogWriter, PublicLog, WriterLock
+from hub.setup import Opened
+from hub.state import State
+from hub.store import entries
+from hub.store.database import open_readers, open_writer
+from hub.store.writer import Writer
+from hub.views import Views
+from privacy.envelope import Kind
+from protos.problems import InvariantBroken
+from protos.v1.problem_pb2 import REASON_INVARIANT_BROKEN
+from runtime.identity import Identity
+from runtime.metrics import Metrics
+from runtime.servers import GrpcServer, ServerOptions
+
+logger = logging.getLogger(__name__)
+
+RENEWAL_CHECK_SECONDS = 3600.0
+GRPC_WORKERS = 16
+GRPC_CALLS_MAX = 128
+PUBLISH_LAG_SECONDS_MAX = 30.0
+# Replay needs the bodies that make up state; statements are folded from their files.
+_REPLAYED_WITH_BODIES = frozenset({Kind.ROSTER_BATCH.value, Kind.LINK_BATCH.value})
+
+
+def _nothing(name: str) -> None:
+    """Stand where tests cut the program off."""
+
+
+class Hub:
+    """A running hub; `on_broken` is called when it must stop, `step` where a crash could leave a trace."""
+
+    def __init__(
+        self,
+        opened: Opened,
+        *,
+        on_broken: Callable[[], None] = lambda: None,
+        step: Step = _nothing,
+        clock: Callable[[], int] = lambda: int(time.time()),
+    ) -> None:
+        self._opened = opened
+        self._on_broken = on_broken
+        self._step = step
+        self._clock = clock
+        self._stack = ExitStack()
+        self._stopping = threading.Event()
+        self._published_at = time.monotonic()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            stack.enter_context(WriterLock(self._opened.home.lock))
+            self._opened.renew_certificates()
+            self._identity = Identity.load(self._opened.home.server)
+            self._open_store(stack)
+            self._build()
+            self._serve(stack)
+            self._stack = stack.pop_all()
+        logger.info("hub serves", extra={"log_size": self.log_size})
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stopping.set()
+        self._stack.close()
+
+    @property
+    def grpc_address(self) -> str:
+        """Give host:port of the gRPC services."""
+        return self._grpc.address
+
+    @property
+    def https_address(self) -> str:
+        """Give host:port of the HTTPS interface."""
+        return self._https.address
+
+    @property
+    def log_size(self) -> int:
+        """Count the entries of the log."""
+        return self._state.size
+
+    @property
+    def closer(self) -> Closer:
+        """Give what closes epochs."""
+        return self._closer
+
+    def raise_broken(self) -> None:
+        """Raise InvariantBroken if the hub stopped because memory and database had parted."""
+        if self._writer.broken is not None:
+            raise InvariantBroken(
+                REASON_INVARIANT_BROKEN,
+                f"The hub stopped: {type(self._writer.broken).__name__} while writing.",
+                remedy="Start it again: it rebuilds its state from the log. If it stops again, run doctor.",
+            )
+
+    def _open_store(self, stack: ExitStack) -> None:
+        """Open the database and fold the whole log into memory, comparing roots on the way."""
+        opened = self._opened
+        engine = open_writer(opened.home.database)
+        stack.callback(engine.dispose)
+        self._readers = open_readers(opened.home.database)
+        stack.callback(self._readers.dispose)
+        self._state = State(opened.settings.origin)
+        self._log = LogWriter(opened.home.folder, opened.settings.origin, opened.log_key, step=self._step)
+        replay(self._state, self._log, self._readers)
+        self._writer = Writer(engine, after_commit=self._publish, on_broken=self._on_broken, step=self._step)
+
+    def _build(self) -> None:
+        settings = self._opened.settings
+        self._metrics = Metrics("hub")
+        self._entries = self._metrics.gauge("log_entries", "Entries of the log.")
+        self._unpublished = self._metrics.gauge("log_unpublished", "Entries no checkpoint covers yet.")
+        self._entries.set(self._state.size)
+        self._intake = Intake(
+            self._state,
+            self._log,
+            self._writer,
+            self._opened.hub_key,
+            merge_delay_seconds=settings.merge_delay_seconds,
+            clock=self._clock,
+            step=self._step,
+        )
+        self._closer = Closer(
+            self._state,
+            self._intake,
+            self._writer,
+            self._readers,
+            Resources(self._opened.home.work, settings.close_memory_mb, settings.close_threads),
+            random=secrets.token_bytes,
+            step=self._step,
+        )
+        self._views = Views(self._state, self._readers)
+        self._registrar = Registrar(
+            settings,
+            self._opened.authority,
+            self._writer,
+            self._readers,
+            first_trust_root=lambda: first_trust_root(self._readers),
+            clock=self._clock,
+        )
+
+    def _serve(self, stack: ExitStack) -> None:
+        """Start what stops last first."""
+        home, settings = self._opened.home, self._opened.settings
+        self._writer.start()
+        stack.callback(self._writer.stop)
+        parts = Parts(
+            self._views,
+            PublicLog(home.folder),
+            self._registrar,
+            self._opened.authority.ca_pem,
+            self._metrics,
+            self._waiting_for,
+            settings.limits.http_body_bytes_max,
+        )
+        self._https = HttpsServer(create_app(parts), settings.listen_https, home.server)
+        self._https.start()
+        stack.callback(self._https.stop)
+        options = ServerOptions(
+            settings.listen_grpc,
+            rpc.SERVICES,
+            workers=GRPC_WORKERS,
+            calls_max=GRPC_CALLS_MAX,
+            reflection=True,
+        )
+        self._grpc = GrpcServer(lambda: self._identity, options, self._metrics, on_broken=self._on_broken)
+        rpc.register(
+            self._grpc.server,
+            rpc.IntakeRpc(self._intake, settings.limits),
+            rpc.BodyRpc(self._views),
+            rpc.OperatorRpc(self._intake, self._registrar, self._closer, self._views, settings.limits),
+        )
+        self._grpc.start()
+        stack.callback(self._grpc.stop)
+        threading.Thread(target=self._renew, name="renewal", daemon=True).start()
+
+    def _publish(self) -> None:
+        """Let the public folder follow the database."""
+        self._log.publish()
+        self._published_at = time.monotonic()
+        self._entries.set(self._state.size)
+        self._unpublished.set(self._log.unpublished)
+
+    def _waiting_for(self) -> str:
+        if self._writer.broken is not None or self._stopping.is_set():
+            return "stopping"
+        if self._log.unpublished and time.monotonic() - self._published_at > PUBLISH_LAG_SECONDS_MAX:
+            return "publishing the log"
+        return ""
+
+    def _renew(self) -> None:
+        """Renew the hub's own certificates in time; new connections use them at once."""
+        while not self._stopping.wait(RENEWAL_CHECK_SECONDS):
+            if self._opened.renew_certificates():
+                self._identity = Identity.load(self._opened.home.server)
+                self._https.reload()
+                logger.info("certificates renewed")
+
+
+def replay(state: State, log: LogWriter, readers: Engine) -> None:
+    """Rebuild memory from the stored entries, and compare with the stored root and the public folder."""
+    with readers.begin() as connection:
+        for entry in entries.read_entries(connection):
+            bodies = (
+                entries.read_bodies(connection, entry.index) if entry.kind in _REPLAYED_WITH_BODIES else None
+            )
+            state.apply(state.check(entry.envelope, bodies, entry.index))
+        head = entries.tree_head(connection)
+    with readers.begin() as connection:
+        log.restore((entry.envelope for entry in entries.read_entries(connection)), head)
+    if log.head.size != state.size:
+        raise InvariantBroken(REASON_INVARIANT_BROKEN, "Log and state were rebuilt to different sizes.")
+
+
+def first_trust_root(readers: Engine) -> bytes | None:
+    """Give the first trust root's envelope, None before it is published."""
+    with readers.begin() as connection:
+        first = entries.read_entry(connection, 0)
+    return first.envelope if first is not None else None

@@ -1,0 +1,43 @@
+"""The program cgsp-hub: makes and runs a hub (cli_home), publishes what its signers sign (cli_publish)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+_HOME = ("init", "serve", "invite", "close", "status", "export", "account", "doctor")
+_PUBLISH = ("trust", "pack", "policy")
+
+
+class _LazyGroup(click.Group):
+    """Imports a command's module only when the command is named, so that help stays quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """List all commands in the order of use."""
+        return [*_HOME[:3], *_PUBLISH, *_HOME[3:]]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Find a command by its name in the module that holds it."""
+        if cmd_name in _HOME:
+            from hub.cli_home import COMMANDS
+
+            return COMMANDS[cmd_name]
+        if cmd_name in _PUBLISH:
+            from hub.cli_publish import COMMANDS as PUBLISH_COMMANDS
+
+            return PUBLISH_COMMANDS[cmd_name]
+        return None
+
+
+@click.group(cls=_LazyGroup, name="cgsp-hub")
+@click.version_option(package_name="cgsp-gateway")
+def hub(**_: Any) -> None:
+    """Run the hub: log, accounts and read API. 运行中心节点。"""
+
+
+def main() -> None:
+    """Run the program."""
+    from runtime.problems import run_cli
+
+    run_cli(hub)

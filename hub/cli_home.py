@@ -1,0 +1,295 @@
+"""Commands around one hub's home folder: make it, run it, invite, close, look, export."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runtime.console import json_option, print_result
+
+if TYPE_CHECKING:
+    from hub.operator_client import OperatorClient
+    from hub.setup import Opened
+    from privacy.keys import VerifyKey
+    from protos.epochs import Epoch
+    from protos.v1 import hub_pb2
+
+CLOSE_POLL_SECONDS = 1.0
+
+_home_option = click.option(
+    "--home",
+    "folder",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The hub's folder. 中心节点目录。",
+)
+
+
+@click.command()
+@_home_option
+@click.option("--origin", required=True, help="Name of the log, such as cgsp.example/log.")
+@click.option("--root-key", "root_keys", multiple=True, required=True, metavar="NAME=FILE", help="Repeat.")
+@click.option("--root-threshold", type=int, required=True)
+@click.option(
+    "--policy-key", "policy_keys", multiple=True, required=True, metavar="NAME=FILE", help="Repeat."
+)
+@click.option("--policy-threshold", type=int, required=True)
+@click.option(
+    "--listen-grpc", default="127.0.0.1:0", show_default=True, help="Port 0: choose a free one once."
+)
+@click.option("--listen-https", default="127.0.0.1:0", show_default=True)
+@json_option
+def init(
+    folder: Path,
+    root_keys: Sequence[str],
+    policy_keys: Sequence[str],
+    *,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Make a hub: keys, certificate authority, database. 初始化中心节点。"""
+    from hub.setup import Plan, init_home
+
+    plan = Plan(root_keys=_named_keys(root_keys), policy_keys=_named_keys(policy_keys), **options)
+    opened = init_home(folder, plan)
+    print_result(
+        {
+            "home": str(opened.home.folder),
+            "origin": opened.settings.origin,
+            "grpc_address": opened.settings.grpc_address,
+            "https_address": opened.settings.https_address,
+            "log_vkey": opened.log_vkey,
+            "hub_key": opened.hub_key.verify_key.public.hex(),
+            "ca_fingerprint": opened.authority.fingerprint,
+        },
+        as_json=as_json,
+    )
+
+
+@click.command()
+@_home_option
+@click.option("--log-form", type=click.Choice(["json", "human"]), default="json", show_default=True)
+@click.option("--log-level", default="INFO", show_default=True)
+@json_option
+def serve(folder: Path, log_form: Any, log_level: str, *, as_json: bool) -> None:
+    """Serve until SIGTERM, then finish what runs. 运行服务。"""
+    from hub.app import Hub
+    from runtime.logs import configure_logs
+    from runtime.servers import stop_event
+
+    configure_logs("hub", level=log_level, form=log_form)
+    stop = stop_event()
+    with Hub(_opened(folder), on_broken=stop.set) as hub:
+        addresses = {"grpc_address": hub.grpc_address, "https_address": hub.https_address}
+        print_result({**addresses, "log_size": hub.log_size}, as_json=as_json)
+        click.get_text_stream("stdout").flush()
+        stop.wait()
+    hub.raise_broken()
+
+
+@click.command()
+@_home_option
+@click.option("--role", type=click.Choice(["node", "custodian", "auditor"]), required=True)
+@click.option("--id", "party_id", required=True)
+@click.option("--name", required=True, help="English name.")
+@click.option("--name-zh", default="", help="中文名称。")
+@click.option("--quota", type=click.IntRange(min=0), default=0, help="Persons a node may pseudonymise.")
+@json_option
+def invite(
+    folder: Path, role: str, party_id: str, name: str, name_zh: str, quota: int, *, as_json: bool
+) -> None:
+    """Print a one-time token for a party. 生成一次性接入令牌。"""
+    from protos.v1 import hub_pb2
+
+    request = hub_pb2.InviteRequest(
+        role=role, id=party_id, name=name, name_zh=name_zh, evaluation_quota=quota
+    )
+    with _client(_opened(folder)) as client:
+        response = client.invite(request)
+    result = {"token": response.token, "expires_at": response.expires_at}
+    print_result(result, as_json=as_json, lines=[response.token])
+
+
+@click.command()
+@_home_option
+@click.argument("epoch")
+@click.option(
+    "--wait", "wait_seconds", type=click.IntRange(min=0), default=0, help="Wait for who is missing."
+)
+@click.option("--allow-missing", is_flag=True, help="Close without those who said nothing.")
+@json_option
+def close(folder: Path, epoch: str, wait_seconds: int, *, allow_missing: bool, as_json: bool) -> None:
+    """Close EPOCH (2020-12): link, fold, sign the books. 结账。"""
+    from protos.epochs import parse_epoch
+
+    number = parse_epoch(epoch)
+    with _client(_opened(folder)) as client:
+        response = _close(client, number, wait_seconds, allow_missing=allow_missing)
+    print_result(_described_close(response.close, epoch), as_json=as_json)
+
+
+@click.command()
+@_home_option
+@json_option
+def status(folder: Path, *, as_json: bool) -> None:
+    """Show the log's head, the epochs, and whom the hub waits for. 查看状态。"""
+    with _client(_opened(folder)) as client:
+        found = client.status()
+        parties = client.list_parties()
+    epochs = [
+        {
+            "epoch": _epoch_text(one.epoch),
+            "state": one.state,
+            "released": list(one.released),
+            "waiting_for": list(one.waiting_for),
+        }
+        for one in found.epochs
+    ]
+    result = {
+        "origin": found.origin,
+        "log_size": found.log_size,
+        "log_root": found.log_root.hex(),
+        "accounts": found.accounts,
+        "witness_quorum": found.witness_quorum,
+        "parties": [{"role": one.role, "id": one.id, "address": one.address} for one in parties],
+        "epochs": epochs,
+    }
+    print_result(result, as_json=as_json)
+
+
+@click.command()
+@_home_option
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="A new folder.")
+@json_option
+def export(folder: Path, out: Path, *, as_json: bool) -> None:
+    """Write a bundle that can be verified offline; it holds pseudonyms. 导出可离线核验的数据包。"""
+    from hub.export import export_bundle
+    from hub.store.database import open_readers
+
+    opened = _opened(folder)
+    readers = open_readers(opened.home.database)
+    exported = export_bundle(
+        opened.home.folder, readers, out, origin=opened.settings.origin, log_key=opened.log_key.verify_key
+    )
+    readers.dispose()
+    result = {
+        "folder": str(out),
+        "size": exported.size,
+        "root": exported.root.hex(),
+        "bodies": exported.bodies,
+        "body_bytes": exported.body_bytes,
+    }
+    print_result(result, as_json=as_json)
+
+
+@click.command()
+@_home_option
+@click.argument("account_id", metavar="ID")
+@json_option
+def account(folder: Path, account_id: str, *, as_json: bool) -> None:
+    """Show one account by its id or the beginning of it. 查询碳账户。"""
+    from hub.lookup import look_up
+
+    print_result(look_up(_opened(folder), account_id), as_json=as_json)
+
+
+@click.command()
+@_home_option
+@json_option
+def doctor(folder: Path, *, as_json: bool) -> int:
+    """Check the home folder, keys, database and log; exit 0 if all is well. 自检。"""
+    from hub.doctor import examine
+
+    checks = examine(folder)
+    result = {"ok": all(check.is_good for check in checks), "checks": [check.as_json() for check in checks]}
+    print_result(result, as_json=as_json, lines=[str(check) for check in checks])
+    return 0 if result["ok"] else 1
+
+
+def _opened(folder: Path) -> Opened:
+    from hub.configuration import Home
+    from hub.setup import Opened
+
+    return Opened.load(Home(folder.absolute()))
+
+
+def _client(opened: Opened) -> OperatorClient:
+    from hub.operator_client import OperatorClient
+
+    return OperatorClient(opened)
+
+
+def _named_keys(texts: Sequence[str]) -> Mapping[str, VerifyKey]:
+    """Read NAME=FILE options."""
+    from privacy.keys import VerifyKey, checked_id, decode_public
+    from protos.problems import Malformed
+    from protos.v1.problem_pb2 import REASON_CONFIGURATION_INVALID
+    from runtime.configuration import read_bounded
+
+    found: dict[str, VerifyKey] = {}
+    for text in texts:
+        name, _, path = text.partition("=")
+        if not path or name in found:
+            raise Malformed(
+                REASON_CONFIGURATION_INVALID,
+                "A key is given as NAME=FILE, each name once.",
+                remedy=f"Not {text}.",
+            )
+        public = decode_public(read_bounded(Path(path), 1024)).public
+        found[checked_id(name, "A key's name")] = VerifyKey(public, name=name)
+    return found
+
+
+def _close(
+    client: OperatorClient, epoch: Epoch, wait_seconds: int, *, allow_missing: bool
+) -> hub_pb2.CloseEpochResponse:
+    """Ask until the epoch closes; each new reason to wait is told."""
+    from protos.problems import Refused
+    from protos.v1.problem_pb2 import REASON_EPOCH_NOT_READY
+
+    deadline = time.monotonic() + wait_seconds
+    told = ""
+    while True:
+        try:
+            return client.close(epoch, allow_missing=allow_missing)
+        except Refused as problem:
+            if problem.reason != REASON_EPOCH_NOT_READY or time.monotonic() >= deadline:
+                raise
+            if problem.message != told:
+                told = problem.message
+                seconds = int(deadline - time.monotonic())
+                click.echo(f"waiting up to {seconds} s more: {told}", err=True)
+        time.sleep(CLOSE_POLL_SECONDS)
+
+
+def _described_close(data: bytes, epoch: str) -> dict[str, Any]:
+    from privacy import envelope
+    from protos.v1 import books_pb2
+
+    close = envelope.open_envelope(data).parse(books_pb2.EpochClose)
+    return {
+        "epoch": epoch,
+        "log_size": close.log_size,
+        "accounts": close.accounts,
+        "accounts_in_two_or_more": close.accounts_in_two_or_more,
+        "accounts_root": close.accounts_root.hex(),
+        "total_mg": close.total_mg,
+        "missing": list(close.missing),
+    }
+
+
+def _epoch_text(epoch: int) -> str:
+    from protos.epochs import checked_epoch, format_epoch
+
+    return format_epoch(checked_epoch(epoch))
+
+
+COMMANDS: Mapping[str, click.Command] = {
+    command.name: command
+    for command in (init, serve, invite, close, status, export, account, doctor)
+    if command.name
+}

@@ -1,0 +1,303 @@
+"""Commands for what the signers sign: trust roots, packs and policies."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runtime.console import json_option, print_result
+
+if TYPE_CHECKING:
+    from accounting.packs import Pack
+    from hub.setup import Opened
+    from privacy.keys import SigningKey
+    from privacy.policy import Policy
+    from privacy.trust import TrustRoot
+
+DOCUMENT_BYTES_MAX = 65_535
+
+_home_option = click.option(
+    "--home",
+    "folder",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The hub's folder. 中心节点目录。",
+)
+_keys_option = click.option(
+    "--key",
+    "key_files",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    required=True,
+    help="Repeat for t of n.",
+)
+_file_argument = click.argument("file", type=click.Path(path_type=Path))
+
+
+@click.group()
+def trust() -> None:
+    """Keys and versions of the trust root. 信任根。"""
+
+
+@trust.command()
+@click.argument("name")
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="Private key file; FILE.pub beside it."
+)
+@json_option
+def keygen(name: str, out: Path, *, as_json: bool) -> None:
+    """Make a signing key called NAME. 生成签名密钥。"""
+    from hub.setup import make_key
+
+    key = make_key(name, out)
+    result = {"name": name, "private": str(out), "public": f"{out}.pub", "keyid": key.keyid}
+    print_result(result, as_json=as_json)
+
+
+@trust.command()
+@_home_option
+@click.option("--pseudonym-key", type=click.Path(path_type=Path), help="pseudonym-key.json of the ceremony.")
+@click.option("--out", type=click.Path(path_type=Path), required=True)
+@json_option
+def propose(folder: Path, pseudonym_key: Path | None, out: Path, *, as_json: bool) -> None:
+    """Write the next trust root, unsigned, with everybody who has joined. 提出信任根。"""
+    from hub import trust_documents
+    from hub.lookup import latest_trust_root
+    from hub.operator_client import OperatorClient
+    from privacy.trust import describe
+    from runtime.configuration import read_bounded, write_atomic
+
+    opened = _opened(folder)
+    with OperatorClient(opened) as client:
+        parties = client.list_parties()
+    key = pseudonym_key and trust_documents.parse_pseudonym_key(
+        read_bounded(pseudonym_key, DOCUMENT_BYTES_MAX)
+    )
+    proposal = trust_documents.propose(
+        opened.genesis,
+        parties,
+        previous=latest_trust_root(opened),
+        pseudonym_key=key or None,
+        issued_at=int(time.time()),
+    )
+    described = _described(describe(proposal), proposal)
+    write_atomic(out, proposal)
+    print_result({"file": str(out), **described}, as_json=as_json)
+
+
+@trust.command()
+@_file_argument
+@click.option("--key", "key_file", type=click.Path(path_type=Path), required=True)
+@json_option
+def sign(file: Path, key_file: Path, *, as_json: bool) -> None:
+    """Add a signature to FILE after showing what it says. 签署信任根。"""
+    from hub.setup import read_signing_key
+    from hub.trust_documents import add_signature
+    from privacy.trust import describe
+    from runtime.configuration import read_bounded, write_atomic
+
+    proposal = read_bounded(file, DOCUMENT_BYTES_MAX)
+    describe(proposal)
+    signed = add_signature(proposal, read_signing_key(key_file))
+    write_atomic(file, signed)
+    print_result({"file": str(file), **_described(describe(signed), signed)}, as_json=as_json)
+
+
+@trust.command(name="publish")
+@_home_option
+@_file_argument
+@json_option
+def publish_trust(folder: Path, file: Path, *, as_json: bool) -> None:
+    """Put a signed trust root into the log; its fingerprint is what people hand over. 发布信任根。"""
+    from privacy.trust import describe
+    from runtime.configuration import read_bounded
+
+    data = read_bounded(file, DOCUMENT_BYTES_MAX)
+    index = _publish(_opened(folder), data)
+    print_result({"index": index, **_described(describe(data), data)}, as_json=as_json)
+
+
+@trust.command()
+@_home_option
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Write the first trust root for those who pin it."
+)
+@json_option
+def show(folder: Path, out: Path | None, *, as_json: bool) -> None:
+    """Show the first trust root's fingerprint and the version in force. 查看信任根。"""
+    from hub.lookup import first_trust_root, latest_trust_root
+    from privacy.trust import describe, fingerprint
+    from protos.problems import Unavailable
+    from protos.v1.problem_pb2 import REASON_NOT_FOUND
+    from runtime.configuration import write_atomic
+
+    opened = _opened(folder)
+    first, latest = first_trust_root(opened), latest_trust_root(opened)
+    if first is None or latest is None:
+        raise Unavailable(
+            REASON_NOT_FOUND, "The log holds no trust root yet.", remedy="cgsp-hub trust publish."
+        )
+    if out is not None:
+        write_atomic(out, first)
+    result = {"first_fingerprint": fingerprint(first).hex(), **_described(describe(latest), latest)}
+    print_result(result, as_json=as_json)
+
+
+@click.group()
+def pack() -> None:
+    """Methodology packs. 方法学包。"""
+
+
+@pack.command(name="publish")
+@_home_option
+@click.argument("folders", metavar="DIR...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@_keys_option
+@json_option
+def publish_packs(folder: Path, folders: Sequence[Path], key_files: Sequence[Path], *, as_json: bool) -> None:
+    """Check packs with their own vectors, sign them and put them into the log. 发布方法学包。"""
+    from accounting.compiler import compile_pack
+    from privacy import codec, envelope
+    from privacy.envelope import Kind
+    from protos.v1 import policy_pb2
+    from runtime.pack_files import load_pack
+
+    opened = _opened(folder)
+    signing = _signing_keys(key_files)
+    packs = [load_pack(one) for one in folders]
+    results: list[dict[str, Any]] = []
+    for one in packs:
+        compile_pack(one)
+        body = one.canonical_bytes()
+        record = policy_pb2.PackRecord(
+            origin=opened.settings.origin, id=one.id, version=one.version, sha256=one.sha256, size=len(body)
+        )
+        index = _publish(opened, envelope.sign(codec.encode(record), Kind.PACK, signing), [body])
+        results.append({"id": one.id, "version": one.version, "sha256": one.sha256.hex(), "index": index})
+    lines = [f"{one['id']}@{one['version']}  entry {one['index']}  {one['sha256']}" for one in results]
+    print_result({"packs": results}, as_json=as_json, lines=lines)
+
+
+@click.group()
+def policy() -> None:
+    """Release policies. 发布策略。"""
+
+
+@policy.command(name="publish")
+@_home_option
+@_file_argument
+@_keys_option
+@json_option
+def publish_policy(folder: Path, file: Path, key_files: Sequence[Path], *, as_json: bool) -> None:
+    """Compute reaches, sign a policy and put it into the log; prints its whole cost. 发布策略。"""
+    from hub import policies
+    from hub.lookup import logged_packs
+    from privacy import codec, envelope
+    from privacy import policy as policy_form
+    from privacy.envelope import Kind
+    from runtime.configuration import read_bounded
+
+    opened = _opened(folder)
+    signing = _signing_keys(key_files)
+    written = policies.parse_policy_file(read_bounded(file, DOCUMENT_BYTES_MAX), str(file))
+    found: Sequence[Pack] = logged_packs(opened)
+    message = policies.build_policy(written, found, origin=opened.settings.origin, issued_at=int(time.time()))
+    data = envelope.sign(codec.encode(message), Kind.POLICY, signing)
+    checked = policy_form.from_wire(message, envelope.envelope_hash(data))
+    index = _publish(opened, data)
+    result = {"index": index, "id": checked.id, "version": checked.version, **_whole_cost(checked)}
+    print_result(result, as_json=as_json, lines=_cost_lines(result))
+
+
+def _opened(folder: Path) -> Opened:
+    from hub.configuration import Home
+    from hub.setup import Opened
+
+    return Opened.load(Home(folder.absolute()))
+
+
+def _signing_keys(files: Sequence[Path]) -> list[SigningKey]:
+    from hub.setup import read_signing_key
+
+    return [read_signing_key(file) for file in files]
+
+
+def _publish(opened: Opened, data: bytes, bodies: Sequence[bytes] = ()) -> int:
+    """Send a document and check the receipt; give its index."""
+    from hub.operator_client import OperatorClient
+    from privacy.receipts import open_receipt
+
+    with OperatorClient(opened) as client:
+        receipt = client.publish(data, bodies)
+    hub_key = opened.hub_key.verify_key
+    return open_receipt(receipt, hub_key, origin=opened.settings.origin, entry=data).index
+
+
+def _described(root: TrustRoot, data: bytes) -> dict[str, Any]:
+    from privacy.envelope import read_unsigned
+    from privacy.trust import fingerprint
+
+    keyids = {signature.keyid for signature in read_unsigned(data).signatures}
+    return {
+        "version": root.version,
+        "fingerprint": fingerprint(data).hex(),
+        "signed_by": sorted(key.name for key in root.root_keys if key.keyid in keyids),
+        "signatures_needed": root.root_threshold,
+        "custodians": [one.id for one in root.custodians],
+        "enterprises": [one.id for one in root.enterprises],
+        "auditors": [one.id for one in root.auditors],
+        "witness_quorum": root.witness_quorum,
+    }
+
+
+def _whole_cost(policy: Policy) -> dict[str, Any]:
+    """State what one epoch's releases cost a person at each enterprise, and at all of them together."""
+    from privacy.charges import whole_cost
+    from protos.epochs import days_in
+
+    days = days_in(policy.first_epoch)
+    ids = [one.enterprise_id for one in policy.enterprises]
+    costs: dict[str, Any] = {}
+    for name, chosen in (*((one, (one,)) for one in ids), ("all", tuple(ids))):
+        cost = whole_cost(policy, *chosen, active_days=days)
+        costs[name] = {
+            "person_day": str(cost.person_day),
+            "person_month": str(cost.person_month),
+            "active_days": days,
+        }
+    series = {
+        one: [
+            {
+                "series": item.name,
+                "reach": item.claim.reach,
+                "scale": item.claim.scale,
+                "epsilon": str(item.claim.epsilon),
+            }
+            for item in policy.series(one)
+        ]
+        for one in ids
+    }
+    return {"whole_cost": costs, "series": series}
+
+
+def _cost_lines(result: Mapping[str, Any]) -> list[str]:
+    lines = [f"policy {result['id']} version {result['version']}: entry {result['index']}"]
+    for enterprise, series in result["series"].items():
+        lines += [
+            f"  {enterprise:20} {one['series']:44} reach {one['reach']:>9}  scale {one['scale']:>9}  "
+            f"epsilon {one['epsilon']}"
+            for one in series
+        ]
+    lines.append("whole cost of an epoch (epsilon):")
+    for name, cost in result["whole_cost"].items():
+        lines.append(
+            f"  {name:20} person-day {cost['person_day']}; a month of {cost['active_days']} active days "
+            f"{cost['person_month']}"
+        )
+    return lines
+
+
+COMMANDS: Mapping[str, click.Command] = {"trust": trust, "pack": pack, "policy": policy}

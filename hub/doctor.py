@@ -1,0 +1,118 @@
+"""Examines a hub's home without changing it: what is wrong, and what to do about it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hub.configuration import Home
+from hub.log import VKEY_FILE, PublicLog
+from hub.setup import Opened
+from hub.store import entries
+from hub.store.database import open_readers
+from privacy.checkpoint import log_vkey, open_checkpoint
+from privacy.merkle import CompactTree, leaf_hash
+from protos.problems import Problem, Unverified
+from protos.v1.problem_pb2 import REASON_CERTIFICATE_INVALID, REASON_HISTORY_INCONSISTENT
+from runtime.identity import Identity
+
+FREE_BYTES_MIN = 1 << 30
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at."""
+
+    name: str
+    is_good: bool
+    detail: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        line = f"{'ok  ' if self.is_good else 'FAIL'} {self.name}: {self.detail}"
+        return f"{line}\n     remedy: {self.remedy}" if self.remedy else line
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the check for --json."""
+        return {"name": self.name, "ok": self.is_good, "detail": self.detail, "remedy": self.remedy}
+
+
+def examine(folder: Path) -> list[Check]:
+    """Make all checks; what cannot be opened leaves out those that need it."""
+    home = Home(folder.absolute())
+    checks: list[Check] = []
+    opened = _checked(checks, "home folder, keys, hub.toml", lambda: Opened.load(home), "readable")
+    if opened is None:
+        return checks
+    _checked(checks, "log.vkey", lambda: _check_vkey(opened), "belongs to the log key")
+    _checked(checks, "hub's certificate", lambda: _check_certificate(home.server), "valid")
+    _checked(checks, "operator's certificate", lambda: _check_certificate(home.operator), "valid")
+    _checked(checks, "log", lambda: _check_log(opened), "database, root and checkpoint agree")
+    free = shutil.disk_usage(home.folder).free
+    is_enough = free >= FREE_BYTES_MIN
+    checks.append(
+        Check("disk", is_enough, f"{free >> 20} MiB free", "" if is_enough else "Make room: at least 1 GiB.")
+    )
+    return checks
+
+
+def _checked(checks: list[Check], name: str, examine_one: Callable[[], Result], good: str) -> Result | None:
+    try:
+        found = examine_one()
+    except Problem as problem:
+        checks.append(Check(name, False, problem.message, problem.remedy))
+        return None
+    checks.append(Check(name, True, good))
+    return found
+
+
+def _check_vkey(opened: Opened) -> None:
+    if PublicLog(opened.home.folder).vkey().decode().strip() != opened.log_vkey:
+        raise Unverified(
+            REASON_HISTORY_INCONSISTENT,
+            f"{VKEY_FILE} does not belong to the log's signing key.",
+            remedy="Restore both from one backup; a log never changes its key.",
+        )
+
+
+def _check_certificate(folder: Path) -> None:
+    note = Identity.load(folder).renewal_note(datetime.now(UTC))
+    if note:
+        raise Unverified(
+            REASON_CERTIFICATE_INVALID, "It is about to run out.", remedy="Start the hub: serve renews it."
+        )
+
+
+def _check_log(opened: Opened) -> None:
+    """Recompute the root from the entries; compare it with the stored one and the checkpoint."""
+    checkpoint = None
+    if (opened.home.folder / "checkpoint").exists():
+        vkey = log_vkey(opened.settings.origin, opened.log_key.verify_key)
+        checkpoint = open_checkpoint(PublicLog(opened.home.folder).checkpoint(), vkey)
+    tree = CompactTree()
+    readers = open_readers(opened.home.database)
+    try:
+        with readers.begin() as connection:
+            for entry in entries.read_entries(connection):
+                tree.append(leaf_hash(entry.envelope))
+                if checkpoint is not None and tree.size == checkpoint.size and tree.root() != checkpoint.root:
+                    raise _inconsistent("The checkpoint's root is not the root over the stored entries.")
+            head = entries.tree_head(connection)
+    finally:
+        readers.dispose()
+    if head is not None and (head.size, head.root) != (tree.size, tree.root()):
+        raise _inconsistent("The stored root is not the root over the stored entries.")
+    if checkpoint is not None and checkpoint.size > tree.size:
+        raise _inconsistent("The checkpoint covers more entries than the database holds.")
+
+
+def _inconsistent(message: str) -> Unverified:
+    return Unverified(
+        REASON_HISTORY_INCONSISTENT, message, remedy="Delete nothing; restore the newest backup of the home."
+    )

@@ -1,0 +1,66 @@
+"""Writes a bundle folder that an auditor can verify offline: the log as it was published, and all bodies.
+
+    checkpoint  log.vkey  tile/…  bodies/<index div 1000>/<index>-<position>
+
+Bodies with persons in them are in it: a bundle is for registered auditors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from hub.log import CHECKPOINT_FILE, VKEY_FILE, PublicLog
+from hub.store import entries
+from hub.store.entries import StoredBody
+from privacy import tiles
+from privacy.checkpoint import log_vkey, open_checkpoint
+from privacy.keys import VerifyKey
+from protos.problems import Conflict
+from protos.v1.problem_pb2 import REASON_ALREADY_EXISTS
+from runtime.configuration import write_atomic
+from runtime.log_reader import body_path
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What a bundle holds."""
+
+    size: int
+    root: bytes
+    bodies: int
+    body_bytes: int
+
+
+def export_bundle(home: Path, readers: Engine, out: Path, *, origin: str, log_key: VerifyKey) -> Exported:
+    """Copy the published log and its bodies; the checkpoint is written last, so a cut export has none."""
+    if out.exists() and any(out.iterdir()):
+        raise Conflict(REASON_ALREADY_EXISTS, f"{out} is not empty.", remedy="Export into a new folder.")
+    public = PublicLog(home)
+    note = public.checkpoint()
+    checkpoint = open_checkpoint(note, log_vkey(origin, log_key))
+    out.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (out / "bodies").mkdir(exist_ok=True)
+    for tile in (*tiles.tiles_of(checkpoint.size), *tiles.bundles_of(checkpoint.size)):
+        _write(out / tile.path, public.tile(tile.path.removeprefix("tile/")))
+    with readers.begin() as connection:
+        count, size = _write_bodies(out, entries.walk_bodies(connection, 0, checkpoint.size))
+    _write(out / VKEY_FILE, public.vkey())
+    write_atomic(out / CHECKPOINT_FILE, note)
+    return Exported(checkpoint.size, checkpoint.root, count, size)
+
+
+def _write_bodies(out: Path, bodies: Iterable[StoredBody]) -> tuple[int, int]:
+    count = size = 0
+    for body in bodies:
+        _write(out / body_path(body.index, body.position), body.data)
+        count, size = count + 1, size + len(body.data)
+    return count, size
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)

@@ -1,0 +1,176 @@
+"""Takes signed messages into the log: who sends, whether the rules hold, then everything in one transaction.
+
+The order is the law: bounds (rpc), role and duplicate, the pure rules of privacy.acceptance, then entry,
+bodies, links and root together, then the receipt. What was refused leaves no trace; what got a receipt is not
+lost; the same envelope always gets the first receipt, byte for byte.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from google.protobuf.message import Message
+from sqlalchemy import Connection
+
+from hub.log import LogWriter
+from hub.state import State
+from hub.store import books, entries
+from hub.store.books import Link
+from hub.store.entries import StoredEntry
+from hub.store.writer import Writer
+from privacy import codec, envelope, merkle, standing
+from privacy.acceptance import Admission
+from privacy.chunks import HALF_BYTES
+from privacy.envelope import Kind
+from privacy.keys import SigningKey
+from privacy.receipts import Receipt, sign_receipt
+from protos.problems import InvariantBroken, Refused
+from protos.v1 import books_pb2, envelope_pb2, hub_pb2
+from protos.v1.problem_pb2 import REASON_INVARIANT_BROKEN, REASON_ROLE_NOT_ALLOWED
+from runtime.channels import Peer
+from runtime.identity import Role
+
+logger = logging.getLogger(__name__)
+
+KINDS_BY_ROLE = {
+    Role.NODE: frozenset({Kind.ROSTER_BATCH, Kind.RESERVATION, Kind.RELEASE, Kind.NOTHING_TO_REPORT}),
+    Role.CUSTODIAN: frozenset({Kind.COUNT_REPORT}),
+    Role.OPERATOR: frozenset({Kind.TRUST_ROOT, Kind.POLICY, Kind.PACK}),
+}
+# Every second body of these is an opening, and every body of those is rows of persons.
+_PAIRED = frozenset({Kind.ROSTER_BATCH, Kind.LINK_BATCH})
+_PRIVATE = frozenset({Kind.RELEASE})
+
+Step = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """A message of the hub itself, still without its place in the hub's chain."""
+
+    kind: Kind
+    message: Message
+    bodies: Sequence[bytes] = ()
+
+
+class Intake:
+    """The only way into the log."""
+
+    def __init__(
+        self,
+        state: State,
+        log: LogWriter,
+        writer: Writer,
+        key: SigningKey,
+        *,
+        merge_delay_seconds: int,
+        clock: Callable[[], int],
+        step: Step,
+    ) -> None:
+        self._state = state
+        self._log = log
+        self._writer = writer
+        self._key = key
+        self._merge_delay_seconds = merge_delay_seconds
+        self._clock = clock
+        self._step = step
+
+    def submit(self, peer: Peer, data: bytes, bodies: Sequence[bytes]) -> bytes:
+        """Take an envelope with its bodies from whoever signed it, and give the receipt."""
+        opened = envelope.open_envelope(data)
+        if opened.kind not in KINDS_BY_ROLE.get(peer.role, frozenset()):
+            raise _not_allowed(f"A {peer.role.value} does not send messages of kind {opened.kind.value}.")
+        receipt = self._writer.call(lambda connection: self._take(connection, peer, data, bodies))
+        logger.info("taken", extra={"kind": opened.kind.value, "issuer": peer.id})
+        return receipt
+
+    def chain(self, peer: Peer) -> hub_pb2.GetChainResponse:
+        """Say where the caller's own chain stands."""
+        role = standing.Role.CUSTODIAN if peer.role is Role.CUSTODIAN else standing.Role.ENTERPRISE
+        chain = self._state.chain(role, peer.id)
+        return hub_pb2.GetChainResponse(
+            next_sequence=chain.next_sequence, head=chain.head, log_size=self._state.size
+        )
+
+    def append_own(self, connection: Connection, build: Callable[[envelope_pb2.Header], Own]) -> StoredEntry:
+        """Append a message of the hub, inside the job of a larger change; `build` gets the next header."""
+        own = build(self._state.next_header(issued_at=self._clock()))
+        data = envelope.sign(codec.encode(own.message), own.kind, [self._key])
+        admission = self._state.check(data, own.bodies, self._log.head.size)
+        return self._store(connection, admission, data, own.bodies)
+
+    def _take(self, connection: Connection, peer: Peer, data: bytes, bodies: Sequence[bytes]) -> bytes:
+        leaf = merkle.leaf_hash(data)
+        known = entries.find_by_leaf(connection, leaf)
+        if known is not None:
+            if peer.role is not Role.OPERATOR and known.issuer != peer.id:
+                raise _not_allowed("The message is another party's.")
+            return known.receipt
+        admission = self._state.check(data, bodies, self._log.head.size)
+        if peer.role is not Role.OPERATOR and not hmac.compare_digest(admission.issuer, peer.id):
+            raise _not_allowed(
+                f"The certificate is {peer.id}'s, the message is signed in another party's name."
+            )
+        return self._store(connection, admission, data, bodies).receipt
+
+    def _store(
+        self, connection: Connection, admission: Admission, data: bytes, bodies: Sequence[bytes]
+    ) -> StoredEntry:
+        """Write entry, bodies, books and root; then, and only then, let memory follow."""
+        self._step("checked")
+        leaf = merkle.leaf_hash(data)
+        stored = self._entry(admission, data, leaf)
+        marked = [(body, is_private(admission.kind, position)) for position, body in enumerate(bodies)]
+        entries.add_entry(connection, stored, marked)
+        entries.set_tree_head(connection, self._log.head_with(leaf))
+        if admission.kind is Kind.LINK_BATCH:
+            books.add_links(connection, links_of(admission.message, bodies, stored.index))
+        self._step("stored")
+        try:
+            self._state.apply(admission)
+            self._log.append(leaf, data)
+        except Exception as error:
+            raise InvariantBroken(
+                REASON_INVARIANT_BROKEN, f"State could not follow the log: {type(error).__name__}."
+            ) from error
+        return stored
+
+    def _entry(self, admission: Admission, data: bytes, leaf: bytes) -> StoredEntry:
+        now = self._clock()
+        index = self._log.head.size
+        receipt = Receipt(self._state.origin, index, leaf, now, self._merge_delay_seconds)
+        return StoredEntry(
+            index=index,
+            envelope=data,
+            leaf_hash=leaf,
+            kind=admission.kind.value,
+            issuer=admission.issuer,
+            epoch=getattr(admission.message, "epoch", 0),
+            received_at=now,
+            receipt=sign_receipt(receipt, self._key),
+        )
+
+
+def is_private(kind: Kind, position: int) -> bool:
+    """Say whether a body is only for auditors and the operator: it holds rows of persons."""
+    return kind in _PRIVATE or (kind in _PAIRED and position % 2 == 1)
+
+
+def links_of(batch: books_pb2.LinkBatch, bodies: Sequence[bytes], index: int) -> list[Link]:
+    """Read a link batch's openings as rows of the books."""
+    links: list[Link] = []
+    for data in bodies[1::2]:
+        opening = books_pb2.LinkOpening.FromString(data)
+        for at in range(0, len(opening.pseudonyms), HALF_BYTES):
+            half = slice(at, at + HALF_BYTES)
+            links.append(Link(opening.pseudonyms[half], opening.accounts[half], batch.effective_epoch, index))
+    return links
+
+
+def _not_allowed(message: str) -> Refused:
+    return Refused(
+        REASON_ROLE_NOT_ALLOWED, message, remedy="Send each message with its own signer's certificate."
+    )

@@ -1,0 +1,76 @@
+"""Looks the operator's commands take into the database of a home, beside the running hub and without it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+
+from accounting.packs import Pack, parse_canonical
+from hub.setup import Opened
+from hub.store import books, entries
+from hub.store.database import open_readers
+from privacy.envelope import Kind
+from protos.epochs import checked_epoch, format_epoch
+from protos.problems import Malformed, Unavailable
+from protos.v1.problem_pb2 import REASON_NOT_FOUND, REASON_UNKNOWN_FIELD_VALUE
+
+ACCOUNTS_LISTED_MAX = 20
+
+Result = TypeVar("Result")
+
+
+def first_trust_root(opened: Opened) -> bytes | None:
+    """Give the first trust root's envelope, None before it is published."""
+    found = _read(opened, lambda connection: entries.find_entries(connection, Kind.TRUST_ROOT.value))
+    return found[0].envelope if found else None
+
+
+def latest_trust_root(opened: Opened) -> bytes | None:
+    """Give the envelope of the trust root in force, None before the first is published."""
+    found = _read(opened, lambda connection: entries.find_entries(connection, Kind.TRUST_ROOT.value))
+    return found[-1].envelope if found else None
+
+
+def logged_packs(opened: Opened) -> list[Pack]:
+    """Give the packs in the log, in its order."""
+
+    def read(connection: Connection) -> list[bytes]:
+        found = entries.find_entries(connection, Kind.PACK.value)
+        return [entries.read_bodies(connection, one.index)[0] for one in found]
+
+    return [parse_canonical(body) for body in _read(opened, read)]
+
+
+def look_up(opened: Opened, account_id: str) -> dict[str, Any]:
+    """Show one account by its id; by a beginning of it, list the accounts that fit."""
+    if not re.fullmatch(r"([0-9a-f]{2}){1,16}", account_id):
+        raise Malformed(REASON_UNKNOWN_FIELD_VALUE, "An account id is up to 32 hex digits, an even number.")
+    prefix = bytes.fromhex(account_id)
+    fitting = _read(opened, lambda connection: books.find_accounts(connection, prefix, ACCOUNTS_LISTED_MAX))
+    if not fitting:
+        raise Unavailable(REASON_NOT_FOUND, f"No account begins with {account_id}.")
+    if len(fitting) > 1:
+        return {"accounts": [account.hex() for account in fitting]}
+    found = _read(opened, lambda connection: books.read_balance(connection, fitting[0]))
+    assert found is not None
+    linked = _read(opened, lambda connection: books.account_pseudonyms(connection, fitting[0]))
+    return {
+        "account": found.account.hex(),
+        "balance_mg": found.balance_mg,
+        "variance_mg2": found.variance_mg2,
+        "enterprises": found.enterprises,
+        "pseudonyms": linked,
+        "epoch": format_epoch(checked_epoch(found.epoch)),
+    }
+
+
+def _read(opened: Opened, read: Callable[[Connection], Result]) -> Result:
+    readers = open_readers(opened.home.database)
+    try:
+        with readers.begin() as connection:
+            return read(connection)
+    finally:
+        readers.dispose()

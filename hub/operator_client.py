@@ -1,0 +1,76 @@
+"""The operator's side of OperatorService: what commands call, over mutual TLS with the home's identity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Self
+
+from hub.setup import HUB_ID, Opened
+from hub.store.parties import Party
+from protos.epochs import Epoch
+from protos.v1 import hub_pb2, hub_pb2_grpc
+from runtime.channels import open_channel
+from runtime.identity import Identity, Role, SpiffeName, trust_domain
+from runtime.retries import unary
+
+CLOSE_SECONDS_MAX = 600
+
+
+class OperatorClient:
+    """Speaks to the running hub of a home folder; its problems are raised as they came."""
+
+    def __init__(self, opened: Opened) -> None:
+        identity = Identity.load(opened.home.operator)
+        hub = SpiffeName(trust_domain(opened.settings.origin), Role.HUB, HUB_ID)
+        self._channel = open_channel(opened.settings.grpc_address, identity, server_name=hub.dns_name)
+        self._stub = hub_pb2_grpc.OperatorServiceStub(self._channel)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._channel.close()
+
+    def invite(self, request: hub_pb2.InviteRequest) -> hub_pb2.InviteResponse:
+        """Ask for a one-time token."""
+        return unary(lambda: self._stub.Invite(request))
+
+    def list_parties(self) -> list[Party]:
+        """List everybody who has joined."""
+        response = unary(lambda: self._stub.ListPending(hub_pb2.ListPendingRequest()))
+        return [
+            Party(
+                item.role,
+                item.id,
+                item.name,
+                item.name_zh,
+                item.public_key,
+                item.address,
+                b"",
+                item.evaluation_quota,
+                0,
+            )
+            for item in response.registrations
+        ]
+
+    def publish(self, envelope: bytes, bodies: Sequence[bytes] = ()) -> bytes:
+        """Send a trust root, policy or pack; give the receipt."""
+
+        def parts() -> Iterator[hub_pb2.PublishRequest]:
+            yield hub_pb2.PublishRequest(envelope=envelope)
+            for body in bodies:
+                yield hub_pb2.PublishRequest(body=body)
+
+        return unary(lambda: self._stub.Publish(parts())).receipt
+
+    def close(self, epoch: Epoch, *, allow_missing: bool) -> hub_pb2.CloseEpochResponse:
+        """Close an epoch, or get its first close again."""
+        request = hub_pb2.CloseEpochRequest(epoch=epoch, allow_missing=allow_missing)
+        return unary(lambda: self._stub.CloseEpoch(request, timeout=CLOSE_SECONDS_MAX))
+
+    def status(self) -> hub_pb2.OperatorServiceGetStatusResponse:
+        """Ask for the log's head and the epochs' states."""
+        return unary(lambda: self._stub.GetStatus(hub_pb2.OperatorServiceGetStatusRequest()))

@@ -1,0 +1,187 @@
+"""What the log has established, held in memory: the fold of privacy.acceptance, and who stands in which slot.
+
+One thread changes it (the writer); all others read under the lock.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from privacy import envelope
+from privacy.acceptance import Admission, LogState
+from privacy.chunks import HALF_BYTES
+from privacy.envelope import Kind
+from privacy.policy import Policy
+from privacy.rosters import RosterRows
+from privacy.standing import HUB_ID, AnswerKind, Chain, Role
+from privacy.trust import TrustRoot
+from protos.epochs import Epoch, next_epoch
+from protos.problems import InvariantBroken
+from protos.v1 import envelope_pb2
+from protos.v1.problem_pb2 import REASON_INVARIANT_BROKEN
+
+EPOCHS_MAX = 1200
+
+
+class State:
+    """The log's state, as intake checks against it and views show it."""
+
+    def __init__(self, origin: str) -> None:
+        self.origin = origin
+        self._log = LogState()
+        self._pseudonyms: dict[str, bytearray] = {}
+        self._lock = threading.RLock()
+
+    def check(self, data: bytes, bodies: Sequence[bytes] | None, index: int) -> Admission:
+        """Decide on the next entry; raises the Problem that refuses it."""
+        with self._lock:
+            return self._log.check(data, bodies, index)
+
+    def apply(self, admission: Admission) -> None:
+        """Take an entry that was admitted."""
+        with self._lock:
+            self._log.apply(admission)
+            if admission.kind is Kind.ROSTER_BATCH and isinstance(admission.rows, RosterRows):
+                rows = self._pseudonyms.setdefault(admission.issuer, bytearray())
+                rows += admission.rows.pseudonyms or b""
+
+    @property
+    def size(self) -> int:
+        """Count the entries taken."""
+        with self._lock:
+            return self._log.size
+
+    def root(self, size: int) -> bytes:
+        """Give the root over the first `size` entries."""
+        with self._lock:
+            return self._log.root(size)
+
+    @property
+    def trust_root(self) -> TrustRoot | None:
+        """Give the trust root in force; None before the first."""
+        with self._lock:
+            return self._log.trust if self._log.has_trust else None
+
+    def policy(self, policy_hash: bytes) -> Policy:
+        """Give a policy by its envelope's hash."""
+        with self._lock:
+            return self._log.policy_by_hash(policy_hash)
+
+    def chain(self, role: Role, issuer: str) -> Chain:
+        """Say where an issuer's chain stands."""
+        with self._lock:
+            return self._log.chain(role, issuer)
+
+    def next_header(self, *, issued_at: int) -> envelope_pb2.Header:
+        """Give the header of the hub's own next message."""
+        chain = self.chain(Role.HUB, HUB_ID)
+        return envelope.header(
+            self.origin, HUB_ID, sequence=chain.next_sequence, previous=chain.head, issued_at=issued_at
+        )
+
+    def enrolled(self, enterprise_id: str) -> int:
+        """Count the slots an enterprise has ever given."""
+        with self._lock:
+            return self._log.roster(enterprise_id).total
+
+    def active_pseudonyms(self, enterprise_id: str, epoch: Epoch) -> bytes:
+        """Give the pseudonyms of the active slots of an epoch, 16 bytes each, in slot order."""
+        with self._lock:
+            roster = self._log.roster(enterprise_id)
+            rows = self._pseudonyms.get(enterprise_id, bytearray())
+            if len(rows) != roster.total * HALF_BYTES:
+                raise InvariantBroken(
+                    REASON_INVARIANT_BROKEN, "Roster openings do not cover the roster's slots."
+                )
+            slots = roster.active_slots(epoch)
+            return b"".join(bytes(rows[slot * HALF_BYTES : (slot + 1) * HALF_BYTES]) for slot in slots)
+
+    def released(self, epoch: Epoch) -> list[str]:
+        """List the enterprises that have released."""
+        return self._answered(epoch, AnswerKind.RELEASE)
+
+    def nothing_to_report(self, epoch: Epoch) -> list[str]:
+        """List the enterprises that have signed a silence."""
+        return self._answered(epoch, AnswerKind.NOTHING_TO_REPORT)
+
+    def silent(self, epoch: Epoch) -> list[str]:
+        """List the registered enterprises that have said nothing."""
+        with self._lock:
+            return self._log.missing(epoch) if self._log.has_trust else []
+
+    def last_answer(self, epoch: Epoch) -> int:
+        """Give the index of the newest answer for an epoch or one before it; -1 without any."""
+        with self._lock:
+            return max(
+                (
+                    answer.index
+                    for enterprise in self._enterprises()
+                    for spoken, answer in self._log.answers(enterprise).items()
+                    if spoken <= epoch
+                ),
+                default=-1,
+            )
+
+    def is_closed(self, epoch: Epoch) -> bool:
+        """Say whether an epoch's books are closed."""
+        with self._lock:
+            return self._log.is_closed(epoch)
+
+    def close_index(self, epoch: Epoch) -> int | None:
+        """Give the entry in which an epoch was closed."""
+        with self._lock:
+            closed = self._log.closes.get(epoch)
+            return None if closed is None else closed.index
+
+    def epochs(self) -> list[Epoch]:
+        """List the epochs from the first policy's on that somebody has spoken of, without gaps."""
+        with self._lock:
+            spoken = {epoch for one in self._enterprises() for epoch in self._log.answers(one)}
+            spoken |= set(self._log.closes) | {one.first_epoch for one in self._log.policies}
+        if not spoken:
+            return []
+        found = [min(spoken)]
+        while found[-1] < max(spoken) and len(found) < EPOCHS_MAX:
+            found.append(next_epoch(found[-1]))
+        return found
+
+    def waits(self, epoch: Epoch) -> list[str]:
+        """Say whom a close of the epoch still waits for, one reason each."""
+        with self._lock:
+            return [*self._silences(epoch), *self._uncovered()]
+
+    def open_before(self, epoch: Epoch) -> list[Epoch]:
+        """List the earlier epochs that are not closed: books are closed in order."""
+        with self._lock:
+            return [one for one in self.epochs() if one < epoch and not self._log.is_closed(one)]
+
+    def _silences(self, epoch: Epoch) -> list[str]:
+        return [f"{one} has neither released nor signed nothing-to-report" for one in self.silent(epoch)]
+
+    def _uncovered(self) -> list[str]:
+        """Say where the custodians have reported fewer evaluations than persons enrolled need."""
+        root = self._log.trust
+        if root.pseudonym_key is None:
+            return []
+        waits: list[str] = []
+        for enterprise in root.enterprises:
+            needed = self._log.roster(enterprise.id).total * root.pseudonym_key.threshold
+            counted = sum(self._log.evaluations(enterprise.id).values())
+            if counted < needed:
+                waits.append(
+                    f"custodians have reported {counted} evaluations for {enterprise.id}, "
+                    f"its enrolments need {needed}"
+                )
+        return waits
+
+    def _answered(self, epoch: Epoch, kind: AnswerKind) -> list[str]:
+        with self._lock:
+            return [
+                enterprise
+                for enterprise in self._enterprises()
+                if epoch in (answers := self._log.answers(enterprise)) and answers[epoch].kind is kind
+            ]
+
+    def _enterprises(self) -> list[str]:
+        return [one.id for one in self._log.trust.enterprises] if self._log.has_trust else []

@@ -1,0 +1,307 @@
+"""What the hub shows: read from the log's state and the books, never changing either.
+
+A total is the plain sum of released cells; its interval is that of the noise in them, which is known exactly.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import Engine
+
+from hub.state import State
+from hub.store import books, entries
+from hub.store.entries import StoredBody
+from privacy import envelope
+from privacy.envelope import Kind
+from privacy.laplace import interval_halfwidth
+from privacy.policy import DOMAIN_METHODOLOGY_POOLED, REGION_DOMAIN, table_keys
+from protos.epochs import checked_epoch, format_epoch
+from protos.problems import Unavailable
+from protos.v1 import release_pb2
+from protos.v1.problem_pb2 import REASON_NOT_FOUND
+from protos.v1.release_pb2 import TABLE_KIND_SUM
+
+CONFIDENCE = 0.95
+MG_PER_GRAM = 1000
+
+
+class View(BaseModel):
+    """Base of all answers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StatusView(View):
+    """The log's head and the number of accounts."""
+
+    origin: str
+    log_size: int
+    log_root: str
+    witness_quorum: int
+    accounts: int
+
+
+class EnterpriseView(View):
+    """A registered enterprise; the size of its roster is public."""
+
+    id: str
+    name: str
+    name_zh: str
+    enrolled: int
+    suspended: bool
+
+
+class CloseView(View):
+    """The books of a closed epoch."""
+
+    index: int
+    accounts: int
+    accounts_in_two_or_more: int
+    total_mg: int
+
+
+class EpochView(View):
+    """An epoch: who has spoken, who is waited for, and its close."""
+
+    epoch: str
+    number: int
+    state: str
+    released: list[str]
+    nothing_to_report: list[str]
+    waiting_for: list[str]
+    close: CloseView | None
+
+
+class Total(View):
+    """A noised sum in grams and its 95 % interval."""
+
+    grams: int
+    halfwidth_grams: int
+    low_grams: int
+    high_grams: int
+
+
+class KeyedTotal(View):
+    """The total of one domain, region or methodology."""
+
+    key: str
+    total: Total
+
+
+class PopulationEpoch(View):
+    """One epoch's totals over all enterprises that released."""
+
+    epoch: str
+    enterprises: list[str]
+    total: Total
+    domains: list[KeyedTotal]
+    regions: list[KeyedTotal]
+    methodologies: list[KeyedTotal]
+
+
+class PopulationView(View):
+    """Totals by epoch; intervals cover the noise with this confidence, nothing else."""
+
+    confidence: float
+    epochs: list[PopulationEpoch]
+
+
+class AccountView(View):
+    """One account: balance, and the standard deviation and interval of the noise in it."""
+
+    account: str
+    epoch: str
+    balance_mg: int
+    sigma_mg: int
+    halfwidth_mg: int
+    enterprises: int
+    pseudonyms: int
+
+
+@dataclass(slots=True)
+class _Sum:
+    """Cells added up, and the scales of their noises."""
+
+    grams: int = 0
+    scales: list[int] = field(default_factory=list)
+
+    def add(self, grams: int, scale: int) -> None:
+        self.grams += grams
+        self.scales.append(scale)
+
+    def total(self) -> Total:
+        half = _halfwidth(tuple(sorted(self.scales)))
+        return Total(
+            grams=self.grams,
+            halfwidth_grams=half,
+            low_grams=self.grams - half,
+            high_grams=self.grams + half,
+        )
+
+
+class Views:
+    """Answers questions about log, epochs, totals and accounts."""
+
+    def __init__(self, state: State, readers: Engine) -> None:
+        self._state = state
+        self._readers = readers
+        self._releases: dict[int, release_pb2.Release] = {}
+        self._lock = threading.Lock()
+
+    def status(self) -> StatusView:
+        """Give the log's head."""
+        with self._readers.begin() as connection:
+            head = entries.tree_head(connection)
+            accounts = books.count_accounts(connection)
+        root = self._state.trust_root
+        return StatusView(
+            origin=self._state.origin,
+            log_size=head.size if head else 0,
+            log_root=(head.root if head else envelope.NO_PREVIOUS).hex(),
+            witness_quorum=root.witness_quorum if root else 0,
+            accounts=accounts,
+        )
+
+    def enterprises(self) -> list[EnterpriseView]:
+        """Give the registered enterprises."""
+        root = self._state.trust_root
+        return [
+            EnterpriseView(
+                id=one.id,
+                name=one.name,
+                name_zh=one.name_zh,
+                enrolled=self._state.enrolled(one.id),
+                suspended=one.suspended,
+            )
+            for one in (root.enterprises if root else ())
+        ]
+
+    def epochs(self) -> list[EpochView]:
+        """Give the epochs that somebody has spoken of, in order."""
+        with self._readers.begin() as connection:
+            closes = {closed.epoch: closed for closed in books.closed_epochs(connection)}
+        return [
+            EpochView(
+                epoch=format_epoch(epoch),
+                number=epoch,
+                state="closed" if epoch in closes else "open",
+                released=self._state.released(epoch),
+                nothing_to_report=self._state.nothing_to_report(epoch),
+                waiting_for=[] if epoch in closes else self._state.silent(epoch),
+                close=_close_view(closes[epoch]) if epoch in closes else None,
+            )
+            for epoch in self._state.epochs()
+        ]
+
+    def population(self) -> PopulationView:
+        """Give the totals of each epoch."""
+        by_epoch: dict[int, list[release_pb2.Release]] = defaultdict(list)
+        for release in self._all_releases():
+            by_epoch[release.epoch].append(release)
+        found = [self._population_epoch(epoch, by_epoch[epoch]) for epoch in sorted(by_epoch)]
+        return PopulationView(confidence=CONFIDENCE, epochs=found)
+
+    def account(self, account: bytes) -> AccountView:
+        """Give one account; raises Unavailable NOT_FOUND."""
+        with self._readers.begin() as connection:
+            found = books.read_balance(connection, account)
+            linked = books.account_pseudonyms(connection, account)
+        if found is None:
+            raise Unavailable(REASON_NOT_FOUND, "There is no such account.")
+        return AccountView(
+            account=account.hex(),
+            epoch=format_epoch(checked_epoch(found.epoch)),
+            balance_mg=found.balance_mg,
+            sigma_mg=_root_up(found.variance_mg2),
+            halfwidth_mg=account_halfwidth_mg(found.variance_mg2),
+            enterprises=found.enterprises,
+            pseudonyms=linked,
+        )
+
+    def body(self, index: int, position: int) -> StoredBody:
+        """Give one body; raises Unavailable NOT_FOUND."""
+        with self._readers.begin() as connection:
+            found = entries.read_body(connection, index, position)
+        if found is None:
+            raise Unavailable(REASON_NOT_FOUND, "The log has no such body.")
+        return found
+
+    def bodies(self, first: int, end: int) -> Iterator[StoredBody]:
+        """Give the bodies of the entries from `first` up to `end`."""
+        with self._readers.begin() as connection:
+            yield from entries.walk_bodies(connection, first, end)
+
+    def _all_releases(self) -> list[release_pb2.Release]:
+        """Give all releases in the log; one is parsed once, since entries never change."""
+        with self._lock, self._readers.begin() as connection:
+            start = max(self._releases, default=-1) + 1
+            for entry in entries.find_entries(connection, Kind.RELEASE.value, start=start):
+                opened = envelope.open_envelope(entry.envelope)
+                self._releases[entry.index] = opened.parse(release_pb2.Release)
+            return list(self._releases.values())
+
+    def _population_epoch(self, epoch: int, releases: Sequence[release_pb2.Release]) -> PopulationEpoch:
+        total = _Sum()
+        by_region: dict[str, _Sum] = defaultdict(_Sum)
+        by_domain: dict[str, _Sum] = defaultdict(_Sum)
+        by_methodology: dict[str, _Sum] = defaultdict(_Sum)
+        for release in releases:
+            for (region, domain), grams, scale in self._cells(release, REGION_DOMAIN):
+                for one in (total, by_region[region], by_domain[domain]):
+                    one.add(grams, scale)
+            for (methodology, _), grams, scale in self._cells(release, DOMAIN_METHODOLOGY_POOLED):
+                by_methodology[methodology].add(grams, scale)
+        return PopulationEpoch(
+            epoch=format_epoch(checked_epoch(epoch)),
+            enterprises=sorted(release.header.issuer for release in releases),
+            total=total.total(),
+            domains=_keyed(by_domain),
+            regions=_keyed(by_region),
+            methodologies=_keyed(by_methodology),
+        )
+
+    def _cells(
+        self, release: release_pb2.Release, table_id: str
+    ) -> Iterable[tuple[tuple[str, str], int, int]]:
+        """Give key, grams and noise scale of each cell of a table of sums."""
+        policy = self._state.policy(release.policy_hash)
+        keys = table_keys(policy, table_id)
+        for table in release.tables:
+            if table.table_id == table_id and table.kind == TABLE_KIND_SUM:
+                for key, grams in zip(keys, table.values, strict=True):
+                    yield key, grams, table.claim.scale
+
+
+def account_halfwidth_mg(variance_mg2: int) -> int:
+    """Bound the 95 % interval of an account: one noise of the same variance has longer tails than a sum."""
+    scale_mg = _root_up((variance_mg2 + 1) // 2)
+    return _halfwidth((scale_mg,)) if scale_mg else 0
+
+
+@lru_cache(maxsize=1024)
+def _halfwidth(scales: tuple[int, ...]) -> int:
+    return interval_halfwidth(scales, CONFIDENCE)
+
+
+def _root_up(value: int) -> int:
+    return math.isqrt(value - 1) + 1 if value > 0 else 0
+
+
+def _keyed(sums: dict[str, _Sum]) -> list[KeyedTotal]:
+    return [KeyedTotal(key=key, total=one.total()) for key, one in sums.items()]
+
+
+def _close_view(closed: books.ClosedEpoch) -> CloseView:
+    return CloseView(
+        index=closed.index,
+        accounts=closed.accounts,
+        accounts_in_two_or_more=closed.accounts_in_two_or_more,
+        total_mg=closed.total_mg,
+    )
