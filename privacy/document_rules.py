@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 from privacy import envelope, trust
 from privacy import policy as policies
 from privacy.chunks import check_count, mismatch
 from privacy.envelope import Opened
-from privacy.keys import checked_id
 from privacy.policy import Policy
 from privacy.standing import LoggedPack, Standing
 from privacy.verdicts import Submission, Verdict
@@ -25,6 +25,8 @@ from protos.v1.problem_pb2 import (
 
 # Canonical bytes of one pack with the factor tables it reads.
 PACK_BYTES_MAX = 4 << 20
+
+_PACK_ID = re.compile(r"[a-z0-9][a-z0-9._-]{1,62}")
 
 
 def check_trust_root(standing: Standing, data: bytes, pinned: bytes | None) -> Verdict:
@@ -67,7 +69,8 @@ def check_policy(standing: Standing, message: policy_pb2.Policy, submission: Sub
 def check_pack(standing: Standing, message: policy_pb2.PackRecord, submission: Submission) -> Verdict:
     """Take a pack version that is not in the log yet; its body is what it names."""
     envelope.check_origin(message.origin, standing.trust.origin)
-    checked_id(message.id, "Pack id")
+    if not _PACK_ID.fullmatch(message.id):
+        raise Malformed(REASON_WRONG_SHAPE, "A pack id has 2 to 63 of a-z, 0-9, '.', '_' and '-'.")
     key = (message.id, message.version)
     if key in standing.packs:
         raise Conflict(
