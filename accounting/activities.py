@@ -73,7 +73,7 @@ class ActivityInput(Strict):
             raise _record_problem(
                 self.name,
                 "it is no key",
-                "Keys are letters, digits and . : + - _ with single spaces, & or /.",
+                "Keys are letters, digits and . : + - & _, single spaces or / between them.",
             )
         return text
 

@@ -17,7 +17,8 @@ from protos.v1.problem_pb2 import REASON_PACK_INVALID
 DOCUMENT_BYTES_MAX = 4 * 1024 * 1024
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_WORD = re.compile(r"[\w.:+-]+([ &/][\w.:+-]+)*")
+# No quote, no backslash, no "//": a word stands in SQL text as it is, and in every engine's.
+_WORD = re.compile(r"[\w.:+&-]+([ /][\w.:+&-]+)*")
 _WORD_LENGTH_MAX = 64
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -94,7 +95,7 @@ def _decimal(text: str) -> str:
 
 def _word(text: str) -> str:
     if len(text) > _WORD_LENGTH_MAX or not _WORD.fullmatch(text):
-        raise ValueError("must be letters, digits and . : + - _, single spaces, & or / between them")
+        raise ValueError("must be letters, digits and . : + - & _, single spaces or / between them")
     return text
 
 

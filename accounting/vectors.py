@@ -17,7 +17,7 @@ def check_vectors(pack: Pack) -> None:
     for number, vector in enumerate(pack.vectors, start=1):
         key = f"vectors {number}"
         try:
-            got = _months(pack, vector) if vector.months else _record(pack, vector)
+            got = evaluate_vector(pack, vector)
         except Malformed as problem:
             raise invalid(f"Pack {pack.id}", key, problem.message, problem.remedy) from problem
         if got != vector.milligrams:
@@ -27,6 +27,11 @@ def check_vectors(pack: Pack) -> None:
                 f"gives {_text(got)}, expected {_text(vector.milligrams)}.",
                 "Correct the formula or the example.",
             )
+
+
+def evaluate_vector(pack: Pack, vector: Vector) -> int | None:
+    """Give what the oracle makes of a vector's inputs, in mg."""
+    return _months(pack, vector) if vector.months else _record(pack, vector)
 
 
 def _text(milligrams: int | None) -> str:
