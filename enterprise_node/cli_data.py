@@ -2,6 +2,176 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
 import click
 
-COMMANDS: dict[str, click.Command] = {}
+from runtime.console import json_option, print_result
+
+if TYPE_CHECKING:
+    from enterprise_node.workspace import Workspace
+
+EXIT_DOCTOR = 1
+
+home_option = click.option(
+    "--home",
+    "folder",
+    type=click.Path(path_type=Path),
+    default=Path(),
+    show_default=True,
+    help="The node's folder, with node.toml. 节点目录。",
+)
+
+
+@contextmanager
+def _workspace(folder: Path) -> Iterator[Workspace]:
+    """Open the home for one command."""
+    from enterprise_node.workspace import open_workspace
+
+    workspace = open_workspace(folder)
+    try:
+        yield workspace
+    finally:
+        workspace.close()
+
+
+@click.command()
+@home_option
+@json_option
+def check(folder: Path, *, as_json: bool) -> None:
+    """Rehearse reading: first rows mapped, counts, what would be set aside. 试读：映射与隔离预览。"""
+    from enterprise_node.check import check_sources
+
+    with _workspace(folder) as workspace:
+        register = workspace.register()
+        persons = [] if register is None else list(register.rehearse())
+        files = list(check_sources(workspace))
+    report = {"register": persons, "files": [one.to_json() for one in files]}
+    lines = [
+        *(
+            f"{one['file']}: {one['rows']:,} persons 人, set aside 隔离 {one['quarantined']}"
+            for one in persons
+        ),
+        *(line for one in files for line in one.lines()),
+        "Nothing was stored. 未写入任何数据。",
+    ]
+    print_result(report, as_json=as_json, lines=lines)
+
+
+@click.command()
+@home_option
+@json_option
+def ingest(folder: Path, *, as_json: bool) -> None:
+    """Read what is new in all sources. 读取全部数据源的新内容。"""
+    from runtime.progress import Progress
+
+    reports = []
+    with _workspace(folder) as workspace, Progress("ingest", unit="rows") as progress:
+        for report in workspace.read(progress.note):
+            progress.advance(report.outcome.lines if report.outcome is not None else 0)
+            reports.append(report)
+    lines = [line for report in reports for line in report.lines()]
+    print_result({"files": [report.to_json() for report in reports]}, as_json=as_json, lines=lines)
+
+
+@click.command()
+@home_option
+@click.option(
+    "--record", required=True, help="The record's id as `check` shows it, or its raw columns joined by /."
+)
+@json_option
+def explain(folder: Path, record: str, *, as_json: bool) -> None:
+    """Say how one record became its milligrams. 说明一条记录的减排量如何得出。"""
+    from enterprise_node.explain import explain as explain_record
+
+    with _workspace(folder) as workspace:
+        found = explain_record(workspace, record)
+    lines = [line for one in found for line in one.lines()]
+    print_result({"records": [one.to_json() for one in found]}, as_json=as_json, lines=lines)
+
+
+@click.group()
+def person() -> None:
+    """Look at one person's figures. 查看个人数据。"""
+
+
+@person.command("show")
+@home_option
+@click.option("--number", type=int, help="The node's own number of the person. 内部编号。")
+@click.option(
+    "--identifier",
+    type=click.File("r"),
+    help="File with the identifier, or - to read it from standard input. 身份标识文件，- 表示标准输入。",
+)
+@click.option("--epoch", "epochs", multiple=True, metavar="YYYY-MM", help="Months to show; all by default.")
+@json_option
+def person_show(
+    folder: Path,
+    number: int | None,
+    identifier: TextIO | None,
+    epochs: Sequence[str],
+    *,
+    as_json: bool,
+) -> None:
+    """Show one person's exact figures. 显示个人的精确数据。"""
+    from enterprise_node.person import show_person
+    from protos.epochs import parse_epoch
+
+    if (number is None) == (identifier is None):
+        raise click.UsageError("Give --number or --identifier.")
+    with _workspace(folder) as workspace:
+        if identifier is not None:
+            number = workspace.persons.find(identifier.read().strip())
+        view = show_person(workspace, number or 0, tuple(parse_epoch(epoch) for epoch in epochs))
+    print_result(view.to_json(), as_json=as_json, lines=view.lines())
+
+
+@click.command()
+@home_option
+@click.option(
+    "--epoch", "epochs", multiple=True, metavar="YYYY-MM", help="Epochs to sum up beside those released."
+)
+@json_option
+def status(folder: Path, epochs: Sequence[str], *, as_json: bool) -> None:
+    """Say what was read, kept, set aside and reduced. 显示读取、入库、隔离与减排情况。"""
+    from enterprise_node.status import data_status, status_lines
+    from protos.epochs import parse_epoch
+
+    with _workspace(folder) as workspace:
+        figures = data_status(workspace, [parse_epoch(epoch) for epoch in epochs])
+    print_result(figures, as_json=as_json, lines=status_lines(figures))
+
+
+@click.command()
+@home_option
+@json_option
+def doctor(folder: Path, *, as_json: bool) -> None:
+    """Look for what would stop the node. 检查节点能否运行。"""
+    from dataclasses import asdict
+
+    from enterprise_node.doctor import examine
+
+    found = list(examine(folder))
+    lines = [
+        f"{'ok  ' if one.good else 'FAIL'} {one.subject}: {one.text}{'' if one.good else ' ' + one.remedy}"
+        for one in found
+    ]
+    healthy = all(one.good for one in found)
+    report = {"healthy": healthy, "symptoms": [asdict(one) for one in found]}
+    print_result(report, as_json=as_json, lines=lines)
+    if not healthy:
+        sys.exit(EXIT_DOCTOR)
+
+
+COMMANDS: dict[str, click.Command] = {
+    "check": check,
+    "ingest": ingest,
+    "explain": explain,
+    "person": person,
+    "status": status,
+    "doctor": doctor,
+}

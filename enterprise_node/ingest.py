@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from enterprise_node.activities import Activities
 from enterprise_node.judgement import Judgement
+from enterprise_node.quarantine import remedy
 from enterprise_node.sessions import working_session
 from enterprise_node.source_files import hash_file, identify, write_parquet
 from enterprise_node.sources.source import find_files
@@ -43,6 +44,38 @@ class FileReport:
     path: Path
     outcome: Outcome | None
 
+    def to_json(self) -> dict[str, Any]:
+        """Say it to programs."""
+        said: dict[str, Any] = {
+            "source": self.source,
+            "file": str(self.path),
+            "new": self.outcome is not None,
+        }
+        if self.outcome is not None:
+            said |= {
+                "rows": self.outcome.lines,
+                "taken": self.outcome.taken,
+                "repeated": self.outcome.repeated,
+                "excluded": self.outcome.excluded,
+                "quarantined": self.outcome.quarantined,
+                "reasons": [flaw._asdict() for flaw in self.outcome.flaws],
+            }
+        return said
+
+    def lines(self) -> Iterator[str]:
+        """Say it to people."""
+        if self.outcome is None:
+            yield f"{self.source}: {self.path.name}: nothing new 无新内容"
+            return
+        yield (
+            f"{self.source}: {self.path.name}: {self.outcome.lines:,} rows 行,"
+            f" {self.outcome.taken:,} taken 入库, {self.outcome.repeated:,} known 已有,"
+            f" {self.outcome.excluded:,} excluded 排除, {self.outcome.quarantined:,} quarantined 隔离"
+        )
+        for flaw in self.outcome.flaws:
+            if not flaw.excluded:
+                yield f"  {flaw.rows:,} {flaw.reason} in 列 {flaw.column}. {remedy(flaw.reason)}"
+
 
 @dataclass(frozen=True, slots=True)
 class Ingest:
@@ -58,7 +91,7 @@ class Ingest:
     packs: Sequence[CompiledPack]
 
     def run(self, note: Callable[[str], None] = lambda _: None) -> Iterator[FileReport]:
-        """Read what is new of every source, one file at a time."""
+        """Read what is new of every source, one file at a time; `note` is told what is being read."""
         for settings in self.sources:
             mapping = self._mapping(settings)
             for path in find_files(self.home, settings):

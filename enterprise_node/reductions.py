@@ -33,7 +33,7 @@ from accounting.contributions import (
 )
 from accounting.packs import Purpose
 from enterprise_node.sql_text import literal
-from protos.epochs import Epoch, end_day, first_day, format_epoch
+from protos.epochs import Epoch, end_day, first_day, format_epoch, parse_epoch
 from protos.problems import Refused
 from protos.v1.problem_pb2 import REASON_PACK_UNKNOWN
 from runtime.configuration import write_atomic
@@ -160,8 +160,14 @@ class Reductions:
         self._engine.write_parquet(f"SELECT * FROM ({months}) AS m", folder / _MONTHS_FILE)
         write_atomic(folder / _INPUTS_FILE, note, mode=0o600)
 
+    def computed(self) -> list[Epoch]:
+        """List the epochs whose files were made, ascending."""
+        notes = (self._home / "reductions").glob(f"*/{_INPUTS_FILE}")
+        return sorted(parse_epoch(note.parent.name) for note in notes)
+
     def statement_vector(self, epoch: Epoch, measure: MeasureSpec) -> Vector:
         """Give each person's clamped days of the epoch, summed and floored once to grams."""
+        self.compute(epoch)
         sql = statement_sql(self.measure(measure), self._relations(), epoch)
         columns = self._engine.columns(f"SELECT person, grams FROM ({sql}) AS v ORDER BY person")
         return Vector(columns["person"].astype(np.int64), columns["grams"].astype(np.int64))

@@ -75,6 +75,24 @@ class Register:
             self.files.record(file, outcome)
             yield path, outcome
 
+    def rehearse(self) -> Iterator[dict[str, object]]:
+        """Say what each file would bring, without taking anything."""
+        for path in find_files(self.home, self.settings):
+            with raw_session(self.engine) as connection:
+                rows = self._rows(connection, path)
+                broken = len(broken_lines(connection))
+            good = [row for row in rows if self._flaw(row) is None]
+            numbers = self.persons.number_all(
+                [row.identifier or "" for row in good], kind=self.settings.identifier_kind, store=False
+            )
+            invalid = sum(numbers[row.identifier or ""] is None for row in good)
+            yield {
+                "file": str(path),
+                "rows": len(rows) + broken,
+                "persons": len({number for number in numbers.values() if number is not None}),
+                "quarantined": broken + len(rows) - len(good) + invalid,
+            }
+
     def _rows(self, connection: DuckDBPyConnection, path: Path) -> list[_Row]:
         """Read the file's rows; dates become civil days."""
         settings = self.settings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from accounting.compiler import CompiledPack, compile_pack
 from accounting.packs import Pack
 from enterprise_node.activities import Activities
-from enterprise_node.configuration import NodeConfiguration, load_configuration
-from enterprise_node.ingest import Ingest
+from enterprise_node.configuration import REGISTER_SOURCE, NodeConfiguration, load_configuration
+from enterprise_node.ingest import FileReport, Ingest
 from enterprise_node.local_keys import LocalKeys, open_keys
 from enterprise_node.mapping import Surroundings
 from enterprise_node.persons import Persons
@@ -75,6 +75,14 @@ class Workspace:
             self.files,
             tuple(self.packs.values()),
         )
+
+    def read(self, note: Callable[[str], None] = lambda _: None) -> Iterator[FileReport]:
+        """Read what is new: the register first, then every source; `note` is told what is being read."""
+        register = self.register()
+        if register is not None:
+            for path, outcome in register.run():
+                yield FileReport(REGISTER_SOURCE, path, outcome)
+        yield from self.ingest().run(note)
 
     def register(self) -> Register | None:
         """Give what reads the register of persons, if there is one."""

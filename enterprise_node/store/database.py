@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from protos.problems import Conflict
-from protos.v1.problem_pb2 import REASON_IDEMPOTENCY_CONFLICT
+from protos.problems import Conflict, InvariantBroken
+from protos.v1.problem_pb2 import REASON_IDEMPOTENCY_CONFLICT, REASON_INVARIANT_BROKEN
 
 BUSY_SECONDS = 30
 
@@ -111,3 +111,19 @@ class Database:
         """Close the file."""
         with self._lock:
             self._connection.close()
+
+
+def check_integrity(path: Path) -> str:
+    """Let SQLite check its file; raises InvariantBroken when it finds it damaged."""
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        [(verdict,)] = connection.execute("PRAGMA quick_check(1)").fetchall()
+    except sqlite3.DatabaseError as error:
+        verdict = type(error).__name__
+    finally:
+        connection.close()
+    if verdict != "ok":
+        raise InvariantBroken(
+            REASON_INVARIANT_BROKEN, "The state database is damaged.", remedy="Restore it from a backup."
+        )
+    return "ok"

@@ -1,0 +1,74 @@
+"""Looks for what would stop the node: folder, configuration, packs, files, key, state, space."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from enterprise_node.configuration import FileSettings, NodeConfiguration, load_configuration
+from enterprise_node.local_keys import KEY_FILE, open_keys
+from enterprise_node.sources.source import find_files
+from enterprise_node.store.database import check_integrity
+from enterprise_node.workspace import STATE_FILE, load_node_packs
+from protos.problems import Problem
+from runtime.configuration import open_home
+
+SPACE_BYTES_MIN = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Symptom:
+    """One thing looked at: whether it is in order, and what to do if not."""
+
+    subject: str
+    good: bool
+    text: str
+    remedy: str = ""
+
+
+def examine(folder: Path) -> Iterator[Symptom]:
+    """Look at one thing after the other; without a readable node.toml there is nothing more to look at."""
+    home = _tried("home folder 目录", lambda: str(open_home(folder)))
+    configuration = _tried("node.toml", lambda: load_configuration(folder).enterprise_id)
+    yield home
+    yield configuration
+    if not (home.good and configuration.good):
+        return
+    settings = load_configuration(folder)
+    yield _tried("packs 方法学", lambda: ", ".join(load_node_packs(folder, settings)))
+    for subject, part in _files(settings):
+        yield _tried(subject, _counted(folder, part))
+    if (folder / KEY_FILE).exists():
+        yield _tried("local key 本地密钥", lambda: f"{len(open_keys(folder).lookup)} bytes")
+    if (folder / STATE_FILE).exists():
+        yield _tried("state 状态库", lambda: check_integrity(folder / STATE_FILE))
+    yield _space(folder)
+
+
+def _files(settings: NodeConfiguration) -> Iterator[tuple[str, FileSettings]]:
+    """Name everything that is read."""
+    for source in settings.source:
+        yield f"source 数据源 {source.id}", source
+        for lookup in source.lookup:
+            yield f"lookup 对照表 {source.id}/{lookup.key}", lookup
+    if settings.persons is not None:
+        yield "register 人员登记表", settings.persons
+
+
+def _counted(folder: Path, part: FileSettings) -> Callable[[], str]:
+    return lambda: f"{len(find_files(folder, part))} file(s) at {part.path}"
+
+
+def _tried(subject: str, look: Callable[[], str]) -> Symptom:
+    try:
+        return Symptom(subject, True, look())
+    except Problem as problem:
+        return Symptom(subject, False, problem.message, problem.remedy)
+
+
+def _space(folder: Path) -> Symptom:
+    free = shutil.disk_usage(folder).free
+    text = f"{free >> 20:,} MB free"
+    return Symptom("disk 磁盘", free >= SPACE_BYTES_MIN, text, "Free at least 1 GB. 请至少腾出 1 GB。")
