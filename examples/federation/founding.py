@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import string
 import tomllib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from examples.federation.layout import (
     AUDITOR,
@@ -22,6 +24,9 @@ from examples.federation.layout import (
 )
 from examples.federation.prepare import RawData
 from examples.federation.processes import Process, Supervisor, is_listening, program, wait_for
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 TEMPLATES = Path(__file__).parent
 PACKS = TEMPLATES.parents[1] / "packs"
@@ -48,8 +53,9 @@ class Founding:
 
     def make_keys(self) -> None:
         """Make the root keys: operator, regulator, auditor."""
-        for name in ROOT_KEYS:
-            self.hub("trust", "keygen", name, "--out", str(self._layout.key(name)))
+        at_once(
+            lambda name: self.hub("trust", "keygen", name, "--out", str(self._layout.key(name))), ROOT_KEYS
+        )
 
     def start_hub(self) -> Process:
         """Initialise the hub and let it serve."""
@@ -78,9 +84,11 @@ class Founding:
 
     def join_custodians(self) -> None:
         """Invite three custodians, deal the pseudonym key among them, publish the first trust root."""
-        for party in CUSTODIANS:
-            token = self._invite("custodian", party)
-            self._custodian(party, "init", "--token", token)
+
+        def join(party: Party) -> None:
+            self._custodian(party, "init", "--token", self._invite("custodian", party))
+
+        at_once(join, CUSTODIANS)
         recipients = [
             f"--recipient={party.id}={self._layout.custodian(party) / 'custodian.pub'}"
             for party in CUSTODIANS
@@ -98,13 +106,14 @@ class Founding:
 
     def start_custodians(self) -> list[Process]:
         """Give each custodian its share and let it serve."""
-        processes = []
-        for party in CUSTODIANS:
+
+        def start(party: Party) -> Process:
             share = self._layout.handed_over / "shares" / f"{party.id}.share"
             self._custodian(party, "import-share", str(share), "--trust-root", str(self._layout.trust_root))
             serve = [program("cgsp-custodian"), "serve", "--home", str(self._layout.custodian(party))]
-            processes.append(self._supervisor.start(party.id, serve))
-        return processes
+            return self._supervisor.start(party.id, serve)
+
+        return at_once(start, CUSTODIANS)
 
     def _custodian(self, party: Party, *arguments: str) -> dict[str, Any]:
         home = ("--home", str(self._layout.custodian(party)), "--json")
@@ -121,15 +130,17 @@ class Founding:
 
     def join_nodes(self, raw: RawData) -> None:
         """Write each node.toml from its template, let nodes and auditor join, publish the trust root anew."""
-        for party in ENTERPRISES:
+
+        def join(party: Party) -> None:
             home = self._layout.node(party)
             home.mkdir(mode=0o700, parents=True)
             (home / "node.toml").write_text(node_configuration(party, raw), encoding="utf-8")
-            token = self._invite("node", party, "--quota", str(EVALUATION_QUOTA))
-            self.node(party, "join", token)
-        token = self._invite("auditor", Party(AUDITOR, "Public auditor", "公众审计"))
-        join = [program("cgsp-audit"), "join", token, "--home", str(self._layout.auditor), "--json"]
-        self._supervisor.call("auditor", join)
+            self.node(party, "join", self._invite("node", party, "--quota", str(EVALUATION_QUOTA)))
+
+        at_once(join, ENTERPRISES)
+        token = self._invite("auditor", AUDITOR)
+        home = ("--home", str(self._layout.auditor), "--json")
+        self._supervisor.call("auditor", [program("cgsp-audit"), "join", token, *home])
         self.publish_trust_root()
 
     def node(self, party: Party, *arguments: str) -> dict[str, Any]:
@@ -147,6 +158,12 @@ class Founding:
         key = ("--key", str(self._layout.key(POLICY_KEYS[0])))
         self.hub_at_home("pack", "publish", *packs, *key)
         self.hub_at_home("policy", "publish", str(policy), *key)
+
+
+def at_once(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """Do independent commands side by side; the first failure is raised when all have ended."""
+    with ThreadPoolExecutor(max_workers=len(items)) as pool:
+        return list(pool.map(work, items))
 
 
 def hub_addresses(layout: Layout) -> tuple[str, str]:

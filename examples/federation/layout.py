@@ -15,7 +15,6 @@ ROOT_THRESHOLD = 2
 POLICY_KEYS = ("regulator",)
 
 CUSTODIAN_THRESHOLD = 2
-AUDITOR = "public-auditor"
 
 MARKER = "federation-demo"
 
@@ -39,6 +38,7 @@ ENTERPRISES = (
     Party("bikeshare", "Valley Bikes (demo)", "山谷单车（演示）"),
     Party("utility", "Grid Light (demo)", "光网电力（演示）"),
 )
+AUDITOR = Party("public-auditor", "Public auditor", "公众审计")
 
 
 @dataclass(frozen=True, slots=True)
