@@ -47,10 +47,11 @@ def verify(
     Exit codes: 0 everything holds; 1 findings; 2 wrong use; 3 something could not be checked.
     """
     from auditor.app import verify_source
+    from auditor.report import Report
     from runtime.console import print_result
     from runtime.files import write_atomic
 
-    outcome = verify_source(source, trust_root, identity)
+    outcome: Report = verify_source(source, trust_root, identity)
     if report is not None:
         import json
 

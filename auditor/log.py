@@ -5,6 +5,7 @@ An entry or tile that does not fit is named; which of the two is wrong follows f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from auditor.findings import Check, Results
@@ -20,54 +21,43 @@ CHECKPOINT_PLACE = "checkpoint"
 
 @dataclass(frozen=True, slots=True)
 class LogCopy:
-    """The log as read: the checkpoint and its entries (an envelope's bytes each) in order."""
+    """The log as read: the checkpoint, its note, and its entries (an envelope's bytes each) in order."""
 
     checkpoint: Checkpoint
+    note: bytes
     entries: tuple[bytes, ...]
 
 
-def read_log(
-    reader: LogReader,
-    vkey: Vkey,
-    witnesses: tuple[Vkey, ...],
-    quorum: int,
-    results: Results,
-) -> LogCopy | None:
+def read_log(reader: LogReader, vkey: Vkey, results: Results) -> LogCopy | None:
     """Read and check a whole log; None if there is nothing sound enough to go on with."""
-    head = _checked_checkpoint(reader, vkey, witnesses, quorum, results)
-    if head is None:
+    result = results[Check.CHECKPOINT]
+    result.examined += 1
+    try:
+        note = reader.checkpoint()
+        head = checkpoint.open_checkpoint(note, vkey)
+    except Problem as problem:
+        result.find_problem(CHECKPOINT_PLACE, problem)
         return None
     entries = _read_entries(reader, head.size, results)
     if entries is None:
         return None
     _compare_tree(reader, head, entries, results)
-    return LogCopy(head, tuple(entries))
+    return LogCopy(head, note, tuple(entries))
 
 
-def _checked_checkpoint(
-    reader: LogReader,
-    vkey: Vkey,
-    witnesses: tuple[Vkey, ...],
-    quorum: int,
-    results: Results,
-) -> Checkpoint | None:
-    result = results[Check.CHECKPOINT]
-    result.examined += 1
-    try:
-        data = reader.checkpoint()
-        head = checkpoint.open_checkpoint(data, vkey)
-    except Problem as problem:
-        result.find_problem(CHECKPOINT_PLACE, problem)
-        return None
-    cosigned = sum(_has_cosigned(data, witness) for witness in witnesses)
+def check_witnesses(note: bytes, witnesses: Sequence[Vkey], quorum: int, results: Results) -> int:
+    """Count the witnesses that cosigned the checkpoint; fewer than the quorum is a finding."""
+    cosigned = sum(_has_cosigned(note, witness) for witness in witnesses)
     if cosigned < quorum:
-        result.find(CHECKPOINT_PLACE, f"{cosigned} witnesses cosigned; the trust root asks for {quorum}.")
-    return head
+        results[Check.CHECKPOINT].find(
+            CHECKPOINT_PLACE, f"{cosigned} witnesses cosigned; the trust root asks for {quorum}."
+        )
+    return cosigned
 
 
-def _has_cosigned(data: bytes, witness: Vkey) -> bool:
+def _has_cosigned(note: bytes, witness: Vkey) -> bool:
     try:
-        checkpoint.verify_cosignature(data, witness)
+        checkpoint.verify_cosignature(note, witness)
     except Problem:
         return False
     return True

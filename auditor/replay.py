@@ -1,0 +1,153 @@
+"""The log replayed: every entry decided again by the rules the hub ran at intake, with its bodies.
+
+An entry that is refused ends the replay there: what follows stands on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from auditor.findings import Check, Result, Results
+from auditor.log import LogCopy
+from engine.released import ReleasedRows
+from privacy import envelope
+from privacy.acceptance import Admission, LogState
+from privacy.chunks import HALF_BYTES
+from privacy.envelope import Kind
+from privacy.links import LinkRows
+from privacy.rosters import RosterRows
+from protos.epochs import Epoch
+from protos.problems import Problem
+from protos.v1 import books_pb2, custodian_pb2, release_pb2
+from protos.v1.problem_pb2 import (
+    REASON_BODY_MISMATCH,
+    REASON_BODY_TRUNCATED,
+    REASON_BUDGET_EXCEEDED,
+    REASON_CLAIM_WRONG,
+    REASON_TRUST_ROOT_INVALID,
+)
+from runtime.log_reader import LogReader
+
+WITH_BODIES = frozenset({Kind.PACK, Kind.ROSTER_BATCH, Kind.RELEASE, Kind.LINK_BATCH})
+
+_CHECK_BY_REASON = {
+    REASON_TRUST_ROOT_INVALID: Check.TRUST_ROOT,
+    REASON_BUDGET_EXCEEDED: Check.BUDGETS,
+    REASON_CLAIM_WRONG: Check.BUDGETS,
+    REASON_BODY_MISMATCH: Check.BODIES,
+    REASON_BODY_TRUNCATED: Check.BODIES,
+}
+
+
+@dataclass(slots=True)
+class Replay:
+    """What the replay established: the log's state, and the facts the later checks are made from."""
+
+    state: LogState
+    complete: bool = True
+    packs: dict[tuple[str, int], bytes] = field(default_factory=dict)
+    releases: list[tuple[int, ReleasedRows]] = field(default_factory=list)
+    links: list[tuple[int, Epoch, LinkRows]] = field(default_factory=list)
+    closes: list[tuple[int, books_pb2.EpochClose]] = field(default_factory=list)
+    counts: list[custodian_pb2.CountReport] = field(default_factory=list)
+    pseudonyms: dict[str, bytearray] = field(default_factory=dict)
+
+
+def replay(copy: LogCopy, reader: LogReader, pinned: bytes, results: Results) -> Replay:
+    """Replay the log from its pinned trust root."""
+    replayed = Replay(LogState(pinned=pinned, replaying=True))
+    for index, entry in enumerate(copy.entries):
+        bodies = _bodies(reader, index, entry, results)
+        admission = _decide(replayed.state, index, entry, bodies, results)
+        if admission is None:
+            replayed.complete = False
+            break
+        replayed.state.apply(admission)
+        _keep(replayed, admission, bodies)
+        results[Check.ENTRIES].examined += 1
+    unchecked = replayed.state.unchecked
+    if unchecked:
+        results.leave_unchecked(
+            [Check.BODIES, Check.ACCOUNTS], f"the bodies of {len(unchecked)} entries are not at hand"
+        )
+    if not replayed.complete:
+        results.leave_unchecked(
+            [Check.COMPLETENESS, Check.PSEUDONYMS, Check.ACCOUNTS, Check.POPULATION],
+            "the replay ended at an entry that does not hold",
+        )
+    return replayed
+
+
+def _bodies(reader: LogReader, index: int, entry: bytes, results: Results) -> list[bytes] | None:
+    try:
+        kind = envelope.open_envelope(entry).kind
+        if kind not in WITH_BODIES:
+            return None
+        bodies = reader.bodies(index)
+        if bodies is None and kind is Kind.PACK:
+            public = reader.body(index, 0)
+            bodies = None if public is None else [public]
+    except Problem as problem:
+        results[Check.BODIES].find_problem(f"entry {index}", problem)
+        return None
+    results[Check.BODIES].examined += len(bodies or ())
+    return bodies
+
+
+def _decide(
+    state: LogState, index: int, entry: bytes, bodies: list[bytes] | None, results: Results
+) -> Admission | None:
+    """Decide on an entry; one that holds but for its bodies is taken without them, as a finding."""
+    try:
+        return state.check(entry, bodies, index)
+    except Problem as refused:
+        if bodies:
+            try:
+                admission = state.check(entry, None, index)
+            except Problem:
+                pass
+            else:
+                results[Check.BODIES].find_problem(_bodies_place(index, bodies), refused)
+                return admission
+        _result_of(refused, results).find_problem(f"entry {index}", refused)
+        return None
+
+
+def _bodies_place(index: int, bodies: list[bytes]) -> str:
+    names = ", ".join(f"{index}-{position}" for position in range(len(bodies)))
+    return f"body {names}"
+
+
+def _result_of(problem: Problem, results: Results) -> Result:
+    return results[_CHECK_BY_REASON.get(problem.reason, Check.ENTRIES)]
+
+
+def _keep(replayed: Replay, admission: Admission, bodies: list[bytes] | None) -> None:
+    message = admission.message
+    match admission.kind:
+        case Kind.PACK if bodies:
+            replayed.packs[message.id, message.version] = bodies[0]
+        case Kind.ROSTER_BATCH if isinstance(admission.rows, RosterRows):
+            mine = replayed.pseudonyms.setdefault(admission.issuer, bytearray())
+            mine += admission.rows.pseudonyms or b""
+        case Kind.RELEASE:
+            replayed.releases.append((admission.index, _released(replayed, admission, bodies)))
+        case Kind.LINK_BATCH if isinstance(admission.rows, LinkRows):
+            replayed.links.append((admission.index, Epoch(message.effective_epoch), admission.rows))
+        case Kind.EPOCH_CLOSE:
+            replayed.closes.append((admission.index, message))
+        case Kind.COUNT_REPORT:
+            replayed.counts.append(message)
+        case _:
+            pass
+
+
+def _released(replayed: Replay, admission: Admission, bodies: list[bytes] | None) -> ReleasedRows:
+    message: release_pb2.Release = admission.message
+    roster = replayed.state.roster(admission.issuer)
+    known = replayed.pseudonyms.get(admission.issuer, bytearray())
+    rows = b"".join(
+        known[number * HALF_BYTES : (number + 1) * HALF_BYTES]
+        for number in roster.active_slots(Epoch(message.epoch))
+    )
+    return ReleasedRows(admission.leaf_hash, message, tuple(bodies or ()), rows)

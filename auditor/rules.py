@@ -1,0 +1,160 @@
+"""What must hold over the whole log besides each entry's own rules."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from typing import Any
+
+from accounting.compiler import CompiledPack, compile_pack
+from accounting.contributions import plan_histogram, plan_measure
+from accounting.packs import parse_canonical
+from auditor.findings import Check, Result, Results
+from auditor.replay import Replay
+from privacy.charges import allowance, whole_cost
+from privacy.policy import EnterprisePolicy, Policy
+from protos.epochs import Epoch, format_epoch
+from protos.problems import Problem
+from protos.v1.release_pb2 import PRIVACY_UNIT_PERSON_DAY, PRIVACY_UNIT_PERSON_MONTH
+
+_UNITS = {"person_day": PRIVACY_UNIT_PERSON_DAY, "person_month": PRIVACY_UNIT_PERSON_MONTH}
+
+
+def check_packs(replayed: Replay, results: Results) -> None:
+    """Compile every policy's packs again: a policy may not claim a smaller reach than they prove."""
+    result = results[Check.PACKS]
+    for policy in replayed.state.policies:
+        compiled = _compiled(replayed, policy, result)
+        if compiled is None:
+            continue
+        for enterprise in policy.enterprises:
+            result.examined += 1
+            place = f"policy {policy.version}, {enterprise.enterprise_id}"
+            try:
+                _compare_reach(policy, enterprise, compiled, place, result)
+            except Problem as problem:
+                result.find_problem(place, problem)
+
+
+def _compiled(replayed: Replay, policy: Policy, result: Result) -> dict[str, CompiledPack] | None:
+    compiled: dict[str, CompiledPack] = {}
+    for reference in policy.packs:
+        place = f"pack {reference.id}@{reference.version}"
+        body = replayed.packs.get((reference.id, reference.version))
+        if body is None:
+            result.unchecked.append(f"the body of {place} is not at hand")
+            return None
+        if hashlib.sha256(body).digest() != reference.sha256:
+            result.find(place, f"Policy {policy.version} names another content than the log holds.")
+            return None
+        try:
+            compiled[reference.id] = compile_pack(parse_canonical(body))
+        except Problem as problem:
+            result.find_problem(place, problem)
+            return None
+    return compiled
+
+
+def _compare_reach(
+    policy: Policy,
+    enterprise: EnterprisePolicy,
+    compiled: dict[str, CompiledPack],
+    place: str,
+    result: Result,
+) -> None:
+    proved: dict[str, tuple[int, int]] = {}
+    for measure in enterprise.measures:
+        packs = [compiled[pack_id] for pack_id in measure.pack_ids]
+        planned = plan_measure(measure.id, packs, measure.day_clamp_grams)
+        proved[f"measure {measure.id}"] = (measure.reach_grams, planned.reach.grams)
+    histogram = plan_histogram(
+        [compiled[pack_id] for pack_id in enterprise.pack_ids],
+        pack_order=[reference.id for reference in policy.packs],
+        regions=policy.regions,
+        domains=policy.domains,
+        month_clamp_grams=enterprise.month_clamp_grams,
+    )
+    proved["histogram sums"] = (enterprise.sum_reach_grams, histogram.sum_reach_grams)
+    proved["histogram counts"] = (enterprise.count_reach, histogram.count_reach)
+    for what, (claimed, least) in proved.items():
+        if claimed < least:
+            result.find(place, f"The policy claims a reach of {claimed} for {what}; the packs prove {least}.")
+
+
+def check_completeness(replayed: Replay, results: Results) -> None:
+    """Every enterprise answered for every closed epoch, by a release or a signed silence."""
+    result = results[Check.COMPLETENESS]
+    for index, close in replayed.closes:
+        result.examined += 1
+        for enterprise_id in close.missing:
+            result.find(
+                f"entry {index}",
+                f"{enterprise_id} has neither a release nor a nothing-to-report for "
+                f"{format_epoch(Epoch(close.epoch))}.",
+            )
+
+
+def check_budgets(replayed: Replay, results: Results) -> dict[str, Any]:
+    """Hold every enterprise's charges, by unit and epoch, against the allowance; give the whole cost."""
+    result = results[Check.BUDGETS]
+    state = replayed.state
+    figures: dict[str, Any] = {}
+    answered = sorted(
+        {(released.message.header.issuer, Epoch(released.message.epoch)) for _, released in replayed.releases}
+    )
+    for enterprise_id, epoch in answered:
+        policy = state.policy_for(epoch)
+        for name, unit in _UNITS.items():
+            result.examined += 1
+            spent, allowed = state.spent(enterprise_id, unit, epoch), allowance(policy, unit)
+            if spent > allowed:
+                result.find(
+                    f"{enterprise_id} {format_epoch(epoch)}",
+                    f"It charged {spent} to a {name}; the policy allows {allowed}.",
+                )
+        cost = whole_cost(policy, enterprise_id)
+        figures[enterprise_id] = {"person_day": str(cost.person_day), "person_month": str(cost.person_month)}
+    return figures
+
+
+def check_pseudonyms(replayed: Replay, results: Results) -> dict[str, Any]:
+    """Hold enrolments against what the custodians counted, but for what the policy lets pass.
+
+    A batch yields pseudonyms once `threshold` custodians have evaluated it; a batch fewer of them saw yields
+    nothing and counts for nothing.
+    """
+    result = results[Check.PSEUDONYMS]
+    key = replayed.state.trust.pseudonym_key
+    threshold = key.threshold if key is not None else 1
+    seen: dict[str, dict[bytes, set[str]]] = defaultdict(lambda: defaultdict(set))
+    elements: dict[bytes, int] = {}
+    for report in replayed.counts:
+        for batch in report.batches:
+            seen[report.enterprise_id][batch.batch_hash].add(report.header.issuer)
+            elements[batch.batch_hash] = batch.elements
+    figures: dict[str, Any] = {}
+    for enterprise in replayed.state.trust.enterprises:
+        enrolled = replayed.state.roster(enterprise.id).total
+        evaluated = sum(elements[batch] for batch, by in seen[enterprise.id].items() if len(by) >= threshold)
+        result.examined += 1
+        figures[enterprise.id] = {"enrolled": enrolled, "evaluated": evaluated}
+        _compare_counts(replayed, enterprise.id, enrolled, evaluated, result)
+    return figures
+
+
+def _compare_counts(
+    replayed: Replay, enterprise_id: str, enrolled: int, evaluated: int, result: Result
+) -> None:
+    policies = replayed.state.policies
+    per_mille = policies[-1].unmatched_per_mille if policies else 0
+    if enrolled > evaluated:
+        result.find(
+            enterprise_id,
+            f"{enrolled} persons are enrolled but custodians evaluated only {evaluated} identifiers for it.",
+        )
+    elif evaluated * 1000 > enrolled * (1000 + per_mille):
+        result.find(
+            enterprise_id,
+            f"Custodians evaluated {evaluated} identifiers, {enrolled} persons are enrolled: more than "
+            f"{per_mille / 10} % are unmatched.",
+        )
