@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,7 @@ def serve(folder: Path, log_form: Any, log_level: str, *, as_json: bool) -> None
     stop = stop_event()
     with Custodian(Opened.load(folder), on_broken=stop.set) as running:
         print_result({"address": running.address, "waiting_for": running.waiting_for()}, as_json=as_json)
-        click.get_text_stream("stdout").flush()
+        sys.stdout.flush()
         stop.wait()
     running.raise_broken()
 

@@ -66,7 +66,7 @@ class Opened:
             raise Unverified(
                 REASON_TRUST_ROOT_INVALID,
                 f"The trust root registers another signing key for {self.settings.id} than this home's.",
-                remedy="Do not serve before its signers have explained it; somebody may be put in your place.",
+                remedy="Do not serve before its signers explain it: somebody may stand in your place.",
             )
 
 
