@@ -85,7 +85,7 @@ class EgressJournal:
 
     def bytes_total(self) -> int:
         """Count the bytes of everything that left."""
-        return sum(entry.size for entry in self._table.all())
+        return self._table.bytes_total()
 
 
 def chain_value(previous: bytes, entry: EgressEntry) -> bytes:

@@ -11,13 +11,18 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from enterprise_node.egress import EgressJournal, EgressKind
+from privacy.tiles import entries_path, tile_path
 from protos.v1.custodian_pb2 import EvaluateRequest, EvaluateResponse
+from runtime.joining import join
 from runtime.retries import DEFAULT_POLICY, RetryPolicy, Wait, log_wait, retry, unary
 
 if TYPE_CHECKING:
     from enterprise_node.chain import OwnChain
     from enterprise_node.store.outbox import OutboxTable, StoredMessage
+    from privacy.keys import SigningKey
     from privacy.trust import Custodian
+    from runtime.joining import Joined, JoinToken
+    from runtime.log_reader import LogReader
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +106,7 @@ class Outbox:
         return unary(lambda: self._custodians.evaluate(custodian, request))
 
     def _send(self, message: StoredMessage) -> bytes:
+        """Write down and send one message, in one attempt."""
         bodies = self._chain.bodies(message.sequence)
         self._journal.record(
             EgressKind(message.kind),
@@ -109,3 +115,55 @@ class Outbox:
             envelope_hash=message.envelope_hash,
         )
         return self._hub.submit(message.envelope, bodies)
+
+
+class HubReads:
+    """Reads the hub's log; what is asked for is all that leaves, one row of the journal a reading."""
+
+    def __init__(self, reader: LogReader, journal: EgressJournal, address: str) -> None:
+        self._reader = reader
+        self._journal = journal
+        self._address = address
+        self._asked: list[bytes] = []
+
+    def checkpoint(self) -> bytes:
+        """Read the latest checkpoint; begins a new reading."""
+        self.record()
+        self._asked.append(b"/checkpoint\n")
+        return self._reader.checkpoint()
+
+    def tile(self, level: int, index: int, width: int = 256) -> bytes:
+        """Read a tile of hashes."""
+        self._asked.append(f"/{tile_path(level, index, width)}\n".encode())
+        return self._reader.tile(level, index, width)
+
+    def entries(self, index: int, width: int = 256) -> bytes:
+        """Read an entry bundle."""
+        self._asked.append(f"/{entries_path(index, width)}\n".encode())
+        return self._reader.entries(index, width)
+
+    def body(self, index: int, position: int) -> bytes | None:
+        """Read one public body."""
+        self._asked.append(f"/v1/bodies/{index}/{position}\n".encode())
+        return self._reader.body(index, position)
+
+    def bodies(self, index: int) -> list[bytes] | None:
+        """Read no bodies at once: a node needs none."""
+        return None
+
+    def record(self) -> None:
+        """Write down what has been asked for since the last row."""
+        if self._asked:
+            self._journal.record(EgressKind.READ, self._address, self._asked)
+            self._asked = []
+
+
+def send_join(
+    journal: EgressJournal, token: JoinToken, signing_key: SigningKey, listen_address: str
+) -> Joined:
+    """Send the request to join; only a signing request, a public key and the token's secret leave."""
+
+    def record(body: bytes) -> None:
+        journal.record(EgressKind.JOIN, token.hub, (body,))
+
+    return join(token, signing_key, address=listen_address, before_send=record)

@@ -96,6 +96,10 @@ class Releaser:
         stored = self._table.get(epoch)
         return stored.state if stored else ReleaseState.OPEN
 
+    def policy_hash(self, epoch: Epoch) -> bytes:
+        """Name the policy the epoch was reserved under."""
+        return self._stored(epoch).policy_hash
+
     def reserve(self, epoch: Epoch, policy: Policy, *, check: Check | None = None) -> None:
         """Charge the epoch and sign the reservation that says so; an empty roster reports nothing instead."""
         if self.state(epoch) is not ReleaseState.OPEN:

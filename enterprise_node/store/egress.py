@@ -52,6 +52,10 @@ class EgressTable:
         found = self._database.row("SELECT * FROM egress_entry ORDER BY number DESC LIMIT 1")
         return EgressEntry(*found) if found else None
 
+    def bytes_total(self) -> int:
+        """Add up the bytes of all entries."""
+        return int(self._database.value("SELECT coalesce(sum(size), 0) FROM egress_entry"))
+
     def all(self) -> list[EgressEntry]:
         """Give all entries, oldest first."""
         return [

@@ -129,6 +129,10 @@ class EnrolmentTable:
         found = self._database.rows("SELECT * FROM slot WHERE person = ? ORDER BY slot", (person,))
         return [StoredSlot(*row) for row in found]
 
+    def enrolled_count(self) -> int:
+        """Count the slots nobody has given up."""
+        return int(self._database.value("SELECT count(*) FROM slot WHERE withdrawn_epoch IS NULL"))
+
     def count(self) -> int:
         """Count all slots ever given."""
         return int(self._database.value("SELECT count(*) FROM slot"))

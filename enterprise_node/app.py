@@ -1,0 +1,142 @@
+"""Builds a joined node's objects, and nothing else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from enterprise_node.budget import BudgetLedger
+from enterprise_node.chain import OwnChain
+from enterprise_node.custodians import Quorum
+from enterprise_node.egress import EgressJournal
+from enterprise_node.following import Following
+from enterprise_node.membership import Membership
+from enterprise_node.outbox import HubReads, Outbox
+from enterprise_node.pipeline import Course, Pipeline
+from enterprise_node.pseudonyms import Pseudonymiser
+from enterprise_node.release import Releaser
+from enterprise_node.roster import Roster
+from enterprise_node.rpc import GrpcCustodians, GrpcHub
+from enterprise_node.store.charges import ChargeTable
+from enterprise_node.store.database import Database
+from enterprise_node.store.egress import EgressTable
+from enterprise_node.store.enrolment import EnrolmentTable
+from enterprise_node.store.outbox import OutboxTable
+from enterprise_node.store.outward import SCHEMAS
+from enterprise_node.store.releases import ReleaseTable
+from enterprise_node.workspace import DATA_SCHEMAS, STATE_FILE, Workspace, open_workspace
+from privacy import trust
+from runtime.log_mirror import LogMirror
+from runtime.log_reader import HttpLog
+from runtime.retries import RetryPolicy
+
+LOG_FOLDER = "log"
+
+# A hub or a quorum that is being restarted is waited for; a run that gives up goes on where it was.
+PATIENCE = RetryPolicy(attempts_max=200, first_seconds=0.2, wait_seconds_max=5.0, total_seconds_max=600.0)
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """A node ready to work; `close` when done."""
+
+    workspace: Workspace
+    membership: Membership
+    pipeline: Pipeline
+    journal: EgressJournal
+    course: Course
+    closers: tuple[Callable[[], None], ...]
+
+    def close(self) -> None:
+        """Close connections, then the state."""
+        for close in self.closers:
+            close()
+
+
+def open_state(home: Path) -> Database:
+    """Open the node's state alone, for what needs neither data nor hub."""
+    return Database(home / STATE_FILE, (*DATA_SCHEMAS, *SCHEMAS))
+
+
+def open_journal(database: Database) -> EgressJournal:
+    """Open the egress journal, which a node has before it joins."""
+    return EgressJournal(database, EgressTable(database), time.time)
+
+
+def open_app(home: Path, course: Course | None = None) -> App:
+    """Open a home that has joined; raises Refused NOT_REGISTERED or Malformed."""
+    membership = Membership.load(home)
+    workspace = open_workspace(home, schemas=SCHEMAS)
+    try:
+        return _build(workspace, membership, course or Course())
+    except BaseException:
+        workspace.close()
+        raise
+
+
+def _build(workspace: Workspace, membership: Membership, course: Course) -> App:
+    database, keys = workspace.database, workspace.keys
+    outbox_table, enrolment_table = OutboxTable(database), EnrolmentTable(database)
+    journal = open_journal(database)
+    chain = OwnChain(
+        database,
+        outbox_table,
+        origin=membership.origin,
+        enterprise_id=membership.enterprise_id,
+        signing_key=membership.signing_key,
+        keys=keys,
+        clock=time.time,
+    )
+    http = HttpLog(membership.https_address, membership.identity.ca_pem)
+    reads = HubReads(http, journal, membership.https_address)
+    vkey = trust.verify_first(membership.trust_root).log_vkey
+    following = Following(
+        LogMirror(workspace.home / LOG_FOLDER, vkey),
+        reads,
+        pinned=membership.trust_root,
+        enterprise_id=membership.enterprise_id,
+        chain=chain,
+        table=outbox_table,
+        on_wait=course.wait,
+    )
+    hub, custodians = (
+        GrpcHub(membership.grpc_address, membership.identity),
+        GrpcCustodians(membership.identity),
+    )
+    outbox = Outbox(
+        chain,
+        outbox_table,
+        journal,
+        hub=hub,
+        custodians=custodians,
+        check_receipt=following.receipt_index,
+        policy=PATIENCE,
+        on_wait=course.wait,
+    )
+    quorum = Quorum(chain, outbox, clock=time.time, policy=PATIENCE, on_wait=course.wait)
+    roster = Roster(database, enrolment_table, workspace.persons, chain, keys, membership.enterprise_id)
+    ledger = BudgetLedger(database, ChargeTable(database), workspace.configuration.ceilings)
+    pipeline = Pipeline(
+        workspace=workspace,
+        following=following,
+        pseudonymiser=Pseudonymiser(database, enrolment_table, workspace.persons, keys, quorum),
+        roster=roster,
+        releaser=Releaser(
+            database,
+            ReleaseTable(database),
+            ledger,
+            chain,
+            roster,
+            workspace.reductions,
+            enterprise_id=membership.enterprise_id,
+            ceilings=workspace.configuration.ceilings,
+        ),
+        outbox=outbox,
+        ledger=ledger,
+        enterprise_id=membership.enterprise_id,
+        course=course,
+    )
+    closers = (reads.record, hub.close, custodians.close, http.close, workspace.close)
+    return App(workspace, membership, pipeline, journal, course, closers)

@@ -1,0 +1,255 @@
+"""The order of a node's work; every step can be repeated, so that a run goes on where it was stopped.
+
+sources → activities → reductions → pseudonyms → roster → release → outbox → log
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from enterprise_node.custodians import pseudonym_key
+from enterprise_node.preview import Preview, preview
+from enterprise_node.store.releases import ReleaseState
+from protos.epochs import Epoch, end_day, format_epoch
+from protos.problems import Problem, Refused, Unavailable
+from protos.v1.problem_pb2 import (
+    REASON_BUSY,
+    REASON_EPOCH_CLOSED,
+    REASON_EPOCH_NOT_READY,
+    REASON_NOT_REGISTERED,
+    REASON_POLICY_NOT_IN_FORCE,
+    REASON_ROSTER_WRONG,
+)
+from runtime.retries import RetryPolicy, Wait, log_wait, retry
+
+if TYPE_CHECKING:
+    from enterprise_node.budget import BudgetLedger
+    from enterprise_node.following import Following
+    from enterprise_node.outbox import Outbox
+    from enterprise_node.pseudonyms import Pseudonymiser
+    from enterprise_node.release import Releaser
+    from enterprise_node.roster import Roster
+    from enterprise_node.workspace import Workspace
+    from privacy.policy import Policy
+
+_ORIGIN = datetime.date(1970, 1, 1)
+
+# A node may start before the trust root names it or a policy does: half an hour is enough for people to sign.
+READY_PATIENCE = RetryPolicy(
+    attempts_max=10_000, first_seconds=0.2, wait_seconds_max=5.0, total_seconds_max=1800.0
+)
+_NOT_YET = (REASON_NOT_REGISTERED, REASON_POLICY_NOT_IN_FORCE)
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What reading the sources brought."""
+
+    files: int
+    files_new: int
+    lines: int
+    taken: int
+    quarantined: int
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """How many persons were enrolled now, and how many wait for a batch large enough."""
+
+    enrolled: int
+    waiting: int
+
+
+@dataclass(slots=True)
+class Course:
+    """What the node is doing now and what it waits for; told to whoever asks or watches."""
+
+    tell: Callable[[str], None] = lambda text: None
+    stage: str = "starting"
+    waiting_for: str = ""
+
+    def say(self, stage: str) -> None:
+        """Begin a stage."""
+        self.stage, self.waiting_for = stage, ""
+        self.tell(stage)
+
+    def wait(self, wait: Wait) -> None:
+        """Note a wait between two attempts."""
+        if self.waiting_for != wait.what:
+            self.waiting_for = wait.what
+            self.tell(f"waiting for {wait.what}: {wait.problem.message}")
+        log_wait(wait)
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A joined node's work."""
+
+    workspace: Workspace
+    following: Following
+    pseudonymiser: Pseudonymiser
+    roster: Roster
+    releaser: Releaser
+    outbox: Outbox
+    ledger: BudgetLedger
+    enterprise_id: str
+    course: Course = field(default_factory=Course)
+    ready_patience: RetryPolicy = READY_PATIENCE
+
+    def run(self, epochs: Sequence[Epoch]) -> None:
+        """Do everything that is left to do for these epochs; safe to repeat after a stop at any moment."""
+        self.ingest()
+        self.wait_until_ready(epochs[0])
+        self.settle()
+        open_epochs = [epoch for epoch in epochs if self.releaser.state(epoch) is ReleaseState.OPEN]
+        if open_epochs:
+            self.enrol(open_epochs[0], or_wait=True)
+        for epoch in epochs:
+            self.wait_until_ready(epoch)
+            self.release(epoch)
+            self.submit(epoch)
+        self.course.say("done")
+
+    def ingest(self) -> Ingested:
+        """Read the register of persons and every source's new files."""
+        self.course.say("reading sources")
+        files = new = lines = taken = quarantined = 0
+        register = self.workspace.register()
+        for _ in register.run() if register is not None else ():
+            pass
+        for report in self.workspace.ingest().run(lambda name: self.course.say(f"reading {name}")):
+            files += 1
+            if report.outcome is not None:
+                new += 1
+                lines += report.outcome.lines
+                taken += report.outcome.taken
+                quarantined += report.outcome.quarantined
+        return Ingested(files, new, lines, taken, quarantined)
+
+    def wait_until_ready(self, epoch: Epoch) -> Policy:
+        """Wait until the trust root names this enterprise and a policy is in force; give the policy."""
+        self.course.say("reading the log")
+        return retry(
+            lambda: self._ready(epoch),
+            what=f"the trust root and a policy for {format_epoch(epoch)}",
+            policy=self.ready_patience,
+            on_wait=self.course.wait,
+        )
+
+    def enrol(self, effective: Epoch, *, or_wait: bool = False) -> Enrolled:
+        """Give new persons pseudonyms and slots from `effective` on.
+
+        Fewer than the policy's smallest batch wait for more with `or_wait`, else raise Refused ROSTER_WRONG.
+        """
+        policy = self._current(effective)
+        persons = self.workspace.persons.new_for_enrolment()
+        if not persons:
+            return Enrolled(0, 0)
+        if len(persons) < policy.roster_batch_min:
+            if or_wait:
+                self.course.say(f"{len(persons)} new persons wait for a batch of {policy.roster_batch_min}")
+                return Enrolled(0, len(persons))
+            raise Refused(
+                REASON_ROSTER_WRONG,
+                f"{len(persons)} new persons are fewer than the smallest batch, {policy.roster_batch_min}.",
+                remedy="Enrol when more persons have joined.",
+            )
+        self.course.say(f"pseudonymising {len(persons)} persons")
+        trust = self.following.trust
+        pseudonyms = self.pseudonymiser.pseudonymise(persons, trust, self.enterprise_id)
+        self.roster.enrol(pseudonyms, effective, pseudonym_key(trust).key_id, check=self.following.check)
+        self.course.say(f"enrolling {len(persons)} persons")
+        self.settle()
+        return Enrolled(len(persons), 0)
+
+    def preview(self, epoch: Epoch) -> Preview:
+        """Show what releasing the epoch would say and cost."""
+        return preview(
+            epoch,
+            self._current(epoch),
+            self.enterprise_id,
+            ledger=self.ledger,
+            roster=self.roster,
+            reductions=self.workspace.reductions,
+            ceilings=self.workspace.configuration.ceilings,
+        )
+
+    def release(self, epoch: Epoch) -> ReleaseState:
+        """Reserve, log the reservation and draw, as far as that is still to be done."""
+        if self.releaser.state(epoch) is ReleaseState.OPEN:
+            policy = self._current(epoch)
+            self._check_over(epoch)
+            self.course.say(f"{format_epoch(epoch)}: reserving the charge")
+            self.releaser.reserve(epoch, policy, check=self.following.check)
+        if self.releaser.state(epoch) is ReleaseState.RESERVED:
+            self.course.say(f"{format_epoch(epoch)}: logging the reservation")
+            self.settle()
+            self.following.require_current()
+            self._check_open(epoch)
+            self.course.say(f"{format_epoch(epoch)}: drawing")
+            policy = self.following.policy_by_hash(self.releaser.policy_hash(epoch))
+            self.releaser.draw(epoch, policy, check=self.following.check)
+        return self.releaser.state(epoch)
+
+    def submit(self, epoch: Epoch) -> ReleaseState:
+        """Send what is kept and wait until the log shows it."""
+        self.course.say(f"{format_epoch(epoch)}: submitting")
+        self.settle()
+        state = self.releaser.settle(epoch)
+        self.course.say(f"{format_epoch(epoch)}: {state.value}")
+        return state
+
+    def settle(self) -> None:
+        """Send everything that waits and follow the log until it shows all of it."""
+        self.following.refresh()
+        self.outbox.deliver()
+        self.following.wait_until_seen()
+
+    def _current(self, epoch: Epoch) -> Policy:
+        """Bring the node's view up to date and give the policy in force."""
+        self.settle()
+        self.following.require_current()
+        return self.following.policy_for(epoch)
+
+    def _ready(self, epoch: Epoch) -> Policy:
+        self.following.refresh()
+        self.following.require_current()
+        try:
+            if not self.following.is_registered():
+                raise Refused(
+                    REASON_NOT_REGISTERED,
+                    f"The trust root does not name {self.enterprise_id} yet.",
+                    remedy="The operator proposes, and the root keys sign, a version that does.",
+                )
+            policy = self.following.policy_for(epoch)
+            policy.enterprise(self.enterprise_id)
+        except Refused as problem:
+            raise _later(problem) from None
+        return policy
+
+    def _check_over(self, epoch: Epoch) -> None:
+        """Refuse an epoch that has not ended: its records are still to come."""
+        if (self.workspace.today - _ORIGIN).days < end_day(epoch):
+            raise Refused(
+                REASON_EPOCH_NOT_READY,
+                f"{format_epoch(epoch)} has not ended yet.",
+                remedy="Release it after its last day.",
+            )
+
+    def _check_open(self, epoch: Epoch) -> None:
+        if self.following.state.is_closed(epoch):
+            raise Refused(
+                REASON_EPOCH_CLOSED,
+                f"The hub closed the books of {format_epoch(epoch)} before this node released.",
+                remedy="Its charge stays reserved; nothing is drawn.",
+            )
+
+
+def _later(problem: Refused) -> Problem:
+    """Turn a refusal that signatures on their way will lift into a wait."""
+    if problem.reason not in _NOT_YET:
+        return problem
+    return Unavailable(REASON_BUSY, problem.message, remedy=problem.remedy)

@@ -1,0 +1,64 @@
+"""What a running node answers its own operators: NodeService over mutual TLS, health and metrics."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from enterprise_node.overview import overview
+from enterprise_node.rpc import NODE_SERVICE, NodeServicer
+from protos.v1 import node_pb2, node_pb2_grpc
+from runtime.metrics import HealthServer, Metrics
+from runtime.servers import GrpcServer, ServerOptions
+
+if TYPE_CHECKING:
+    from enterprise_node.app import App
+
+
+@contextmanager
+def serving(app: App) -> Iterator[str]:
+    """Serve while the block runs; give the gRPC address."""
+    service = app.workspace.configuration.service
+    metrics = Metrics("node")
+    _figures(app, metrics)
+    identity = app.membership.identity
+    options = ServerOptions(service.listen_grpc, (NODE_SERVICE,), workers=2, reflection=True)
+    server = GrpcServer(lambda: identity, options, metrics)
+    node_pb2_grpc.add_NodeServiceServicer_to_server(NodeServicer(lambda: status(app)), server.server)
+    with HealthServer(service.listen_metrics, metrics, lambda: app.course.waiting_for) as health, server:
+        note = identity.renewal_note(datetime.datetime.now(datetime.UTC))
+        for line in (f"serving gRPC {server.address}, health http://{health.address}", note):
+            if line:
+                app.course.tell(line)
+        yield server.address
+
+
+def status(app: App) -> node_pb2.NodeServiceGetStatusResponse:
+    """Give counts and states; nothing of a person."""
+    totals = app.workspace.files.totals().values()
+    outward = overview(app.workspace.database)
+    return node_pb2.NodeServiceGetStatusResponse(
+        enterprise_id=app.membership.enterprise_id,
+        activities=sum(total.taken for total in totals),
+        quarantined=sum(sum(total.quarantined.values()) for total in totals),
+        enrolled=outward.enrolled,
+        stage=app.course.stage,
+        waiting_for=app.course.waiting_for,
+        epochs=[node_pb2.NodeEpoch(epoch=one.epoch, state=one.state.value) for one in outward.epochs],
+    )
+
+
+def _figures(app: App, metrics: Metrics) -> None:
+    """Register gauges that read the state when asked."""
+    figures = {
+        "enrolled": ("Slots given and not given up.", lambda: overview(app.workspace.database).enrolled),
+        "messages_waiting": (
+            "Messages the hub has not acknowledged.",
+            lambda: overview(app.workspace.database).messages_waiting,
+        ),
+        "egress_bytes": ("Bytes that left this node.", lambda: overview(app.workspace.database).egress_bytes),
+    }
+    for name, (help_text, read) in figures.items():
+        metrics.gauge(name, help_text).set_function(read)
