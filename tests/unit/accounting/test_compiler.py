@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accounting.compiler import CompiledPack, compile_pack, floor_sql
-from accounting.evaluator import person_days, person_months
+from accounting.evaluator import Record, person_days, person_months
 from accounting.packs import Pack
 from engine.engine import Engine
 from protos.epochs import end_day, first_day, shift_epoch
@@ -188,9 +188,9 @@ def test_caps_are_never_exceeded(data: st.DataObject, name: str, engine: Engine)
 
 def test_bounds_hold_for_the_extreme_day(engine: Engine) -> None:
     one = compile_pack(samples.shipped("con.retail_footprint"))
-    line = {"spend": 500_000, "naics": "311612", "protein": "other"}
+    line: dict[str, int | str] = {"spend": 500_000, "naics": "311612", "protein": "other"}
     count = one.pack.activity.records_per_day_max
-    drawn = [samples.Record(1, first_day(samples.EPOCH), "east", line)] * count
+    drawn = [Record(1, first_day(samples.EPOCH), "east", line)] * count
     samples.load_records(engine, "acts", one.pack.activity, drawn)
     [[_, _, mg, records]] = engine.rows(
         one.person_day_sql("acts", None, first_day(samples.EPOCH), end_day(samples.EPOCH))
@@ -201,7 +201,7 @@ def test_bounds_hold_for_the_extreme_day(engine: Engine) -> None:
 def test_unknown_keys_are_named_and_never_guessed(engine: Engine) -> None:
     one = language_pack("keyed")
     day = first_day(samples.EPOCH)
-    drawn = [samples.Record(1, day, "east", {"distance": 1000, "detour": 0, "mode": mode}) for mode in MODES]
+    drawn = [Record(1, day, "east", {"distance": 1000, "detour": 0, "mode": mode}) for mode in MODES]
     samples.load_records(engine, "acts", one.pack.activity, drawn)
     assert engine.rows(one.unmatched_sql("acts", day, day + 1)) == [("r3", day)]
     values = {row[0]: row[4] for row in engine.rows(one.record_sql("acts"))}
@@ -214,8 +214,8 @@ def test_regions_are_told_by_the_latest_record(engine: Engine) -> None:
     one = language_pack("constant")
     day = first_day(samples.EPOCH)
     places = [(day, "east"), (day + 1, "west"), (day + 2, "elsewhere")]
-    inputs = {"distance": 1, "detour": 0, "mode": "bus"}
-    drawn = [samples.Record(1, when, region, inputs) for when, region in places]
+    inputs: dict[str, int | str] = {"distance": 1, "detour": 0, "mode": "bus"}
+    drawn = [Record(1, when, region, inputs) for when, region in places]
     samples.load_records(engine, "acts", one.pack.activity, drawn)
     [[_, _, records, code]] = engine.rows(
         one.person_month_sql("acts", "persons", samples.EPOCH, samples.REGIONS)
@@ -223,7 +223,7 @@ def test_regions_are_told_by_the_latest_record(engine: Engine) -> None:
     assert (records, code) == (3, (day + 1) * 2 + 0)
 
 
-REJECTED = {
+REJECTED: dict[str, tuple[dict[str, Any], str]] = {
     "unknown name": ({"formula": "distance * g"}, "neither input nor parameter"),
     "wrong unit": ({"formula": "distance"}, "not CO2e"),
     "mixed units": ({"formula": "distance + f"}, "meets"),

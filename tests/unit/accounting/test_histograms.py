@@ -24,7 +24,7 @@ from accounting.contributions import (
 from accounting.evaluator import Record
 from accounting.packs import Domain
 from engine.engine import Engine
-from protos.epochs import first_day, shift_epoch
+from protos.epochs import Epoch, first_day, shift_epoch
 from protos.problems import Malformed
 from tests.unit.accounting import samples
 from tests.unit.accounting.test_compiler import history_pack, language_pack
@@ -59,7 +59,7 @@ def planned(packs: Sequence[CompiledPack], clamp: int = 1000, order: Sequence[st
 def tables(
     engine: Engine, histogram: Histogram, epoch: int = samples.EPOCH, relations: Relations = RELATIONS
 ) -> dict[str, CellTable]:
-    return dense_tables(histogram, engine.rows(histogram_sql(histogram, relations, samples.Epoch(epoch))))
+    return dense_tables(histogram, engine.rows(histogram_sql(histogram, relations, Epoch(epoch))))
 
 
 def six_packs() -> list[CompiledPack]:

@@ -120,9 +120,9 @@ def test_the_clamped_reach_is_reached(engine: Engine) -> None:
 
 
 def test_without_a_clamp_there_is_no_bound() -> None:
-    for refused in (lambda: measure_reach([language_pack("constant")], 0), lambda: histogram_reach([], 0)):
+    for bound, packs in ((measure_reach, [language_pack("constant")]), (histogram_reach, [])):
         with pytest.raises(Refused) as raised:
-            refused()
+            bound(packs, 0)
         assert raised.value.reason == REASON_REACH_UNBOUNDED
 
 
