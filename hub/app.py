@@ -74,7 +74,7 @@ class Hub:
             self._build()
             self._serve(stack)
             self._stack = stack.pop_all()
-        logger.info("hub serves", extra={"log_size": self.log_size})
+        logger.info("hub serves", extra={"size": self.log_size})
         return self
 
     def __exit__(self, *exception: object) -> None:

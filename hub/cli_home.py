@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -86,7 +87,7 @@ def serve(folder: Path, log_form: Any, log_level: str, *, as_json: bool) -> None
     with Hub(_opened(folder), on_broken=stop.set) as hub:
         addresses = {"grpc_address": hub.grpc_address, "https_address": hub.https_address}
         print_result({**addresses, "log_size": hub.log_size}, as_json=as_json)
-        click.get_text_stream("stdout").flush()
+        sys.stdout.flush()
         stop.wait()
     hub.raise_broken()
 

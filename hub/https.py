@@ -86,6 +86,7 @@ class HttpsServer:
             timeout_graceful_shutdown=GRACE_SECONDS,
             ssl_context_factory=lambda config, default: self._context,
         )
+        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
         self._server = _QuietServer(config)
         self._thread = threading.Thread(target=self._run, name="https", daemon=True)
 

@@ -84,7 +84,7 @@ class Intake:
         if opened.kind not in KINDS_BY_ROLE.get(peer.role, frozenset()):
             raise _not_allowed(f"A {peer.role.value} does not send messages of kind {opened.kind.value}.")
         receipt = self._writer.call(lambda connection: self._take(connection, peer, data, bodies))
-        logger.info("taken", extra={"kind": opened.kind.value, "issuer": peer.id})
+        logger.info("taken", extra={"kind": opened.kind.value, "peer": f"{peer.role.value}/{peer.id}"})
         return receipt
 
     def chain(self, peer: Peer) -> hub_pb2.GetChainResponse:

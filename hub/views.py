@@ -21,6 +21,7 @@ from hub.store.entries import StoredBody
 from privacy import envelope
 from privacy.envelope import Kind
 from privacy.laplace import interval_halfwidth
+from privacy.merkle import EMPTY_ROOT
 from privacy.policy import DOMAIN_METHODOLOGY_POOLED, REGION_DOMAIN, table_keys
 from protos.epochs import checked_epoch, format_epoch
 from protos.problems import Unavailable
@@ -164,7 +165,7 @@ class Views:
         return StatusView(
             origin=self._state.origin,
             log_size=head.size if head else 0,
-            log_root=(head.root if head else envelope.NO_PREVIOUS).hex(),
+            log_root=(head.root if head else EMPTY_ROOT).hex(),
             witness_quorum=root.witness_quorum if root else 0,
             accounts=accounts,
         )

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.hub.world import World, begin, enrol, world
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[World]:
+    """A hub with an empty log."""
+    with world(tmp_path / "hub") as found:
+        yield found
+
+
+@pytest.fixture
+def enrolled(empty: World) -> World:
+    """A hub whose documents are logged and whose persons are enrolled."""
+    return enrol(begin(empty))
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One enrolled hub for a module's tests that leave no trace."""
+    with world(tmp_path_factory.mktemp("shared") / "hub") as found:
+        yield enrol(begin(found))
