@@ -68,6 +68,8 @@ class LogMirror:
             file.seek(self._marks[start // TILE_WIDTH])
             for index in range(start // TILE_WIDTH * TILE_WIDTH, end):
                 data = _read_entry(file)
+                if data is None:
+                    raise _damaged(self._folder)
                 if index >= start:
                     yield Entry(index, data)
 
@@ -124,8 +126,8 @@ class LogMirror:
         if head.size > tree.size:
             with os.fdopen(self._opened_entries(), "rb") as file:
                 file.seek(end)
-                while tree.size < head.size and (length := file.read(2)):
-                    tree.append(merkle.leaf_hash(file.read(int.from_bytes(length, "big"))))
+                while tree.size < head.size and (data := _read_entry(file)) is not None:
+                    tree.append(merkle.leaf_hash(data))
                     if tree.size % TILE_WIDTH == 0:
                         marks.append(file.tell())
                 end = file.tell()
@@ -163,8 +165,10 @@ class LogMirror:
         self._head = head
 
 
-def _read_entry(file: BinaryIO) -> bytes:
-    return file.read(int.from_bytes(file.read(2), "big"))
+def _read_entry(file: BinaryIO) -> bytes | None:
+    length = file.read(2)
+    data = file.read(int.from_bytes(length, "big"))
+    return data if len(length) == 2 and len(data) == int.from_bytes(length, "big") else None
 
 
 def _forked(message: str) -> Unverified:

@@ -69,8 +69,11 @@ class FolderLog:
         self._folder = folder
 
     def vkey(self) -> str:
-        """Read the verifier key that lies beside the log; a convenience, never a reason to trust."""
-        return read_bounded(self._folder / "log.vkey", _VKEY_BYTES_MAX).decode("utf-8", "replace").strip()
+        """Read the verifier key that lies beside the log, one line; a convenience, never a reason to trust."""
+        text = read_bounded(self._folder / "log.vkey", _VKEY_BYTES_MAX).decode("utf-8", "replace")
+        if not text.endswith("\n"):
+            raise Malformed(REASON_MALFORMED_MESSAGE, "log.vkey is not one line.")
+        return text[:-1]
 
     def checkpoint(self) -> bytes:
         """Read the checkpoint."""

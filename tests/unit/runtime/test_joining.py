@@ -86,7 +86,9 @@ def test_party_joins_and_has_its_identity(authority: CertificateAuthority, hub: 
         given = token(
             server.address, authority.fingerprint, secret=server_side.invited.secret, trust_root=pinned
         )
-        joined = join(given, KEY, address="127.0.0.1:7003", sealing_key=b"s" * 32)
+        sent: list[bytes] = []
+        joined = join(given, KEY, address="127.0.0.1:7003", sealing_key=b"s" * 32, before_send=sent.append)
+        assert verify_join_request(sent[0]) == server_side.requests[0]
         assert server.requests == ["GET /v1/ca", "POST /v1/join"]
     joined.identity.check()
     assert joined.identity.name == given.name
