@@ -14,9 +14,10 @@ from privacy.checkpoint import Checkpoint, Vkey
 from privacy.merkle import HASH_BYTES
 from privacy.tiles import TILE_WIDTH, Tile
 from protos.problems import Problem
-from runtime.log_reader import LogReader
+from runtime.log_reader import FolderLog, LogReader
 
 CHECKPOINT_PLACE = "checkpoint"
+VKEY_PLACE = "log.vkey"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ def read_log(reader: LogReader, vkey: Vkey, results: Results) -> LogCopy | None:
     """Read and check a whole log; None if there is nothing sound enough to go on with."""
     result = results[Check.CHECKPOINT]
     result.examined += 1
+    _compare_vkey(reader, vkey, results)
     try:
         note = reader.checkpoint()
         head = checkpoint.open_checkpoint(note, vkey)
@@ -43,6 +45,19 @@ def read_log(reader: LogReader, vkey: Vkey, results: Results) -> LogCopy | None:
         return None
     _compare_tree(reader, head, entries, results)
     return LogCopy(head, note, tuple(entries))
+
+
+def _compare_vkey(reader: LogReader, vkey: Vkey, results: Results) -> None:
+    """Hold the verifier key that lies beside an exported log against the trust root's."""
+    if not isinstance(reader, FolderLog):
+        return
+    try:
+        beside = reader.vkey()
+    except Problem as problem:
+        results[Check.CHECKPOINT].find_problem(VKEY_PLACE, problem)
+        return
+    if beside != str(vkey):
+        results[Check.CHECKPOINT].find(VKEY_PLACE, "It is not the log key that the trust root names.")
 
 
 def check_witnesses(note: bytes, witnesses: Sequence[Vkey], quorum: int, results: Results) -> int:
@@ -108,4 +123,5 @@ def _compare_tile(
             result.find(tile.path, f"Hash {position} is not that of the entries below it.")
         else:
             number = tile.index * TILE_WIDTH + position
-            result.find(f"entry {number}", f"Its bytes do not have the hash in {tile.path}.")
+            bundle = Tile(None, tile.index, tile.width).path
+            result.find(f"entry {number}", f"Its bytes in {bundle} do not have the hash in {tile.path}.")

@@ -101,7 +101,7 @@ def _decide(
     try:
         return state.check(entry, bodies, index)
     except Problem as refused:
-        if bodies:
+        if bodies is not None:
             try:
                 admission = state.check(entry, None, index)
             except Problem:
@@ -114,8 +114,8 @@ def _decide(
 
 
 def _bodies_place(index: int, bodies: list[bytes]) -> str:
-    names = ", ".join(f"{index}-{position}" for position in range(len(bodies)))
-    return f"body {names}"
+    last = len(bodies) - 1
+    return f"entry {index}, body {index}-0" + (f" to {index}-{last}" if last else "")
 
 
 def _result_of(problem: Problem, results: Results) -> Result:

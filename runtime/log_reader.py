@@ -69,7 +69,7 @@ class FolderLog:
         self._folder = folder
 
     def vkey(self) -> str:
-        """Read the verifier key that lies beside the log, one line; a convenience, never a reason to trust."""
+        """Read the verifier key beside the log, one line; a convenience, never a reason to trust."""
         text = read_bounded(self._folder / "log.vkey", _VKEY_BYTES_MAX).decode("utf-8", "replace")
         if not text.endswith("\n"):
             raise Malformed(REASON_MALFORMED_MESSAGE, "log.vkey is not one line.")

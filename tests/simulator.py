@@ -375,7 +375,7 @@ class Federation:
                 variance = variance_upper(scales[chunk.measure_id]) * 1_000_000
                 for row, grams in enumerate(chunk.grams(), start=chunk.first_row):
                     held = self.linked.get(names[row])
-                    if held is None or held[1] > of or of > epoch:
+                    if held is None or held[1] > epoch or of > epoch:
                         continue
                     balance, spread, issuers = books.get(held[0], (0, 0, set()))
                     books[held[0]] = (balance + grams * 1000, spread + variance, issuers | {issuer})
@@ -402,7 +402,7 @@ class Federation:
             mine = [entry.data for entry in self.entries[first : first + tile.width]]
             files[tile.path] = tiles.encode_bundle(mine)
         files["checkpoint"] = self.checkpoint()
-        files["log.vkey"] = str(self.log_vkey).encode()
+        files["log.vkey"] = f"{self.log_vkey}\n".encode()
         for index, entry in enumerate(self.entries if with_bodies else []):
             for position, body in enumerate(entry.bodies):
                 files[f"bodies/{index // 1000}/{index}-{position}"] = body
