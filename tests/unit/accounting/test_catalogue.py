@@ -30,11 +30,11 @@ def engine() -> Iterator[Engine]:
 def catalogue_pack(name: str) -> CompiledPack:
     row = CATALOGUE[name]
     inputs = tuple(
-        ActivityInput(name=one, kind=InputKind.QUANTITY, unit=unit, decimals=3, minimum=0, maximum=10**6)
+        ActivityInput(name=one, kind=InputKind.QUANTITY, unit=unit, decimals=3, minimum=0, maximum=10**7)
         for one, unit in row["inputs"].items()
     )
     activity = Activity(
-        code="test.act", name_en="Act", name_zh="行为", records_per_day_max=100, inputs=inputs
+        code="test.act", name_en="Act", name_zh="行为", records_per_day_max=10, inputs=inputs
     )
     made: dict[str, Any] = {
         "id": name,
