@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from accounting.contributions import person_totals_sql
 from accounting.packs import Purpose
 from enterprise_node.check import shown_row
 from enterprise_node.sql_text import quoted
@@ -112,17 +111,13 @@ def _month(workspace: Workspace, number: int, epoch: Epoch) -> PersonMonth:
         )
         if count:
             records[code] = int(count)
-    footprints = [one for one in workspace.packs.values() if one.pack.purpose is Purpose.FOOTPRINT]
-    totals = person_totals_sql(footprints, relations, epoch)
-    rows = workspace.engine.rows(
-        f"SELECT pack_id, mg FROM ({totals}) AS t WHERE person = {number} ORDER BY pack_id"
-    )
-    credited = workspace.reductions.person_months(epoch, number)
+    totals = workspace.reductions.person_months(epoch, number)
+    footprints = {one.pack.id for one in workspace.packs.values() if one.pack.purpose is Purpose.FOOTPRINT}
     return PersonMonth(
         epoch,
         records,
-        {pack_id: mg for pack_id, (mg, _) in credited.items()},
-        {str(pack_id): int(mg) for pack_id, mg in rows},
+        {pack_id: mg for pack_id, (mg, _) in totals.items() if pack_id not in footprints},
+        {pack_id: mg for pack_id, (mg, _) in totals.items() if pack_id in footprints},
     )
 
 

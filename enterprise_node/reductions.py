@@ -204,11 +204,10 @@ class Reductions:
         return {str(pack_id): int(mg) for pack_id, mg in rows}
 
     def person_months(self, epoch: Epoch, person: int) -> dict[str, tuple[int, int]]:
-        """Give one person's exact mg and number of records in the epoch by pack id."""
-        self.compute(epoch)
-        months = f"read_parquet({literal(self._folder(epoch) / _MONTHS_FILE)})"
+        """Give one person's exact mg and number of records in the epoch by pack id, footprints included."""
+        totals = person_totals_sql(list(self._packs.values()), self._relations(), epoch)
         rows = self._engine.rows(
-            f"SELECT pack_id, mg, records FROM {months} WHERE person = {int(person)} ORDER BY pack_id"
+            f"SELECT pack_id, mg, records FROM ({totals}) AS t WHERE person = {int(person)} ORDER BY pack_id"
         )
         return {str(pack_id): (int(mg), int(records)) for pack_id, mg, records in rows}
 

@@ -20,7 +20,7 @@ from enterprise_node.configuration import REGISTER_SOURCE, PersonRegister, Time
 from enterprise_node.fields import Field, day_number, day_of, moment_of, shifted, text_of
 from enterprise_node.persons import Persons, RegisterEntry
 from enterprise_node.quarantine import Flaw, Quarantine
-from enterprise_node.sessions import raw_session
+from enterprise_node.sessions import RawSession, raw_session
 from enterprise_node.source_files import Place, identify, write_places
 from enterprise_node.sources.delimited import broken_lines
 from enterprise_node.sources.source import LINE, find_files, reader_for
@@ -28,8 +28,6 @@ from enterprise_node.sql_text import literals, quoted
 from enterprise_node.store.sources import FlawCount, Outcome, SourceFiles
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
     from enterprise_node.configuration import EngineSettings
 
 _YES = ("1", "true", "yes", "y", "t", "是")
@@ -65,12 +63,14 @@ class Register:
             if self.files.known_mapping(REGISTER_SOURCE, file.sha256) == mapping:
                 yield path, None
                 continue
-            with raw_session(self.engine) as connection:
-                rows = self._rows(connection, path)
-                places = [(line, column, str(Flaw.BROKEN_LINE)) for line, column in broken_lines(connection)]
+            with raw_session(self.engine) as session:
+                rows = self._rows(session, path)
+                places = [(line, column, str(Flaw.BROKEN_LINE)) for line, column in broken_lines(session)]
                 lines = len(rows) + len(places)
                 places += self._take(rows)
-                write_places(connection, places, self.quarantine.path_for(REGISTER_SOURCE, file.sha256))
+                write_places(
+                    session.connection, places, self.quarantine.path_for(REGISTER_SOURCE, file.sha256)
+                )
             outcome = Outcome(lines=lines, taken=lines - len(places), repeated=0, flaws=_counts(places))
             self.files.record(file, outcome)
             yield path, outcome
@@ -78,9 +78,9 @@ class Register:
     def rehearse(self) -> Iterator[dict[str, object]]:
         """Say what each file would bring, without taking anything."""
         for path in find_files(self.home, self.settings):
-            with raw_session(self.engine) as connection:
-                rows = self._rows(connection, path)
-                broken = len(broken_lines(connection))
+            with raw_session(self.engine) as session:
+                rows = self._rows(session, path)
+                broken = len(broken_lines(session))
             good = [row for row in rows if self._flaw(row) is None]
             numbers = self.persons.number_all(
                 [row.identifier or "" for row in good], kind=self.settings.identifier_kind, store=False
@@ -93,10 +93,10 @@ class Register:
                 "quarantined": broken + len(rows) - len(good) + invalid,
             }
 
-    def _rows(self, connection: DuckDBPyConnection, path: Path) -> list[_Row]:
+    def _rows(self, session: RawSession, path: Path) -> list[_Row]:
         """Read the file's rows; dates become civil days."""
         settings = self.settings
-        relation = reader_for(settings).relation(connection, path, settings, settings.columns)
+        relation = reader_for(settings).relation(session, path, settings, settings.columns)
         fields = {
             name: Field(name, quoted(name), relation.types[name], column)
             for name, column in settings.columns.items()
@@ -109,7 +109,7 @@ class Register:
         else:
             items.append(f"coalesce(lower({text_of(fields[settings.consent])}) IN ({literals(_YES)}), false)")
         selected = ", ".join(items)
-        found = connection.execute(f"SELECT {selected} FROM {relation.sql} ORDER BY 1").fetchall()
+        found = session.connection.execute(f"SELECT {selected} FROM {relation.sql} ORDER BY 1").fetchall()
         return [_Row(*row) for row in found]
 
     def _date(self, field: Field) -> list[str]:

@@ -7,7 +7,8 @@ session sees person numbers only and may spill into the home's own folder.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,16 +22,25 @@ if TYPE_CHECKING:
     from enterprise_node.configuration import EngineSettings
 
 
+@dataclass(frozen=True, slots=True)
+class RawSession:
+    """A connection that keeps everything in memory, and what must be closed after it."""
+
+    connection: DuckDBPyConnection
+    closing: ExitStack
+    memory_bytes_max: int
+
+
 @contextmanager
-def raw_session(settings: EngineSettings) -> Iterator[DuckDBPyConnection]:
+def raw_session(settings: EngineSettings) -> Iterator[RawSession]:
     """Open a session that keeps all in memory; raises Refused QUOTA_EXCEEDED when that is too little."""
     import duckdb
 
-    with duckdb.connect() as connection:
+    with ExitStack() as closing, duckdb.connect() as connection:
         _limit(connection, settings)
         connection.execute("SET temp_directory = ''")
         try:
-            yield connection
+            yield RawSession(connection, closing, settings.memory_limit_mb << 20)
         except duckdb.OutOfMemoryException as error:
             raise Refused(
                 REASON_QUOTA_EXCEEDED,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from enterprise_node.configuration import Column, EngineSettings, FileSettings, Lookup, SourceSettings
 from enterprise_node.fields import Field, text_of
 from enterprise_node.mapping import PERSON, Plan, Surroundings, plan_source, source_fields
-from enterprise_node.sessions import raw_session
+from enterprise_node.sessions import RawSession, raw_session
 from enterprise_node.sources.delimited import broken_lines
 from enterprise_node.sources.source import find_files, reader_for
 from enterprise_node.sql_text import literal, quoted
@@ -58,12 +58,13 @@ class Stage:
 
     def read(self, settings: SourceSettings, path: Path, target: Path) -> Staged:
         """Read one file into staged Parquet; raises Malformed where file and declaration differ."""
-        with raw_session(self.engine) as connection:
-            relation = reader_for(settings).relation(connection, path, settings, settings.columns)
+        with raw_session(self.engine) as session:
+            connection = session.connection
+            relation = reader_for(settings).relation(session, path, settings, settings.columns)
             plan = plan_source(settings, relation.types, self.around)
             fields = source_fields(settings, relation.types)
             for index, lookup in enumerate(settings.lookup):
-                self._load_lookup(connection, index, lookup, fields[lookup.key].column)
+                self._load_lookup(session, index, lookup, fields[lookup.key].column)
             joined = _joined(f"SELECT * FROM {relation.sql}", settings, fields)
             self._number_persons(connection, settings, joined, fields[settings.person])
             numbered = (
@@ -71,14 +72,14 @@ class Stage:
                 f" LEFT JOIN {_NUMBERS} n ON n.identifier = {text_of(fields[settings.person])}"
             )
             rows = _write(connection, plan.select(numbered), target)
-            return Staged(target, plan, rows, broken_lines(connection))
+            return Staged(target, plan, rows, broken_lines(session))
 
-    def _load_lookup(self, connection: DuckDBPyConnection, index: int, lookup: Lookup, key: Column) -> None:
+    def _load_lookup(self, session: RawSession, index: int, lookup: Lookup, key: Column) -> None:
         """Load a lookup's files as text; a key with two different answers is refused."""
         columns = {_KEY: Column(type=key.type, name=lookup.file_key or lookup.key), **lookup.columns}
         parts = [
             _texts(
-                connection,
+                session,
                 path,
                 lookup,
                 {name: _undefaulted(column, name) for name, column in columns.items()},
@@ -87,6 +88,7 @@ class Stage:
         ]
         table, named = quoted(_lookup_table(index)), quoted(_KEY)
         union = " UNION ALL ".join(parts)
+        connection = session.connection
         connection.execute(
             f"CREATE TEMP TABLE {table} AS SELECT DISTINCT * FROM ({union}) WHERE {named} IS NOT NULL"
         )
@@ -139,11 +141,9 @@ def _joined(rows: str, settings: SourceSettings, fields: Mapping[str, Field]) ->
     return rows
 
 
-def _texts(
-    connection: DuckDBPyConnection, path: Path, settings: FileSettings, columns: Mapping[str, Column]
-) -> str:
+def _texts(session: RawSession, path: Path, settings: FileSettings, columns: Mapping[str, Column]) -> str:
     """Give a file's declared columns as text."""
-    relation = reader_for(settings).relation(connection, path, settings, columns)
+    relation = reader_for(settings).relation(session, path, settings, columns)
     items = ", ".join(
         f"{text_of(Field(name, quoted(name), relation.types[name], column))} AS {quoted(name)}"
         for name, column in columns.items()

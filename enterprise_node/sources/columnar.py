@@ -12,9 +12,8 @@ from enterprise_node.sources.source import LINE, Relation, column_problem
 from enterprise_node.sql_text import literal, quoted
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
     from enterprise_node.configuration import Column, FileSettings
+    from enterprise_node.sessions import RawSession
 
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
 _TIMES = ("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE", "DATE")
@@ -32,14 +31,12 @@ class ParquetReader:
     """Reads Parquet through DuckDB."""
 
     def relation(
-        self,
-        connection: DuckDBPyConnection,
-        path: Path,
-        settings: FileSettings,
-        columns: Mapping[str, Column],
+        self, session: RawSession, path: Path, settings: FileSettings, columns: Mapping[str, Column]
     ) -> Relation:
         """Compare the file's schema with the declaration and give it as a relation."""
-        described = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({literal(path)})").fetchall()
+        described = session.connection.execute(
+            f"DESCRIBE SELECT * FROM read_parquet({literal(path)})"
+        ).fetchall()
         actual = {str(row[0]): str(row[1]) for row in described}
         types: dict[str, str] = {}
         items: list[str] = []

@@ -9,68 +9,58 @@ few or too many columns, broken quotes or bytes) go to its table of rejects and 
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
+from enterprise_node.sources.decoding import decoded, opened
 from enterprise_node.sources.source import LINE, Relation, column_problem
 from enterprise_node.sql_text import literal, quoted
 from protos.problems import Malformed
 from protos.v1.problem_pb2 import REASON_CONFIGURATION_INVALID
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
     from enterprise_node.configuration import Column, FileSettings
+    from enterprise_node.sessions import RawSession
 
 HEADER_BYTES_MAX = 1 << 16
 LINE_BYTES_MAX = 1 << 20
 REJECTS_TABLE = "rejected_line"
 REJECTS_SCAN = "rejected_scan"
-_GZIP_MAGIC = b"\x1f\x8b"
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
 class CsvReader:
     """Reads delimited text through DuckDB."""
 
     def relation(
-        self,
-        connection: DuckDBPyConnection,
-        path: Path,
-        settings: FileSettings,
-        columns: Mapping[str, Column],
+        self, session: RawSession, path: Path, settings: FileSettings, columns: Mapping[str, Column]
     ) -> Relation:
         """Compare the header with the declaration and give the file as a relation of text columns."""
-        names = _header(connection, path, settings) if settings.header else None
-        in_file = names if names is not None else [column.name or alias for alias, column in columns.items()]
+        in_file = [column.name or alias for alias, column in columns.items()]
+        if settings.header:
+            in_file = _header(session, path, settings)
         for alias, column in columns.items():
-            if (column.name or alias) not in in_file:
-                raise column_problem(
-                    path, column.name or alias, "is not in the header.", "Correct the name in node.toml."
-                )
+            name = column.name or alias
+            if name not in in_file:
+                raise column_problem(path, name, "is not in the header.", "Correct the name in node.toml.")
         declared = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in in_file)
         items = ", ".join(
             f"{quoted(column.name or alias)} AS {quoted(alias)}" for alias, column in columns.items()
         )
-        source = f"read_csv({literal(path)}, columns = {{{declared}}}, {_options(settings)})"
-        header_lines = 1 if settings.header else 0
-        return Relation(
-            f"(SELECT row_number() OVER () + {header_lines} AS {quoted(LINE)}, {items} FROM {source})",
-            dict.fromkeys(columns, "VARCHAR"),
-            header_lines,
-        )
+        readable = path if settings.encoding == "utf-8" else decoded(session, path, settings.encoding)
+        source = f"read_csv({literal(readable)}, columns = {{{declared}}}, {_options(settings)})"
+        line = f"row_number() OVER () + {int(settings.header)} AS {quoted(LINE)}"
+        return Relation(f"(SELECT {line}, {items} FROM {source})", dict.fromkeys(columns, "VARCHAR"))
 
 
-def broken_lines(connection: DuckDBPyConnection) -> tuple[tuple[int, str], ...]:
+def broken_lines(session: RawSession) -> tuple[tuple[int, str], ...]:
     """Give line and column of the lines that could not be split in the session's last scan."""
-    tables = connection.execute(
-        "SELECT table_name FROM duckdb_tables() WHERE table_name = ?", [REJECTS_TABLE]
-    )
-    if not tables.fetchall():
+    run = session.connection.execute
+    if not run("SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [REJECTS_TABLE]).fetchall():
         return ()
-    found = connection.execute(
+    found = run(
         f"SELECT line, min(coalesce(column_name, '')) FROM {REJECTS_TABLE}"
         f" WHERE scan_id = (SELECT max(scan_id) FROM {REJECTS_SCAN}) GROUP BY line ORDER BY line"
     ).fetchall()
@@ -88,9 +78,9 @@ def _options(settings: FileSettings) -> str:
     )
 
 
-def _header(connection: DuckDBPyConnection, path: Path, settings: FileSettings) -> list[str]:
+def _header(session: RawSession, path: Path, settings: FileSettings) -> list[str]:
     """Read the names in the first line."""
-    text = _first_bytes(connection, path).decode(settings.encoding, errors="replace").removeprefix("\ufeff")
+    text = _first_bytes(session, path).decode(settings.encoding, errors="replace").removeprefix("\ufeff")
     names = next(csv.reader(io.StringIO(text), delimiter=settings.delimiter), [])
     if not names or len(set(names)) != len(names):
         raise Malformed(
@@ -101,16 +91,15 @@ def _header(connection: DuckDBPyConnection, path: Path, settings: FileSettings) 
     return names
 
 
-def _first_bytes(connection: DuckDBPyConnection, path: Path) -> bytes:
-    """Give the file's first bytes, decompressed."""
-    with path.open("rb") as raw:
-        magic = raw.read(4)
-        raw.seek(0)
-        if magic[:2] == _GZIP_MAGIC:
-            with gzip.open(raw) as unzipped:
-                return _read(unzipped)
-        return raw.read(HEADER_BYTES_MAX)
-
-
-def _read(stream: gzip.GzipFile | BinaryIO) -> bytes:
-    return stream.read(HEADER_BYTES_MAX)
+def _first_bytes(session: RawSession, path: Path) -> bytes:
+    """Give the file's first bytes, or its first line where only DuckDB can decompress it."""
+    with opened(path) as stream:
+        start = stream.read(HEADER_BYTES_MAX)
+    if not start.startswith(_ZSTD_MAGIC):
+        return start
+    source = (
+        f"read_csv({literal(path)}, auto_detect = false, header = false, columns = {{'line': 'VARCHAR'}},"
+        " delim = '\\x01', quote = '', escape = '')"
+    )
+    first = session.connection.execute(f"SELECT line FROM {source} LIMIT 1").fetchall()
+    return str(first[0][0]).encode() if first else b""

@@ -15,9 +15,8 @@ from protos.problems import Malformed, Unavailable
 from protos.v1.problem_pb2 import REASON_CONFIGURATION_INVALID, REASON_NOT_FOUND
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
     from enterprise_node.configuration import Column, FileSettings
+    from enterprise_node.sessions import RawSession
 
 LINE = "#line"
 
@@ -28,19 +27,13 @@ class Relation:
 
     sql: str
     types: Mapping[str, str]
-    # Lines before the first row, to be added to the row's number.
-    header_lines: int = 0
 
 
 class Reader(Protocol):
     """Reads files of one format."""
 
     def relation(
-        self,
-        connection: DuckDBPyConnection,
-        path: Path,
-        settings: FileSettings,
-        columns: Mapping[str, Column],
+        self, session: RawSession, path: Path, settings: FileSettings, columns: Mapping[str, Column]
     ) -> Relation:
         """Compare the file with the declaration and give it as a relation."""
         ...
