@@ -130,9 +130,20 @@ OUTCOMES: Mapping[int, Outcome] = MappingProxyType(
 )
 
 
+# How a reason of a later version looks: like the plainest of its hundred.
+_PLAINEST = {
+    1: wire.REASON_MALFORMED_MESSAGE,
+    2: wire.REASON_SIGNATURE_INVALID,
+    3: wire.REASON_EPOCH_NOT_READY,
+    4: wire.REASON_SEQUENCE_REUSED,
+    5: wire.REASON_BUSY,
+}
+
+
 def outcome(reason: Reason.ValueType) -> Outcome:
-    """Give the row of the table; a number unknown here counts as a broken invariant."""
-    return OUTCOMES.get(reason, OUTCOMES[wire.REASON_INVARIANT_BROKEN])
+    """Give the row of the table; a number not in it looks like its group, else like a broken invariant."""
+    known = reason if reason in OUTCOMES else _PLAINEST.get(reason // 100, wire.REASON_INVARIANT_BROKEN)
+    return OUTCOMES[known]
 
 
 def reason_name(reason: Reason.ValueType) -> str:
@@ -257,7 +268,7 @@ def _from_peer(told: wire.Problem) -> Problem:
     told.message, told.remedy = _printable(told.message), _printable(told.remedy)
     problem = problems.from_wire(told)
     # A peer's broken invariant must not stop this process.
-    if isinstance(problem, InvariantBroken) or told.reason not in OUTCOMES or not told.reason:
+    if isinstance(problem, InvariantBroken) or told.reason // 100 not in _PLAINEST:
         return Unavailable(wire.REASON_PEER_UNREACHABLE, told.message or _INSIDE, remedy=told.remedy)
     return problem
 

@@ -152,11 +152,12 @@ def _reflect(server: grpc.Server, services: Sequence[str]) -> None:
 
 
 def stop_event() -> threading.Event:
-    """Give an event that SIGTERM and SIGINT set; call it from the main thread."""
+    """Give an event that SIGTERM and SIGINT set; call it from the main thread. A second one ends at once."""
     event = threading.Event()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         event.set()
+        signal.signal(number, signal.SIG_DFL)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)

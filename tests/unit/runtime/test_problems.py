@@ -37,9 +37,18 @@ def test_row_is_a_real_status_of_its_kind(reason: Reason.ValueType) -> None:
     assert row.exit_code == (reason // 100 * 10 or 90)
 
 
-def test_unknown_number_is_a_broken_invariant() -> None:
+def test_number_of_a_later_version_looks_like_its_group() -> None:
+    later = from_http(409, b'{"reason": 399, "message": "A new rule.", "remedy": ""}')
+    assert isinstance(later, Refused) and later.message == "A new rule."
+    assert outcome(later.reason).exit_code == 30
+    assert reason_name(later.reason) == "399"
+
+
+def test_number_of_no_group_is_a_broken_invariant_here_and_unavailable_from_there() -> None:
     assert outcome(4711) == OUTCOMES[REASON_INVARIANT_BROKEN]  # type: ignore[arg-type]
-    assert reason_name(4711) == "4711"  # type: ignore[arg-type]
+    for number in (0, 99, 600, 4711):
+        body = json.dumps({"reason": number, "message": "?", "remedy": ""}).encode()
+        assert isinstance(from_http(409, body), Unavailable)
 
 
 @pytest.mark.parametrize("reason", sorted(set(Reason.values()) - {0, REASON_INVARIANT_BROKEN}))
