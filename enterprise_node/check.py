@@ -96,7 +96,7 @@ def check_sources(workspace: Workspace) -> Iterator[FileCheck]:
     for settings in workspace.configuration.source:
         for path in find_files(workspace.home, settings):
             with judged(
-                workspace.home,
+                workspace.home / "temp" / "checking",
                 workspace.configuration.engine,
                 stage,
                 settings,

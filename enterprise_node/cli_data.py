@@ -30,9 +30,10 @@ home_option = click.option(
 @contextmanager
 def _workspace(folder: Path) -> Iterator[Workspace]:
     """Open the home for one command."""
+    from enterprise_node.store.outward import SCHEMAS
     from enterprise_node.workspace import open_workspace
 
-    workspace = open_workspace(folder)
+    workspace = open_workspace(folder, schemas=SCHEMAS)
     try:
         yield workspace
     finally:
@@ -138,11 +139,13 @@ def person_show(
 @json_option
 def status(folder: Path, epochs: Sequence[str], *, as_json: bool) -> None:
     """Say what was read, kept, set aside and reduced. 显示读取、入库、隔离与减排情况。"""
+    from enterprise_node.overview import overview
     from enterprise_node.status import data_status, status_lines
     from protos.epochs import parse_epoch
 
     with _workspace(folder) as workspace:
         figures = data_status(workspace, [parse_epoch(epoch) for epoch in epochs])
+        figures["outward"] = overview(workspace.database).to_json()
     print_result(figures, as_json=as_json, lines=status_lines(figures))
 
 

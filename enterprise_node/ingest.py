@@ -128,8 +128,9 @@ class Ingest:
 
     def _read(self, settings: SourceSettings, path: Path, file: SourceFile) -> Outcome:
         """Stage, judge, write, record; a crash before the record leaves nothing that counts."""
+        folder = reading_folder(self.home)
         with judged(
-            self.home, self.engine, self.stage, settings, path, self.activities, self.packs
+            folder, self.engine, self.stage, settings, path, self.activities, self.packs
         ) as judgement:
             written = tuple(self._write(judgement, file))
             judgement.write_flawed(self.quarantine.path_for(file.source, file.sha256))
@@ -151,9 +152,14 @@ class Ingest:
             yield ActivityFile(self.activities.relative(path), activity.code, rows, first_day, last_day)
 
 
+def reading_folder(home: Path) -> Path:
+    """Name the folder of half-read files; whoever may read may empty it."""
+    return home / "temp" / "reading"
+
+
 @contextmanager
 def judged(
-    home: Path,
+    folder: Path,
     engine: EngineSettings,
     stage: Stage,
     settings: SourceSettings,
@@ -161,10 +167,9 @@ def judged(
     activities: Activities,
     packs: Sequence[CompiledPack],
 ) -> Iterator[Judgement]:
-    """Stage a file in a folder that goes away and judge its rows."""
-    folder = home / "temp"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix="read-") as temp:
+    """Stage a file below the folder, in one that goes away, and judge its rows."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as temp:
         staged = stage.read(settings, path, Path(temp) / "staged.parquet")
         with working_session(engine, Path(temp) / "spill") as connection:
             judgement = Judgement(connection, settings, staged, activities, packs)

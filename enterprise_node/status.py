@@ -69,6 +69,21 @@ def status_lines(status: Mapping[str, Any]) -> Iterator[str]:
             yield f"  {pack_id}: {mg:,} mg"
         if figures["insufficient_history"]:
             yield f"  insufficient history 历史不足: {figures['insufficient_history']:,} persons 人"
+    if "outward" in status:
+        yield from _outward_lines(status["outward"])
+
+
+def _outward_lines(outward: Mapping[str, Any]) -> Iterator[str]:
+    yield (
+        f"slots 登记位: {outward['enrolled']:,}, left this node 已发出: {outward['egress_bytes']:,} bytes,"
+        f" waiting 待发: {outward['messages_waiting']:,}"
+    )
+    for one in outward["epochs"]:
+        spent = one["epsilon"]
+        yield (
+            f"{one['epoch']} release 发布: {one['state']}, {one['statements']:,} statements,"
+            f" epsilon {spent['person_day']} a person-day, {spent['person_month']} a person-month"
+        )
 
 
 def _summed(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,8 @@ from accounting.compiler import CompiledPack, compile_pack
 from accounting.packs import Pack
 from enterprise_node.activities import Activities
 from enterprise_node.configuration import REGISTER_SOURCE, NodeConfiguration, load_configuration
-from enterprise_node.ingest import FileReport, Ingest
+from enterprise_node.exclusive import exclusive
+from enterprise_node.ingest import FileReport, Ingest, reading_folder
 from enterprise_node.local_keys import LocalKeys, open_keys
 from enterprise_node.mapping import Surroundings
 from enterprise_node.persons import Persons
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from engine.duckdb_engine import DuckDbEngine
 
 STATE_FILE = "state.sqlite"
+LOCK_FILE = "reading.lock"
 DATA_SCHEMAS: tuple[Schema, ...] = (person_store.SCHEMA, source_store.SCHEMA)
 
 CIVIL_ZONE = datetime.timezone(datetime.timedelta(hours=8))
@@ -78,11 +81,13 @@ class Workspace:
 
     def read(self, note: Callable[[str], None] = lambda _: None) -> Iterator[FileReport]:
         """Read what is new: the register first, then every source; `note` is told what is being read."""
-        register = self.register()
-        if register is not None:
-            for path, outcome in register.run():
-                yield FileReport(REGISTER_SOURCE, path, outcome)
-        yield from self.ingest().run(note)
+        with exclusive(self.home / LOCK_FILE, "reading sources"):
+            shutil.rmtree(reading_folder(self.home), ignore_errors=True)
+            register = self.register()
+            if register is not None:
+                for path, outcome in register.run():
+                    yield FileReport(REGISTER_SOURCE, path, outcome)
+            yield from self.ingest().run(note)
 
     def register(self) -> Register | None:
         """Give what reads the register of persons, if there is one."""
