@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,14 +47,14 @@ def run(options: Options) -> int:
     with Supervisor(layout.home) as supervisor:
         raw = prepare_data(layout, options.data, options.scale, progress)
         federation = found(raw, layout, supervisor, progress)
-        release(federation, progress, kill=options.kill)
+        close = release(federation, progress, kill=options.kill)
         verdicts = audit(federation, progress, kill=options.kill)
-        summary = report.summarise(federation.operation, federation.raw, verdicts, progress)
-        layout.summary.write_text(json.dumps(summary, ensure_ascii=False, indent=2), encoding="utf-8")
+        summary = summarise(federation, close, verdicts, progress)
+        report.write(summary, layout.summary)
         print(*report.table(summary), sep="\n", flush=True)
         if options.keep:
             keep_serving(federation)
-    return 0 if all(verdict["verdict"] == "PASS" for verdict in verdicts) else 1
+    return 0 if report.is_pass(verdicts) else 1
 
 
 def prepare_data(layout: Layout, data: Path | None, scale: Scale, progress: Progress) -> RawData:
@@ -88,17 +87,20 @@ def found(raw: RawData, layout: Layout, supervisor: Supervisor, progress: Progre
     return Federation(layout, founding, operation, raw, hub, custodians)
 
 
-def release(federation: Federation, progress: Progress, *, kill: bool) -> None:
-    """Let the nodes release both epochs and the hub close them."""
+def release(federation: Federation, progress: Progress, *, kill: bool) -> report.Json:
+    """Let the nodes release both epochs and the hub close them; gives the last close."""
     operation = federation.operation
-    with progress.step("release", "Nodes ingest, enrol, preview, release and submit two months 企业节点运行"):
+    if not kill:
+        with progress.step("enrol", "Nodes ingest, enrol with two custodians, preview 企业节点入库与登记"):
+            operation.prepare_release()
+    with progress.step("release", "Nodes release and submit two months 企业节点发布"):
         nodes = operation.start_nodes()
         if kill:
             operation.kill_each_once(nodes, federation.hub, federation.custodians)
         operation.wait_for_nodes(nodes, [federation.hub, *federation.custodians])
     with progress.step("close", "The hub closes both epochs and posts accounts 结账入户"):
-        for epoch in EPOCHS:
-            operation.close(epoch)
+        closes = [operation.close(epoch) for epoch in EPOCHS]
+    return closes[-1]
 
 
 def audit(federation: Federation, progress: Progress, *, kill: bool) -> list[report.Json]:
@@ -123,6 +125,19 @@ def stopped(process: Process) -> Iterator[None]:
     process.stop()
     yield
     process.start()
+
+
+def summarise(
+    federation: Federation, close: report.Json, verdicts: list[report.Json], progress: Progress
+) -> report.Json:
+    """Ask everybody for their figures and put them together."""
+    operation = federation.operation
+    with progress.step("figures", "Asking nodes and hub for their figures 汇总"):
+        nodes, hub, population = operation.node_figures(), operation.hub_figures(), operation.population()
+    seconds = {**progress.seconds, "total": progress.total}
+    return report.summarise(
+        report.Figures(federation.raw.data, nodes, hub, population, close, verdicts, seconds)
+    )
 
 
 def keep_serving(federation: Federation) -> None:

@@ -151,10 +151,8 @@ class Founding:
     def publish_policy(self) -> None:
         """Publish every pack of the demo's policy, then the policy itself, signed by the regulator."""
         policy = TEMPLATES / "policy.toml"
-        packs = [
-            str(PACKS / pack["id"] / str(pack["version"]))
-            for pack in tomllib.loads(policy.read_text())["pack"]
-        ]
+        names = tomllib.loads(policy.read_text(encoding="utf-8"))["packs"]
+        packs = [str(PACKS / name / PACK_VERSION) for name in names]
         key = ("--key", str(self._layout.key(POLICY_KEYS[0])))
         self.hub_at_home("pack", "publish", *packs, *key)
         self.hub_at_home("policy", "publish", str(policy), *key)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
-from examples.federation.founding import Founding, hub_addresses
+from examples.federation.founding import Founding, at_once, hub_addresses
 from examples.federation.layout import ENTERPRISES, EPOCHS, Layout
 from examples.federation.processes import Process, StepFailed, Supervisor, program
 from examples.federation.progress import Progress
+from runtime.https import HttpsClient, client_context
+from runtime.identity import AUTHORITY_FILE
 
 RUN_SECONDS_MAX = 600
+POPULATION_BYTES_MAX = 1 << 20
 _SAY_EVERY_SECONDS = 5.0
 _POLL_SECONDS = 0.2
 # How long after its start, in seconds, each kind of process is killed with --kill.
@@ -33,8 +37,16 @@ class Operation:
 
     def check_nodes(self) -> None:
         """Let each node check its configuration against its files."""
-        for party in ENTERPRISES:
-            self._founding.node(party, "check")
+        self._each_node("check")
+
+    def prepare_release(self) -> None:
+        """Let each node ingest, enrol and preview, command by command; its run then does the rest."""
+        self._each_node("ingest")
+        self._each_node("enrol", "--effective", EPOCHS[0])
+        self._each_node("preview", EPOCHS[0])
+
+    def _each_node(self, *arguments: str) -> None:
+        at_once(lambda party: self._founding.node(party, *arguments), ENTERPRISES)
 
     def start_nodes(self) -> dict[str, Process]:
         """Start every node's run over both epochs."""
@@ -108,21 +120,24 @@ class Operation:
         self._progress.say("  … killed the auditor (SIGKILL), starting it again")
 
     def node_figures(self) -> dict[str, dict[str, Any]]:
-        """Ask each node for its status and its egress journal's totals."""
-        return {
-            party.id: {
-                "status": self._founding.node(party, "status"),
-                "egress": self._founding.node(party, "egress"),
-            }
-            for party in ENTERPRISES
-        }
+        """Ask each node for its status."""
+        return {party.id: self._founding.node(party, "status") for party in ENTERPRISES}
+
+    def hub_figures(self) -> dict[str, Any]:
+        """Ask the hub for its status."""
+        return self._founding.hub_at_home("status")
+
+    def population(self) -> dict[str, Any]:
+        """Read the population totals as anybody can, over HTTPS."""
+        context = client_context((self._layout.auditor / AUTHORITY_FILE).read_bytes())
+        client = HttpsClient(hub_addresses(self._layout)[1], context)
+        try:
+            return dict(json.loads(client.get("/v1/population", POPULATION_BYTES_MAX)))
+        finally:
+            client.close()
 
     def serve_until_interrupted(self, hub: Process) -> None:
         """Leave the hub serving until Ctrl-C."""
         while True:
             hub.check_running()
             time.sleep(1)
-
-    def hub_figures(self) -> dict[str, Any]:
-        """Ask the hub for its status."""
-        return self._founding.hub_at_home("status")

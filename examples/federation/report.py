@@ -2,36 +2,158 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
 from typing import Any
-
-from examples.federation.layout import ENTERPRISES
-from examples.federation.operation import Operation
-from examples.federation.prepare import RawData
-from examples.federation.progress import Progress
 
 Json = dict[str, Any]
 
+_WIDTH = 118
+_MG_PER_KG = 1_000_000
+_GRAMS_PER_KG = 1_000
 
-def summarise(operation: Operation, raw: RawData, verdicts: Sequence[Json], progress: Progress) -> Json:
-    """Collect what the parties say of themselves and what the auditor says of them."""
-    nodes = operation.node_figures()
-    hub = operation.hub_figures()
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What the parties said: nodes by id, the hub's status and totals, the last close, verdicts, seconds."""
+
+    data: Mapping[str, str]
+    nodes: Mapping[str, Json]
+    hub: Json
+    population: Json
+    close: Json
+    verdicts: Sequence[Json]
+    seconds: Mapping[str, float]
+
+
+def summarise(figures: Figures) -> Json:
+    """Put the figures into the form of summary.json."""
+    online, offline = figures.verdicts
     return {
-        "enterprises": [enterprise(party.id, nodes[party.id], raw) for party in ENTERPRISES],
-        "accounts": hub["accounts"],
-        "population": hub["population"],
-        "log": verdicts[0]["log"],
-        "audit": verdicts[0],
-        "seconds": {**progress.seconds, "total": progress.total},
+        "enterprises": [
+            enterprise(name, status, figures.data[name]) for name, status in figures.nodes.items()
+        ],
+        "accounts": {
+            "total": figures.close["accounts"],
+            "in_two_or_more": figures.close["accounts_in_two_or_more"],
+        },
+        "population": figures.population,
+        "log": {**online["log"], "witness_quorum": figures.hub["witness_quorum"]},
+        "audit": {
+            "verdict": "PASS" if is_pass(figures.verdicts) else worst(figures.verdicts),
+            "checks": online["checks"],
+            "findings": [*online["findings"], *offline["findings"]],
+            "online": online["verdict"],
+            "offline": offline["verdict"],
+        },
+        "seconds": dict(figures.seconds),
     }
 
 
-def enterprise(name: str, figures: Json, raw: RawData) -> Json:
-    """Give one enterprise's row."""
-    return {"id": name, "data": raw.data[name], **figures}
+def is_pass(verdicts: Sequence[Json]) -> bool:
+    """Tell whether every verdict is PASS."""
+    return all(verdict["verdict"] == "PASS" for verdict in verdicts)
+
+
+def worst(verdicts: Sequence[Json]) -> str:
+    """Give the first verdict that is not PASS, findings before unchecked."""
+    return min(str(verdict["verdict"]) for verdict in verdicts if verdict["verdict"] != "PASS")
+
+
+def enterprise(name: str, status: Json, data: str) -> Json:
+    """Give one enterprise's figures."""
+    epochs, outward = status["epochs"], status["outward"]
+    epsilon = outward["epsilon"]
+    return {
+        "id": name,
+        "data": data,
+        "activities_read": status["activities_read"],
+        "activities_quarantined": sum(status["quarantined"].values()),
+        "quarantined_by_reason": status["quarantined"],
+        "excluded_by_reason": status["excluded"],
+        "reductions_mg": sum(epoch["reductions_mg"] for epoch in epochs.values()),
+        "insufficient_history": max((epoch["insufficient_history"] for epoch in epochs.values()), default=0),
+        "enrolled": outward["enrolled"],
+        "statements": outward["statements"],
+        # What an active day costs a person in an epoch: its statement, and its month's histogram.
+        "epsilon": float(sum(map(Fraction, epsilon.values()))),
+        "epsilon_by_unit": epsilon,
+        "egress_bytes": outward["egress_bytes"],
+    }
+
+
+def write(summary: Json, path: Path) -> None:
+    """Write summary.json."""
+    path.write_text(json.dumps(summary, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
 def table(summary: Json) -> Iterator[str]:
-    """Give the table line by line."""
-    yield str(summary)
+    """Give the table for people, line by line."""
+    yield ""
+    yield "=" * _WIDTH
+    yield from _enterprise_lines(summary["enterprises"])
+    yield "-" * _WIDTH
+    yield from _hub_lines(summary)
+    yield "-" * _WIDTH
+    yield from _audit_lines(summary["audit"])
+    yield "-" * _WIDTH
+    seconds = summary["seconds"]
+    yield "seconds  " + "  ".join(f"{step} {value:.1f}" for step, value in seconds.items())
+    yield "=" * _WIDTH
+
+
+def _enterprise_lines(rows: Sequence[Json]) -> Iterator[str]:
+    yield (
+        f"{'enterprise':<11}{'activities':>11}{'excluded':>10}{'quarantined':>13}{'persons':>9}"
+        f"{'reductions kg':>15}{'statements':>12}{'epsilon day/month':>19}{'bytes out':>11}  data"
+    )
+    for row in rows:
+        epsilon = "{person_day} / {person_month}".format(**row["epsilon_by_unit"])
+        yield (
+            f"{row['id']:<11}{row['activities_read']:>11,}{sum(row['excluded_by_reason'].values()):>10,}"
+            f"{row['activities_quarantined']:>13,}{row['enrolled']:>9,}"
+            f"{row['reductions_mg'] / _MG_PER_KG:>15,.1f}{row['statements']:>12,}{epsilon:>19}"
+            f"{row['egress_bytes']:>11,}  {row['data']}"
+        )
+    for row in rows:
+        yield from _reason_lines(row)
+
+
+def _reason_lines(row: Json) -> Iterator[str]:
+    reasons = [f"{count:,} excluded: {reason}" for reason, count in row["excluded_by_reason"].items()]
+    reasons += [f"{count:,} quarantined: {reason}" for reason, count in row["quarantined_by_reason"].items()]
+    if row["insufficient_history"]:
+        reasons.append(f"{row['insufficient_history']:,} persons: insufficient history")
+    if reasons:
+        yield f"  {row['id']}: " + "; ".join(reasons)
+
+
+def _hub_lines(summary: Json) -> Iterator[str]:
+    accounts, log = summary["accounts"], summary["log"]
+    shared = accounts["in_two_or_more"]
+    yield f"accounts {accounts['total']:,}, of them fed by two or more enterprises {shared:,}"
+    for epoch in summary["population"]["epochs"]:
+        domains = ", ".join(f"{one['key']} {_interval(one['total'])}" for one in epoch["domains"])
+        yield f"population {epoch['epoch']}: {_interval(epoch['total'])} kg CO2e ({domains}; 95 % intervals)"
+    yield f"log {log['origin']}: {log['size']} entries, root {log['root']}"
+    quorum = log["witness_quorum"]
+    yield f"witness quorum {quorum}" + (": nobody outside has cosigned this log yet" if quorum == 0 else "")
+
+
+def _interval(total: Json) -> str:
+    return f"{total['grams'] / _GRAMS_PER_KG:,.1f} ± {total['halfwidth_grams'] / _GRAMS_PER_KG:,.1f}"
+
+
+def _audit_lines(audit: Json) -> Iterator[str]:
+    checks = ", ".join(f"{check['check']} {check['examined']:,}" for check in audit["checks"])
+    yield f"checked {checks}"
+    for finding in audit["findings"]:
+        yield f"  FINDING {finding['check']}: {finding['object']}: {finding['message']}"
+    for check in audit["checks"]:
+        for why in check["unchecked"]:
+            yield f"  not checked {check['check']}: {why}"
+    yield f"audit from the hub {audit['online']}, from the bundle {audit['offline']}"
+    yield f"{audit['verdict']}"
