@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from custodian.share import KeyShare
+from custodian.share import KeyShare, obstacle
 from privacy import envelope, pseudonyms, shares
 from privacy.envelope import Kind
 from privacy.trust import Enterprise, TrustRoot
-from protos.problems import Malformed, Refused
+from protos.problems import Malformed, Refused, Unavailable, Unverified
 from protos.v1.custodian_pb2 import EvaluationOrder
 from protos.v1.problem_pb2 import (
     REASON_BODY_MISMATCH,
     REASON_KEY_UNKNOWN,
+    REASON_QUORUM_UNAVAILABLE,
     REASON_ROLE_NOT_ALLOWED,
     REASON_SUSPENDED,
     REASON_WRONG_SHAPE,
@@ -75,12 +76,15 @@ def _check_addressee(
             remedy="Sign one order for each custodian of the quorum.",
         )
     if message.key_id != share.key.key_id:
-        raise Refused(
+        raise Unverified(
             REASON_KEY_UNKNOWN,
             "The order names another pseudonym key than the one this custodian holds a share of.",
             remedy="Follow the trust root's latest version.",
         )
-    share.check_against(root)
+    if (problem := obstacle(share, root)) is not None:
+        raise Unavailable(
+            REASON_QUORUM_UNAVAILABLE, problem.message, remedy="Ask another quorum; this one follows the log."
+        )
     shares.check_quorum(message.quorum, share.key.threshold)
     registered = {custodian.index for custodian in root.custodians}
     if share.share.index not in message.quorum or not registered.issuperset(message.quorum):

@@ -19,7 +19,7 @@ def charge(store: Store, root: TrustRoot, order: Order) -> int:
     batch = Batch(order.enterprise_id, order.key_id, order.batch_hash, order.elements)
     left = store.charge(batch, granted)
     if left is None:
-        used = store.used(order.enterprise_id, order.key_id)
+        used = store.used(order.enterprise_id)
         raise Refused(
             REASON_QUOTA_EXCEEDED,
             f"{order.elements} evaluations are more than the {granted - used} left of {granted} here.",

@@ -79,7 +79,7 @@ class CountReports:
             ),
             enterprise_id=first.enterprise_id,
             key_id=first.key_id,
-            evaluations_total=self._store.reported(first.enterprise_id, first.key_id) + counted,
+            evaluations_total=self._store.reported(first.enterprise_id) + counted,
         )
         for batch in batches:
             message.batches.add(batch_hash=batch.batch_hash, elements=batch.elements)

@@ -72,7 +72,7 @@ class KeyShare:
         """Refuse to use a share that is not this custodian's of the key in the trust root."""
         key = root.pseudonym_key
         if key is None or key.key_id != self.key.key_id or key.commitments != self.key.commitments:
-            raise Refused(
+            raise Unverified(
                 REASON_KEY_UNKNOWN,
                 f"The trust root (version {root.version}) does not name the key of this share.",
                 remedy="Wait until a trust root with this key is published, or import the share of its key.",
@@ -163,6 +163,6 @@ def obstacle(share: KeyShare, root: TrustRoot) -> Problem | None:
     """Give what keeps the share from being used under a trust root; None if nothing does."""
     try:
         share.check_against(root)
-    except Refused as problem:
+    except (Refused, Unverified) as problem:
         return problem
     return None

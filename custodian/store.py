@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from protos.problems import Conflict, InvariantBroken
-from protos.v1.problem_pb2 import REASON_INVARIANT_BROKEN, REASON_LOG_AHEAD
+from protos.v1.problem_pb2 import REASON_ALREADY_EXISTS, REASON_INVARIANT_BROKEN, REASON_LOG_AHEAD
 
 SCHEMA_VERSION = 1
 BUSY_MS = 10_000
@@ -34,7 +34,7 @@ CREATE TABLE batch(
     batch_hash BLOB NOT NULL,
     elements INTEGER NOT NULL CHECK (elements > 0),
     report INTEGER REFERENCES report(sequence),
-    UNIQUE (enterprise_id, key_id, batch_hash)
+    UNIQUE (enterprise_id, batch_hash)
 ) STRICT;
 CREATE INDEX batch_unreported ON batch(number) WHERE report IS NULL;
 CREATE INDEX batch_report ON batch(report);
@@ -113,20 +113,30 @@ class Store:
                 raise
 
     def charge(self, batch: Batch, granted: int) -> int | None:
-        """Charge a batch unless it was charged before; give what is left, None if it does not suffice."""
+        """Charge a batch unless it was charged before; give what is left, None if it does not suffice.
+
+        Raises Conflict if it was charged under another key: the log counts a batch once.
+        """
         with self._transaction() as database:
-            used = _used(database, batch.enterprise_id, batch.key_id)
-            if _number(database, batch) is not None:
+            used = _used(database, batch.enterprise_id)
+            known = _known_key(database, batch)
+            if known is not None and known != batch.key_id:
+                raise Conflict(
+                    REASON_ALREADY_EXISTS,
+                    "This batch was evaluated with another pseudonym key.",
+                    remedy="Blind the identifiers anew for the key in force.",
+                )
+            if known is not None:
                 return max(granted - used, 0)
             if used + batch.elements > granted:
                 return None
             _insert(database, batch, None)
         return granted - used - batch.elements
 
-    def used(self, enterprise_id: str, key_id: bytes) -> int:
-        """Count what an enterprise has been charged under a key."""
+    def used(self, enterprise_id: str) -> int:
+        """Count what an enterprise has been charged."""
         with self._lock:
-            return _used(self._connection, enterprise_id, key_id)
+            return _used(self._connection, enterprise_id)
 
     def chain_end(self) -> ChainEnd:
         """Give the newest report, waiting or taken."""
@@ -164,13 +174,12 @@ class Store:
             ).fetchall()
         return [Batch(*row) for row in rows]
 
-    def reported(self, enterprise_id: str, key_id: bytes) -> int:
-        """Count the evaluations that stand in reports so far."""
+    def reported(self, enterprise_id: str) -> int:
+        """Count the evaluations of an enterprise that stand in reports so far."""
         with self._lock:
             row = self._connection.execute(
-                "SELECT COALESCE(SUM(elements), 0) FROM batch"
-                " WHERE enterprise_id = ? AND key_id = ? AND report IS NOT NULL",
-                (enterprise_id, key_id),
+                "SELECT COALESCE(SUM(elements), 0) FROM batch WHERE enterprise_id = ? AND report IS NOT NULL",
+                (enterprise_id,),
             ).fetchone()
         return int(row[0])
 
@@ -208,7 +217,7 @@ class Store:
                 raise _log_ahead(report.sequence)
             _insert_report(database, report, is_logged=True)
             for batch in batches:
-                if _number(database, batch) is None:
+                if _known_key(database, batch) is None:
                     _insert(database, batch, report.sequence)
                 else:
                     _mark(database, batch, report.sequence)
@@ -232,20 +241,19 @@ class Store:
         return {str(enterprise_id): int(total) for enterprise_id, total in rows}
 
 
-def _used(database: sqlite3.Connection, enterprise_id: str, key_id: bytes) -> int:
+def _used(database: sqlite3.Connection, enterprise_id: str) -> int:
     row = database.execute(
-        "SELECT COALESCE(SUM(elements), 0) FROM batch WHERE enterprise_id = ? AND key_id = ?",
-        (enterprise_id, key_id),
+        "SELECT COALESCE(SUM(elements), 0) FROM batch WHERE enterprise_id = ?", (enterprise_id,)
     ).fetchone()
     return int(row[0])
 
 
-def _number(database: sqlite3.Connection, batch: Batch) -> int | None:
+def _known_key(database: sqlite3.Connection, batch: Batch) -> bytes | None:
     row = database.execute(
-        "SELECT number FROM batch WHERE enterprise_id = ? AND key_id = ? AND batch_hash = ?",
-        (batch.enterprise_id, batch.key_id, batch.batch_hash),
+        "SELECT key_id FROM batch WHERE enterprise_id = ? AND batch_hash = ?",
+        (batch.enterprise_id, batch.batch_hash),
     ).fetchone()
-    return int(row[0]) if row else None
+    return bytes(row[0]) if row else None
 
 
 def _insert(database: sqlite3.Connection, batch: Batch, report: int | None) -> None:
@@ -256,7 +264,10 @@ def _insert(database: sqlite3.Connection, batch: Batch, report: int | None) -> N
 
 
 def _mark(database: sqlite3.Connection, batch: Batch, sequence: int) -> None:
-    database.execute("UPDATE batch SET report = ? WHERE number = ?", (sequence, _number(database, batch)))
+    database.execute(
+        "UPDATE batch SET report = ? WHERE enterprise_id = ? AND batch_hash = ?",
+        (sequence, batch.enterprise_id, batch.batch_hash),
+    )
 
 
 def _chain_end(database: sqlite3.Connection) -> ChainEnd:

@@ -9,12 +9,13 @@ import pytest
 from custodian.orders import check_order
 from custodian.share import KeyShare, open_from_ceremony
 from privacy.envelope import Kind
-from protos.problems import Malformed, Problem, Refused, Unverified
+from protos.problems import Malformed, Problem, Refused, Unavailable, Unverified
 from protos.v1.problem_pb2 import (
     REASON_BODY_MISMATCH,
     REASON_KEY_UNKNOWN,
     REASON_MESSAGE_TOO_LARGE,
     REASON_NOT_REGISTERED,
+    REASON_QUORUM_UNAVAILABLE,
     REASON_ROLE_NOT_ALLOWED,
     REASON_SUSPENDED,
     REASON_UNKNOWN_FIELD_VALUE,
@@ -62,7 +63,7 @@ def test_order_is_taken_as_signed(federation: Federation, share: KeyShare) -> No
         ({"origin": "other/log"}, Refused, REASON_WRONG_ORIGIN),
         ({"enterprise_id": "metro"}, Refused, REASON_ROLE_NOT_ALLOWED),
         ({"custodian_id": "auditor"}, Refused, REASON_ROLE_NOT_ALLOWED),
-        ({"key_id": bytes(32)}, Refused, REASON_KEY_UNKNOWN),
+        ({"key_id": bytes(32)}, Unverified, REASON_KEY_UNKNOWN),
         ({"quorum": [1]}, Malformed, REASON_WRONG_SHAPE),
         ({"quorum": [1, 2, 3]}, Malformed, REASON_WRONG_SHAPE),
         ({"quorum": [2, 1]}, Malformed, REASON_WRONG_SHAPE),
@@ -137,7 +138,7 @@ def test_share_of_another_key_than_the_trust_roots_answers_nothing(
     federation: Federation, share: KeyShare
 ) -> None:
     root = replace(federation.root, pseudonym_key=None)
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(Unavailable) as caught:
         check_order(
             federation.order("regulator", BATCH.blinded),
             BATCH.blinded,
@@ -145,4 +146,4 @@ def test_share_of_another_key_than_the_trust_roots_answers_nothing(
             root=root,
             share=share,
         )
-    assert caught.value.reason == REASON_KEY_UNKNOWN
+    assert caught.value.reason == REASON_QUORUM_UNAVAILABLE

@@ -12,7 +12,7 @@ import pytest
 from custodian.share import KeyShare, RestingShare, obstacle, open_from_ceremony, seal_for
 from privacy import ristretto
 from privacy.shares import Share
-from protos.problems import Malformed, Refused, Unavailable, Unverified
+from protos.problems import Malformed, Unavailable, Unverified
 from protos.v1.problem_pb2 import REASON_KEY_UNKNOWN, REASON_NOT_FOUND
 from tests.unit.custodian.simulators import CUSTODIANS, Federation, sealing_key
 
@@ -106,7 +106,7 @@ def test_share_is_used_only_under_a_trust_root_that_names_it(federation: Federat
     assert obstacle(share, federation.root) is None
     without_key = replace(federation.root, pseudonym_key=None)
     problem = obstacle(share, without_key)
-    assert isinstance(problem, Refused)
+    assert isinstance(problem, Unverified)
     assert problem.reason == REASON_KEY_UNKNOWN
     other_index = replace(share, custodian_id="operator")
     assert obstacle(other_index, federation.root) is not None

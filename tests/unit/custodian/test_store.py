@@ -42,21 +42,27 @@ def test_charge_counts_down_and_stops_at_the_grant(store: Store) -> None:
     assert store.charge(batch(2, 41), GRANTED) is None
     assert store.charge(batch(2, 40), GRANTED) == 0
     assert store.charge(batch(3, 1), GRANTED) is None
-    assert store.used("bikeshare", KEY) == 100
+    assert store.used("bikeshare") == 100
 
 
 def test_same_batch_is_free_even_without_quota(store: Store) -> None:
     store.charge(batch(1, 100), GRANTED)
     assert store.charge(batch(1, 100), GRANTED) == 0
     assert store.charge(batch(1, 100), 0) == 0
-    assert store.used("bikeshare", KEY) == 100
+    assert store.used("bikeshare") == 100
 
 
-def test_enterprises_and_keys_are_charged_apart(store: Store) -> None:
+def test_enterprises_are_charged_apart(store: Store) -> None:
     store.charge(batch(1, 100), GRANTED)
     assert store.charge(batch(1, 100, "metro"), GRANTED) == 0
-    assert store.charge(Batch("bikeshare", b"n" * 32, b"\x01" * 32, 100), GRANTED) == 0
-    assert store.totals_by_enterprise() == {"bikeshare": 200, "metro": 100}
+    assert store.totals_by_enterprise() == {"bikeshare": 100, "metro": 100}
+
+
+def test_batch_is_not_evaluated_with_two_keys(store: Store) -> None:
+    store.charge(batch(1, 10), GRANTED)
+    with pytest.raises(Conflict):
+        store.charge(Batch("bikeshare", b"n" * 32, batch(1).batch_hash, 10), GRANTED)
+    assert store.charge(Batch("bikeshare", b"n" * 32, batch(2).batch_hash, 10), GRANTED) == 80
 
 
 def test_file_is_private(store: Store, tmp_path: Path) -> None:
@@ -67,7 +73,7 @@ def test_concurrent_charges_never_pass_the_grant(store: Store) -> None:
     with ThreadPoolExecutor(8) as pool:
         left = list(pool.map(lambda number: store.charge(batch(number, 7), GRANTED), range(40)))
     assert sum(item is not None for item in left) == GRANTED // 7
-    assert store.used("bikeshare", KEY) == GRANTED // 7 * 7
+    assert store.used("bikeshare") == GRANTED // 7 * 7
 
 
 def test_reports_take_one_enterprise_and_key_at_a_time(store: Store) -> None:
@@ -79,7 +85,7 @@ def test_reports_take_one_enterprise_and_key_at_a_time(store: Store) -> None:
     assert len(store.unreported(1)) == 1
     store.add_report(report(1), first)
     assert [item.enterprise_id for item in store.unreported(10)] == ["metro"]
-    assert store.reported("bikeshare", KEY) == 20
+    assert store.reported("bikeshare") == 20
     assert store.totals() == (30, 30)
     store.receive(1, b"receipt")
     assert store.totals() == (30, 10)
@@ -96,7 +102,7 @@ def test_report_must_continue_the_chain(store: Store) -> None:
 def test_report_found_in_the_log_brings_its_charges_back(store: Store) -> None:
     assert store.adopt(report(1), [batch(1), batch(2)])
     assert not store.adopt(report(1), [batch(1), batch(2)])
-    assert store.used("bikeshare", KEY) == 20
+    assert store.used("bikeshare") == 20
     assert store.chain_end().envelope_hash == report(1).envelope_hash
     assert store.charge(batch(1), GRANTED) == 80
     assert store.totals() == (20, 0)
@@ -119,7 +125,7 @@ def test_log_that_contradicts_a_receipt_stops(store: Store) -> None:
     with pytest.raises(Conflict) as caught:
         store.adopt(report(1, b"other"), [batch(2)])
     assert caught.value.reason == REASON_LOG_AHEAD
-    assert store.used("bikeshare", KEY) == 10
+    assert store.used("bikeshare") == 10
     with pytest.raises(Conflict):
         store.adopt(report(3), [])
 
@@ -137,7 +143,7 @@ import sys
 from pathlib import Path
 from custodian.store import Batch, Store
 store = Store(Path(sys.argv[1]))
-number = store.used("bikeshare", b"k" * 32)
+number = store.used("bikeshare")
 while True:
     number += 1
     store.charge(Batch("bikeshare", b"k" * 32, number.to_bytes(32, "big"), 1), 10**9)
@@ -159,7 +165,7 @@ def test_killed_process_never_loses_a_charge_it_told_of(tmp_path: Path) -> None:
         told = max([told, *(int(line) for line in rest if line.endswith("\n"))])
         store = Store(path)
         # At most the one charge in work was made and not told.
-        assert told <= store.used("bikeshare", KEY) <= told + 1
+        assert told <= store.used("bikeshare") <= told + 1
         store.close()
 
 
@@ -229,7 +235,7 @@ class ChargesAndReports(RuleBasedStateMachine):
     @invariant()
     def sums_agree(self) -> None:
         total, unreported = self.store.totals()
-        assert total == sum(self.charged.values()) == self.store.used("bikeshare", KEY)
+        assert total == sum(self.charged.values()) == self.store.used("bikeshare")
         counted = sum(item.elements for _, batches in self.logged for item in batches)
         assert total - unreported <= counted <= total
 
