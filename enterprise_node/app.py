@@ -9,14 +9,15 @@ from pathlib import Path
 
 from enterprise_node.budget import BudgetLedger
 from enterprise_node.chain import OwnChain
+from enterprise_node.contents import Draw
 from enterprise_node.custodians import Quorum
 from enterprise_node.egress import EgressJournal
 from enterprise_node.following import Following
 from enterprise_node.membership import Membership
-from enterprise_node.outbox import HubReads, Outbox
+from enterprise_node.outbox import CustodianPort, HubPort, HubReads, Outbox
 from enterprise_node.pipeline import Course, Pipeline
 from enterprise_node.pseudonyms import Pseudonymiser
-from enterprise_node.release import Releaser
+from enterprise_node.release import OnStep, Releaser, no_step
 from enterprise_node.roster import Roster
 from enterprise_node.rpc import GrpcCustodians, GrpcHub
 from enterprise_node.store.charges import ChargeTable
@@ -27,15 +28,26 @@ from enterprise_node.store.outbox import OutboxTable
 from enterprise_node.store.outward import SCHEMAS
 from enterprise_node.store.releases import ReleaseTable
 from enterprise_node.workspace import DATA_SCHEMAS, STATE_FILE, Workspace, open_workspace
-from privacy import trust
+from privacy import noise, trust
 from runtime.log_mirror import LogMirror
-from runtime.log_reader import HttpLog
+from runtime.log_reader import HttpLog, LogReader
 from runtime.retries import RetryPolicy
 
 LOG_FOLDER = "log"
 
-# A hub or a quorum that is being restarted is waited for; a run that gives up goes on where it was.
-PATIENCE = RetryPolicy(attempts_max=200, first_seconds=0.2, wait_seconds_max=5.0, total_seconds_max=600.0)
+# Hub and custodians may be restarting, a message takes up to a minute to be merged, people some minutes to
+# sign that this node is registered; a run that gives up goes on later where it was.
+PATIENCE = RetryPolicy(attempts_max=10_000, first_seconds=0.05, wait_seconds_max=2.0, total_seconds_max=600.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The node's connections: hub, custodians, the log as it is read."""
+
+    hub: HubPort
+    custodians: CustodianPort
+    log: LogReader
+    closers: tuple[Callable[[], None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,73 +82,90 @@ def open_app(home: Path, course: Course | None = None) -> App:
     membership = Membership.load(home)
     workspace = open_workspace(home, schemas=SCHEMAS)
     try:
-        return _build(workspace, membership, course or Course())
+        return build_app(workspace, membership, open_ports(membership), course or Course())
     except BaseException:
         workspace.close()
         raise
 
 
-def _build(workspace: Workspace, membership: Membership, course: Course) -> App:
-    database, keys = workspace.database, workspace.keys
+def open_ports(membership: Membership) -> Ports:
+    """Prepare the connections over mutual TLS; nothing is sent yet."""
+    http = HttpLog(membership.https_address, membership.identity.ca_pem)
+    hub = GrpcHub(membership.grpc_address, membership.identity)
+    custodians = GrpcCustodians(membership.identity)
+    return Ports(hub, custodians, http, (hub.close, custodians.close, http.close))
+
+
+def build_app(
+    workspace: Workspace,
+    membership: Membership,
+    ports: Ports,
+    course: Course,
+    *,
+    draw: Draw = noise.discrete_laplace,
+    on_step: OnStep = no_step,
+    patience: RetryPolicy = PATIENCE,
+) -> App:
+    """Put the parts together."""
+    database, keys, enterprise_id = workspace.database, workspace.keys, membership.enterprise_id
     outbox_table, enrolment_table = OutboxTable(database), EnrolmentTable(database)
     journal = open_journal(database)
     chain = OwnChain(
         database,
         outbox_table,
         origin=membership.origin,
-        enterprise_id=membership.enterprise_id,
+        enterprise_id=enterprise_id,
         signing_key=membership.signing_key,
         keys=keys,
         clock=time.time,
     )
-    http = HttpLog(membership.https_address, membership.identity.ca_pem)
-    reads = HubReads(http, journal, membership.https_address)
-    vkey = trust.verify_first(membership.trust_root).log_vkey
+    reads = HubReads(ports.log, journal, membership.https_address)
     following = Following(
-        LogMirror(workspace.home / LOG_FOLDER, vkey),
+        LogMirror(workspace.home / LOG_FOLDER, trust.verify_first(membership.trust_root).log_vkey),
         reads,
         pinned=membership.trust_root,
-        enterprise_id=membership.enterprise_id,
+        enterprise_id=enterprise_id,
         chain=chain,
         table=outbox_table,
+        policy=patience,
         on_wait=course.wait,
-    )
-    hub, custodians = (
-        GrpcHub(membership.grpc_address, membership.identity),
-        GrpcCustodians(membership.identity),
     )
     outbox = Outbox(
         chain,
         outbox_table,
         journal,
-        hub=hub,
-        custodians=custodians,
+        hub=ports.hub,
+        custodians=ports.custodians,
         check_receipt=following.receipt_index,
-        policy=PATIENCE,
+        policy=patience,
         on_wait=course.wait,
     )
-    quorum = Quorum(chain, outbox, clock=time.time, policy=PATIENCE, on_wait=course.wait)
-    roster = Roster(database, enrolment_table, workspace.persons, chain, keys, membership.enterprise_id)
+    quorum = Quorum(chain, outbox, clock=time.time, policy=patience, on_wait=course.wait)
+    roster = Roster(database, enrolment_table, workspace.persons, chain, keys, enterprise_id)
     ledger = BudgetLedger(database, ChargeTable(database), workspace.configuration.ceilings)
+    releaser = Releaser(
+        database,
+        ReleaseTable(database),
+        ledger,
+        chain,
+        roster,
+        workspace.reductions,
+        enterprise_id=enterprise_id,
+        ceilings=workspace.configuration.ceilings,
+        draw=draw,
+        on_step=on_step,
+    )
     pipeline = Pipeline(
         workspace=workspace,
         following=following,
         pseudonymiser=Pseudonymiser(database, enrolment_table, workspace.persons, keys, quorum),
         roster=roster,
-        releaser=Releaser(
-            database,
-            ReleaseTable(database),
-            ledger,
-            chain,
-            roster,
-            workspace.reductions,
-            enterprise_id=membership.enterprise_id,
-            ceilings=workspace.configuration.ceilings,
-        ),
+        releaser=releaser,
         outbox=outbox,
         ledger=ledger,
-        enterprise_id=membership.enterprise_id,
+        enterprise_id=enterprise_id,
         course=course,
+        patience=patience,
     )
-    closers = (reads.record, hub.close, custodians.close, http.close, workspace.close)
+    closers = (reads.record, *ports.closers, workspace.close)
     return App(workspace, membership, pipeline, journal, course, closers)

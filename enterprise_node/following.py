@@ -18,7 +18,7 @@ from privacy.standing import Role
 from protos.problems import Conflict, Problem, Unavailable, Unverified
 from protos.v1.problem_pb2 import REASON_BUSY, REASON_HISTORY_INCONSISTENT, REASON_LOG_AHEAD
 from runtime.log_follower import NO_WITNESSES, Witnesses
-from runtime.retries import RetryPolicy, Wait, log_wait, retry
+from runtime.retries import DEFAULT_POLICY, RetryPolicy, Wait, log_wait, retry
 
 if TYPE_CHECKING:
     from enterprise_node.chain import OwnChain
@@ -31,11 +31,6 @@ if TYPE_CHECKING:
     from runtime.log_reader import LogReader
 
 logger = logging.getLogger(__name__)
-
-# The hub may take a minute to merge what it gave a receipt for.
-MERGE_PATIENCE = RetryPolicy(
-    attempts_max=400, first_seconds=0.05, wait_seconds_max=1.0, total_seconds_max=120.0
-)
 
 
 class Following:
@@ -50,7 +45,7 @@ class Following:
         enterprise_id: str,
         chain: OwnChain,
         table: OutboxTable,
-        policy: RetryPolicy = MERGE_PATIENCE,
+        policy: RetryPolicy = DEFAULT_POLICY,
         on_wait: Callable[[Wait], None] = log_wait,
     ) -> None:
         self._mirror = mirror

@@ -23,7 +23,7 @@ from protos.v1.problem_pb2 import (
     REASON_POLICY_NOT_IN_FORCE,
     REASON_ROSTER_WRONG,
 )
-from runtime.retries import RetryPolicy, Wait, log_wait, retry
+from runtime.retries import DEFAULT_POLICY, RetryPolicy, Wait, log_wait, retry
 
 if TYPE_CHECKING:
     from enterprise_node.budget import BudgetLedger
@@ -37,10 +37,7 @@ if TYPE_CHECKING:
 
 _ORIGIN = datetime.date(1970, 1, 1)
 
-# A node may start before the trust root names it or a policy does: half an hour is enough for people to sign.
-READY_PATIENCE = RetryPolicy(
-    attempts_max=10_000, first_seconds=0.2, wait_seconds_max=5.0, total_seconds_max=1800.0
-)
+# What signatures on their way will lift: a node may start before the trust root or a policy names it.
 _NOT_YET = (REASON_NOT_REGISTERED, REASON_POLICY_NOT_IN_FORCE)
 
 
@@ -97,7 +94,7 @@ class Pipeline:
     ledger: BudgetLedger
     enterprise_id: str
     course: Course = field(default_factory=Course)
-    ready_patience: RetryPolicy = READY_PATIENCE
+    patience: RetryPolicy = DEFAULT_POLICY
 
     def run(self, epochs: Sequence[Epoch]) -> None:
         """Do everything that is left to do for these epochs; safe to repeat after a stop at any moment."""
@@ -117,10 +114,7 @@ class Pipeline:
         """Read the register of persons and every source's new files."""
         self.course.say("reading sources")
         files = new = lines = taken = quarantined = 0
-        register = self.workspace.register()
-        for _ in register.run() if register is not None else ():
-            pass
-        for report in self.workspace.ingest().run(lambda name: self.course.say(f"reading {name}")):
+        for report in self.workspace.read(lambda text: self.course.say(f"reading {text}")):
             files += 1
             if report.outcome is not None:
                 new += 1
@@ -135,7 +129,7 @@ class Pipeline:
         return retry(
             lambda: self._ready(epoch),
             what=f"the trust root and a policy for {format_epoch(epoch)}",
-            policy=self.ready_patience,
+            policy=self.patience,
             on_wait=self.course.wait,
         )
 

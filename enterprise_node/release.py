@@ -13,7 +13,7 @@ import logging
 import secrets
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from enterprise_node.budget import PlannedCharge
 from enterprise_node.contents import Draw, exact_contents
@@ -63,6 +63,14 @@ class Step(StrEnum):
     COMMITTED = "release in the log"
 
 
+# Told at every step; what it raises stops the work there, as a crash would.
+OnStep: TypeAlias = Callable[[Step, Epoch], None]
+
+
+def no_step(step: Step, epoch: Epoch) -> None:
+    """Tell nobody."""
+
+
 class Releaser:
     """Moves the epochs of one enterprise from state to state; sends nothing itself."""
 
@@ -78,7 +86,7 @@ class Releaser:
         enterprise_id: str,
         ceilings: Ceilings,
         draw: Draw = noise.discrete_laplace,
-        on_step: Callable[[Step, Epoch], None] = lambda step, epoch: None,
+        on_step: OnStep = no_step,
     ) -> None:
         self._database = database
         self._table = table

@@ -38,7 +38,6 @@ ORIGIN = "test.cgsp.example/log"
 DOMAIN = "test.cgsp.example"
 ENTERPRISE = "bikeshare"
 LOCAL_KEYS: LocalKeys = derive_keys(b"k" * 32)
-KEY_FILE_SECRET = b"k" * 32
 
 
 def signing_key(name: str) -> SigningKey:
