@@ -17,7 +17,7 @@ from accounting.activities import Activity, ActivityInput, InputKind
 from accounting.quantities import Rounding
 from enterprise_node.configuration import Choice, Column, Input, SourceSettings
 from enterprise_node.fields import Field, day_number, day_of, moment_of, number_of, shifted, text_of
-from enterprise_node.quantities import configured_wrong, conversions, steps_sql, tests_sql
+from enterprise_node.quantities import configured_wrong, conversions, steps_sql, flaws_sql
 from enterprise_node.quarantine import RULE_PREFIX, Check, Flaw
 from enterprise_node.sql_text import literal, quoted
 from protos.problems import Problem
@@ -263,7 +263,7 @@ class _Planner:
         number, decimals = self._number(column, guard)
         unit = self._text(settings.unit_column) if settings.unit_column is not None else None
         cases = conversions(settings, one, decimals, where)
-        for test, flaw in tests_sql(number, unit, cases, one):
+        for test, flaw in flaws_sql(number, unit, cases, one):
             blamed = settings.unit_column if flaw is Flaw.UNKNOWN_UNIT and settings.unit_column else column
             self._test(f"{guard}{test}", flaw, blamed)
         return steps_sql(number, unit, cases)

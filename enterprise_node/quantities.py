@@ -87,7 +87,7 @@ def _multiplied(number: str, one: Conversion) -> str:
     )
 
 
-def tests_sql(
+def flaws_sql(
     number: str, unit: str | None, cases: list[tuple[str | None, Conversion]], target: ActivityInput
 ) -> list[tuple[str, Flaw]]:
     """Give the tests a number can fail, in order."""

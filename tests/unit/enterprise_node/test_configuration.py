@@ -1,0 +1,79 @@
+"""A node.toml that cannot work is refused with its key; nothing is guessed."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from enterprise_node.configuration import NODE_FILE, NodeConfiguration, load_configuration
+from protos.problems import Malformed
+from protos.v1.problem_pb2 import REASON_CONFIGURATION_INVALID
+from tests.unit.enterprise_node.homes import HEAD, REGISTER, TRIPS
+
+
+def loaded(folder: Path, text: str) -> NodeConfiguration:
+    (folder / NODE_FILE).write_text(text, encoding="utf-8")
+    return load_configuration(folder)
+
+
+def refused(folder: Path, text: str) -> str:
+    with pytest.raises(Malformed) as caught:
+        loaded(folder, text)
+    assert caught.value.reason == REASON_CONFIGURATION_INVALID
+    return caught.value.message
+
+
+def test_defaults(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, HEAD + TRIPS + REGISTER)
+    assert settings.identifier_kind == "cn_mobile"
+    assert settings.ceilings.person_day_epsilon == Fraction(2)
+    assert settings.source[0].format == "csv"
+    assert settings.source[0].time.time_zone == "Asia/Shanghai"
+    assert settings.persons is not None
+    assert settings.persons.consent is None
+
+
+def test_ceilings_are_exact_fractions(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, HEAD + TRIPS + '[ceilings]\nperson_day_epsilon = "1/3"\n')
+    assert settings.ceilings.person_day_epsilon == Fraction(1, 3)
+    assert "person_day_epsilon" in refused(tmp_path, HEAD + TRIPS + "[ceilings]\nperson_day_epsilon = 0.5\n")
+
+
+def test_parquet_is_told_by_the_ending(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, HEAD + TRIPS.replace("trips*.csv", "trips.parquet"))
+    assert settings.source[0].format == "parquet"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('person = "mobile"', 'person = "phone"', "'phone' is neither declared nor given by a lookup"),
+        ('column = "km"', 'colum = "km"', "colum"),
+        ('id = "trips"', 'id = "persons"', "persons"),
+        ('column = "start"', 'column = "start"\ntime_zone = "Mars/Olympus"', "time zone"),
+        ('activity = "trip.bicycle"', 'activity = { column = "trip" }', "codes"),
+        ('distance = { column = "km", unit = "km" }', 'distance = { unit = "km" }', "column or constant"),
+        ('unit = "km"', 'unit = "km", unit_column = "trip"', "not both"),
+        ('unit = "km"', 'unit_column = "trip"', "units"),
+        ("decimals = 3", "decimals = 30", "decimals"),
+    ],
+)
+def test_what_cannot_work_is_refused(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert old in TRIPS
+    assert said in refused(tmp_path, HEAD + TRIPS.replace(old, new, 1))
+
+
+def test_two_sources_of_one_id_are_refused(tmp_path: Path) -> None:
+    assert "share an id" in refused(tmp_path, HEAD + TRIPS + TRIPS)
+
+
+def test_a_lookup_may_not_give_a_known_column(tmp_path: Path) -> None:
+    lookup = '[[source.lookup]]\npath = "a.csv"\nkey = "trip"\ncolumns = { km = "text" }\n'
+    assert "'km' is declared already" in refused(tmp_path, HEAD + TRIPS + lookup)
+
+
+def test_a_rule_has_one_condition(tmp_path: Path) -> None:
+    rule = '[[source.rule]]\ncolumn = "km"\nat_most = "0"\nat_least = "1"\nreason = "none"\n'
+    assert "exactly one" in refused(tmp_path, HEAD + TRIPS + rule)
