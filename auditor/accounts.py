@@ -2,57 +2,51 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from auditor.findings import Check, Result, Results
 from auditor.replay import Replay
-from engine.duckdb_engine import DuckDbEngine
-from engine.released import FoldedAccount, accounts_root, fold_accounts, write_statements
+from auditor.statements import StatementFiles
+from engine.released import FoldedAccount, accounts_root
 from privacy.chunks import HALF_BYTES
 from privacy.links import LinkRows
 from protos.epochs import Epoch, format_epoch
 from protos.v1 import books_pb2
 
-MEMORY_LIMIT_MB = 2048
-THREADS = 2
 
-
-def check_accounts(replayed: Replay, results: Results) -> dict[str, Any]:
+def check_accounts(replayed: Replay, files: StatementFiles, results: Results) -> dict[str, Any]:
     """Replay every close and compare; give the last close's figures."""
     result = results[Check.ACCOUNTS]
     if result.unchecked:
         return {}
     figures: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory(prefix="cgsp-audit-") as folder:
-        for index, close in replayed.closes:
-            accounts = _fold(replayed, close, index, Path(folder))
-            _compare(close, accounts, f"entry {index}", result)
-            result.examined += len(accounts)
-            figures = {
-                "epoch": format_epoch(Epoch(close.epoch)),
-                "accounts": len(accounts),
-                "in_two_or_more": _in_two_or_more(accounts),
-                "total_mg": _total_mg(accounts),
-            }
+    for index, close in replayed.closes:
+        accounts = _fold(replayed, files, close)
+        _compare(close, accounts, f"entry {index}", result)
+        result.examined += len(accounts)
+        figures = {
+            "epoch": format_epoch(Epoch(close.epoch)),
+            "accounts": len(accounts),
+            "in_two_or_more": _in_two_or_more(accounts),
+            "total_mg": _total_mg(accounts),
+        }
     return figures
 
 
-def _fold(replayed: Replay, close: books_pb2.EpochClose, index: int, folder: Path) -> list[FoldedAccount]:
-    with DuckDbEngine(memory_limit_mb=MEMORY_LIMIT_MB, threads=THREADS, temp_dir=folder) as engine:
-        files = [
-            write_statements(engine, folder, released)
-            for at, released in replayed.releases
-            if at < close.log_size and released.message.epoch <= close.epoch
-        ]
-        links = (
-            pair
-            for at, effective, rows in replayed.links
-            if at < min(close.log_size, index) and effective <= close.epoch
-            for pair in _pairs(rows)
-        )
-        return fold_accounts(engine, files, links)
+def _fold(replayed: Replay, files: StatementFiles, close: books_pb2.EpochClose) -> list[FoldedAccount]:
+    """Fold what stands in the beginning of the log that the close names."""
+    statements = [
+        released.file
+        for released in replayed.releases
+        if released.index < close.log_size and released.message.epoch <= close.epoch and released.file
+    ]
+    links = (
+        pair
+        for at, effective, rows in replayed.links
+        if at < close.log_size and effective <= close.epoch
+        for pair in _pairs(rows)
+    )
+    return files.fold(statements, links)
 
 
 def _pairs(rows: LinkRows) -> list[tuple[bytes, bytes]]:

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from auditor.accounts import check_accounts
+from auditor.counts import check_pseudonyms
 from auditor.findings import Check, Results
 from auditor.joining import load_member
 from auditor.log import LogCopy, check_witnesses, read_log
 from auditor.population import check_population
 from auditor.replay import Replay, replay
 from auditor.report import Report
-from auditor.rules import check_budgets, check_completeness, check_packs, check_pseudonyms
+from auditor.rules import check_budgets, check_completeness, check_packs
+from auditor.statements import StatementFiles
 from privacy import trust
 from privacy.envelope import ENTRY_BYTES_MAX
 from privacy.trust import TrustRoot
@@ -37,17 +39,24 @@ def verify_source(source: str, trust_root: Path, identity: Path | None) -> Repor
 
 def verify(source: str, reader: LogReader, pinned: bytes, root: TrustRoot, results: Results) -> Report:
     """Verify the log a reader serves: tree first, then every entry, then what must hold over all of them."""
+    with StatementFiles() as files:
+        return _verify(source, reader, pinned, root, files, results)
+
+
+def _verify(
+    source: str, reader: LogReader, pinned: bytes, root: TrustRoot, files: StatementFiles, results: Results
+) -> Report:
     # 1. The checkpoint is the log's, entries alone give its root, tiles are part of that tree.
     copy = read_log(reader, root.log_vkey, results)
     if copy is None:
         results.leave_unchecked(_AFTER_TREE, "the log could not be read")
         return Report(source, root.origin, 0, b"", "unknown", results, {})
     # 2. Every entry is decided again, with its bodies.
-    replayed = replay(copy, reader, pinned, results)
+    replayed = replay(copy, reader, pinned, files, results)
     # 3. The trust root now in force says who must have witnessed the checkpoint.
     witnesses = _witnesses(copy, replayed, results)
     # 4. What must hold over the whole log.
-    figures = _check_whole(replayed, results)
+    figures = _check_whole(replayed, files, results)
     head = copy.checkpoint
     return Report(source, head.origin, head.size, head.root, witnesses, results, figures)
 
@@ -55,7 +64,7 @@ def verify(source: str, reader: LogReader, pinned: bytes, root: TrustRoot, resul
 _AFTER_TREE = [check for check in Check if check not in (Check.TRUST_ROOT, Check.CHECKPOINT, Check.TREE)]
 
 
-def _check_whole(replayed: Replay, results: Results) -> dict[str, Any]:
+def _check_whole(replayed: Replay, files: StatementFiles, results: Results) -> dict[str, Any]:
     if not replayed.complete:
         return {}
     check_packs(replayed, results)
@@ -63,7 +72,7 @@ def _check_whole(replayed: Replay, results: Results) -> dict[str, Any]:
     return {
         "cost": check_budgets(replayed, results),
         "pseudonyms": check_pseudonyms(replayed, results),
-        "accounts": check_accounts(replayed, results),
+        "accounts": check_accounts(replayed, files, results),
         "population": check_population(replayed, results),
     }
 

@@ -19,7 +19,7 @@ def check_population(replayed: Replay, results: Results) -> dict[str, Any]:
     """Add each epoch's region-by-domain cells over enterprises; grams and persons, with half-widths."""
     totals: dict[int, dict[str, int]] = defaultdict(lambda: {"grams": 0, "persons": 0})
     scales: dict[int, dict[str, list[int]]] = defaultdict(lambda: {"grams": [], "persons": []})
-    for _, released in replayed.releases:
+    for released in replayed.releases:
         message = released.message
         for table in message.tables:
             results[Check.POPULATION].examined += len(table.values)

@@ -6,9 +6,11 @@ An entry that is refused ends the replay there: what follows stands on it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from auditor.findings import Check, Result, Results
 from auditor.log import LogCopy
+from auditor.statements import StatementFiles
 from engine.released import ReleasedRows
 from privacy import envelope
 from privacy.acceptance import Admission, LogState
@@ -39,6 +41,15 @@ _CHECK_BY_REASON = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Released:
+    """A release, its entry, and the file its rows lie in (None where bodies were not at hand)."""
+
+    index: int
+    message: release_pb2.Release
+    file: Path | None
+
+
 @dataclass(slots=True)
 class Replay:
     """What the replay established: the log's state, and the facts the later checks are made from."""
@@ -46,14 +57,16 @@ class Replay:
     state: LogState
     complete: bool = True
     packs: dict[tuple[str, int], bytes] = field(default_factory=dict)
-    releases: list[tuple[int, ReleasedRows]] = field(default_factory=list)
+    releases: list[Released] = field(default_factory=list)
     links: list[tuple[int, Epoch, LinkRows]] = field(default_factory=list)
     closes: list[tuple[int, books_pb2.EpochClose]] = field(default_factory=list)
     counts: list[custodian_pb2.CountReport] = field(default_factory=list)
     pseudonyms: dict[str, bytearray] = field(default_factory=dict)
 
 
-def replay(copy: LogCopy, reader: LogReader, pinned: bytes, results: Results) -> Replay:
+def replay(
+    copy: LogCopy, reader: LogReader, pinned: bytes, files: StatementFiles, results: Results
+) -> Replay:
     """Replay the log from its pinned trust root."""
     replayed = Replay(LogState(pinned=pinned, replaying=True))
     for index, entry in enumerate(copy.entries):
@@ -63,7 +76,7 @@ def replay(copy: LogCopy, reader: LogReader, pinned: bytes, results: Results) ->
             replayed.complete = False
             break
         replayed.state.apply(admission)
-        _keep(replayed, admission, bodies)
+        _keep(replayed, admission, bodies, files)
         results[Check.ENTRIES].examined += 1
     unchecked = replayed.state.unchecked
     if unchecked:
@@ -122,7 +135,7 @@ def _result_of(problem: Problem, results: Results) -> Result:
     return results[_CHECK_BY_REASON.get(problem.reason, Check.ENTRIES)]
 
 
-def _keep(replayed: Replay, admission: Admission, bodies: list[bytes] | None) -> None:
+def _keep(replayed: Replay, admission: Admission, bodies: list[bytes] | None, files: StatementFiles) -> None:
     message = admission.message
     match admission.kind:
         case Kind.PACK if bodies:
@@ -131,7 +144,7 @@ def _keep(replayed: Replay, admission: Admission, bodies: list[bytes] | None) ->
             mine = replayed.pseudonyms.setdefault(admission.issuer, bytearray())
             mine += admission.rows.pseudonyms or b""
         case Kind.RELEASE:
-            replayed.releases.append((admission.index, _released(replayed, admission, bodies)))
+            replayed.releases.append(_released(replayed, admission, bodies, files))
         case Kind.LINK_BATCH if isinstance(admission.rows, LinkRows):
             replayed.links.append((admission.index, Epoch(message.effective_epoch), admission.rows))
         case Kind.EPOCH_CLOSE:
@@ -142,12 +155,17 @@ def _keep(replayed: Replay, admission: Admission, bodies: list[bytes] | None) ->
             pass
 
 
-def _released(replayed: Replay, admission: Admission, bodies: list[bytes] | None) -> ReleasedRows:
+def _released(
+    replayed: Replay, admission: Admission, bodies: list[bytes] | None, files: StatementFiles
+) -> Released:
     message: release_pb2.Release = admission.message
     roster = replayed.state.roster(admission.issuer)
     known = replayed.pseudonyms.get(admission.issuer, bytearray())
-    rows = b"".join(
+    if not admission.bodies_checked or len(known) != roster.total * HALF_BYTES:
+        return Released(admission.index, message, None)
+    names = b"".join(
         known[number * HALF_BYTES : (number + 1) * HALF_BYTES]
         for number in roster.active_slots(Epoch(message.epoch))
     )
-    return ReleasedRows(admission.leaf_hash, message, tuple(bodies or ()), rows)
+    rows = ReleasedRows(admission.leaf_hash, message, tuple(bodies or ()), names)
+    return Released(admission.index, message, files.write(rows))

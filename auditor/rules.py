@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
 from typing import Any
 
 from accounting.compiler import CompiledPack, compile_pack
@@ -99,62 +98,17 @@ def check_budgets(replayed: Replay, results: Results) -> dict[str, Any]:
     result = results[Check.BUDGETS]
     state = replayed.state
     figures: dict[str, Any] = {}
-    answered = sorted(
-        {(released.message.header.issuer, Epoch(released.message.epoch)) for _, released in replayed.releases}
-    )
-    for enterprise_id, epoch in answered:
-        policy = state.policy_for(epoch)
+    for released in replayed.releases:
+        issuer, epoch = released.message.header.issuer, Epoch(released.message.epoch)
+        policy = state.policy_by_hash(released.message.policy_hash)
         for name, unit in _UNITS.items():
             result.examined += 1
-            spent, allowed = state.spent(enterprise_id, unit, epoch), allowance(policy, unit)
+            spent, allowed = state.spent(issuer, unit, epoch), allowance(policy, unit)
             if spent > allowed:
                 result.find(
-                    f"{enterprise_id} {format_epoch(epoch)}",
-                    f"It charged {spent} to a {name}; the policy allows {allowed}.",
+                    f"entry {released.index}",
+                    f"{issuer} charged {spent} to a {name} of {format_epoch(epoch)}; {allowed} is allowed.",
                 )
-        cost = whole_cost(policy, enterprise_id)
-        figures[enterprise_id] = {"person_day": str(cost.person_day), "person_month": str(cost.person_month)}
+        cost = whole_cost(policy, issuer)
+        figures[issuer] = {"person_day": str(cost.person_day), "person_month": str(cost.person_month)}
     return figures
-
-
-def check_pseudonyms(replayed: Replay, results: Results) -> dict[str, Any]:
-    """Hold enrolments against what the custodians counted, but for what the policy lets pass.
-
-    A batch yields pseudonyms once `threshold` custodians have evaluated it; a batch fewer of them saw yields
-    nothing and counts for nothing.
-    """
-    result = results[Check.PSEUDONYMS]
-    key = replayed.state.trust.pseudonym_key
-    threshold = key.threshold if key is not None else 1
-    seen: dict[str, dict[bytes, set[str]]] = defaultdict(lambda: defaultdict(set))
-    elements: dict[bytes, int] = {}
-    for report in replayed.counts:
-        for batch in report.batches:
-            seen[report.enterprise_id][batch.batch_hash].add(report.header.issuer)
-            elements[batch.batch_hash] = batch.elements
-    figures: dict[str, Any] = {}
-    for enterprise in replayed.state.trust.enterprises:
-        enrolled = replayed.state.roster(enterprise.id).total
-        evaluated = sum(elements[batch] for batch, by in seen[enterprise.id].items() if len(by) >= threshold)
-        result.examined += 1
-        figures[enterprise.id] = {"enrolled": enrolled, "evaluated": evaluated}
-        _compare_counts(replayed, enterprise.id, enrolled, evaluated, result)
-    return figures
-
-
-def _compare_counts(
-    replayed: Replay, enterprise_id: str, enrolled: int, evaluated: int, result: Result
-) -> None:
-    policies = replayed.state.policies
-    per_mille = policies[-1].unmatched_per_mille if policies else 0
-    if enrolled > evaluated:
-        result.find(
-            enterprise_id,
-            f"{enrolled} persons are enrolled but custodians evaluated only {evaluated} identifiers for it.",
-        )
-    elif evaluated * 1000 > enrolled * (1000 + per_mille):
-        result.find(
-            enterprise_id,
-            f"Custodians evaluated {evaluated} identifiers, {enrolled} persons are enrolled: more than "
-            f"{per_mille / 10} % are unmatched.",
-        )

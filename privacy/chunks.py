@@ -58,10 +58,3 @@ def check_rows(values: bytes, rows: int, row_bytes: int, what: str) -> None:
 def mismatch(message: str) -> Malformed:
     """Give the problem of a body that is not the one signed."""
     return Malformed(REASON_BODY_MISMATCH, message)
-
-
-def missing(what: str) -> Unavailable:
-    """Give the problem of bodies that were not handed over."""
-    return Unavailable(
-        REASON_BODIES_MISSING, f"The bodies of {what} are not here; nothing is said about them."
-    )

@@ -284,16 +284,6 @@ def check_bodies(
     return RosterRows(bytes(slots), bytes(pseudonyms), erased)
 
 
-def check_public_bodies(batch: roster_pb2.RosterBatch, roster_chunks: Sequence[bytes]) -> RosterRows:
-    """Check the public chunks alone (as a node or the public sees them)."""
-    expected = chunks.chunk_count(batch.count, ROSTER_ROWS_MAX)
-    chunks.check_count(roster_chunks, expected, "Roster batch")
-    if chunks.chunks_root(roster_chunks) != batch.chunks_root:
-        raise chunks.mismatch("The roster chunks are not those the batch signs.")
-    parts = [_chunk_at(batch, number, data).slots for number, data in enumerate(roster_chunks)]
-    return RosterRows(b"".join(parts), None)
-
-
 def check_withdrawn(state: RosterState, batch: roster_pb2.RosterBatch) -> None:
     """Refuse withdrawals that are not ascending, unknown or on record already; raises ROSTER_WRONG."""
     numbers = batch.withdrawn_slots

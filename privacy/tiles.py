@@ -63,12 +63,6 @@ def bundles_of(size: int) -> Iterator[Tile]:
     yield from _row(None, size)
 
 
-def changed_tiles(old_size: int, size: int) -> Iterator[Tile]:
-    """List the tiles and bundles that a growth from `old_size` to `size` adds or widens."""
-    yield from (tile for tile in bundles_of(size) if _end(tile) > old_size)
-    yield from (tile for tile in tiles_of(size) if _end(tile) > old_size >> TILE_HEIGHT * (tile.level or 0))
-
-
 def tile_bytes(tree: merkle.Tree, tile: Tile) -> bytes:
     """Give a tile's hashes, end to end."""
     return tree.nodes(TILE_HEIGHT * (tile.level or 0), tile.index * TILE_WIDTH, tile.width)

@@ -94,6 +94,8 @@ class Federation:
     packs: Sequence[SimulatedPack] = DEFAULT_PACKS
     enterprises: Sequence[SimulatedEnterprise] = DEFAULT_ENTERPRISES
     root_names: Sequence[str] = ("operator", "regulator", "auditor")
+    regions: Sequence[str] = ("east", "west")
+    domains: Sequence[str] = ("travel", "life")
     batch_min: int = 1
     unmatched_per_mille: int = 0
     entries: list[Logged] = field(default_factory=list)
@@ -101,6 +103,7 @@ class Federation:
     randomness: random.Random = field(default_factory=lambda: random.Random(7))
     linked: dict[bytes, tuple[bytes, Epoch]] = field(default_factory=dict)
     rows: dict[str, list[bytes]] = field(default_factory=dict)
+    batches: dict[tuple[str, str], list[bytes]] = field(default_factory=dict)
 
     # Writing.
 
@@ -189,8 +192,8 @@ class Federation:
             count_epsilon=ratio(Fraction(1, 10)),
             person_day_allowance=ratio(Fraction(1, 2)),
             person_month_allowance=ratio(Fraction(1)),
-            regions=["east", "west"],
-            domains=["travel", "life"],
+            regions=self.regions,
+            domains=self.domains,
             unmatched_per_mille=self.unmatched_per_mille,
             roster_batch_min=self.batch_min,
             issued_at=ISSUED_AT,
@@ -260,7 +263,7 @@ class Federation:
         return admission
 
     def count(self, custodian_id: str, enterprise_id: str, *elements: int) -> Admission:
-        """Log a custodian's count of new batches."""
+        """Log a custodian's count of new batches; an enterprise's batches are the same for all custodians."""
         before = self.state.evaluations(enterprise_id).get(custodian_id, 0)
         message = custodian_pb2.CountReport(
             header=self.header(Role.CUSTODIAN, custodian_id),
@@ -268,8 +271,11 @@ class Federation:
             key_id=KEY_ID,
             evaluations_total=before + sum(elements),
         )
+        mine = self.batches.setdefault((custodian_id, enterprise_id), [])
         for number in elements:
-            message.batches.add(batch_hash=self.randomness.randbytes(32), elements=number)
+            name = f"batch {enterprise_id} {len(mine)}"
+            mine.append(hashlib.sha256(name.encode()).digest())
+            message.batches.add(batch_hash=mine[-1], elements=number)
         return self.append(self.signed(Kind.COUNT_REPORT, message, custodian_id))
 
     def link_batch(self, persons: Sequence[int], *, effective: Epoch = EPOCH) -> BuiltLinks:

@@ -76,14 +76,6 @@ def test_proofs_made_from_tiles_hold(size: int) -> None:
         merkle.verify_consistency(old, tree.root(old), size, tree.root(), reader.consistency_proof(old))
 
 
-@given(st.integers(0, 2000), st.integers(0, 2000))
-def test_growth_rewrites_exactly_what_changed(first: int, second: int) -> None:
-    old, new = sorted((first, second))
-    before = {*tiles.tiles_of(old), *tiles.bundles_of(old)}
-    after = {*tiles.tiles_of(new), *tiles.bundles_of(new)}
-    assert set(tiles.changed_tiles(old, new)) == after - before
-
-
 def tree_of(size: int) -> merkle.Tree:
     return merkle.Tree(merkle.leaf_hash(index.to_bytes(4, "big")) for index in range(size))
 

@@ -1,0 +1,42 @@
+"""Released statements kept in files while an audit runs, so that memory does not grow with them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from engine.duckdb_engine import DuckDbEngine
+from engine.released import FoldedAccount, ReleasedRows, fold_accounts, write_statements
+
+MEMORY_LIMIT_MB = 2048
+THREADS = 2
+
+
+class StatementFiles:
+    """A folder of statement files of this audit, and the engine that writes and folds them."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="cgsp-audit-", ignore_cleanup_errors=True)
+        self._engine = DuckDbEngine(
+            memory_limit_mb=MEMORY_LIMIT_MB, threads=THREADS, temp_dir=Path(self._folder.name)
+        )
+
+    def write(self, released: ReleasedRows) -> Path:
+        """Write one release's rows."""
+        return write_statements(self._engine, Path(self._folder.name), released)
+
+    def fold(self, files: Sequence[Path], links: Iterable[tuple[bytes, bytes]]) -> list[FoldedAccount]:
+        """Fold the statements of the files into accounts, ascending by account."""
+        return fold_accounts(self._engine, files, links)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._engine.close()
+        self._folder.cleanup()
