@@ -190,7 +190,7 @@ FIRST_HASH = envelope.envelope_hash(FIRST)
 SECOND = trust_root(2, FIRST_HASH)
 
 
-@pytest.mark.parametrize("pinned", [FIRST, FIRST_HASH.hex()])
+@pytest.mark.parametrize("pinned", [FIRST, FIRST_HASH.hex()], ids=["bytes", "fingerprint"])
 def test_trust_root_is_followed_from_the_pinned_one(pinned: bytes | str) -> None:
     follower = TrustFollower(pinned)
     assert (follower.root is not None) is isinstance(pinned, bytes)
