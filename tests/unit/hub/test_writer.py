@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
+
+from hub.store import entries
+from hub.store.database import create_database, open_readers, open_writer
+from hub.store.entries import StoredEntry
+from hub.store.schema import body, entry, setting
+from hub.store.writer import Writer
+from protos.problems import InvariantBroken, Malformed, Refused, Unavailable
+from protos.v1 import problem_pb2 as reasons
+from tests.unit.hub.world import Crash, refused
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[tuple[Engine, Engine]]:
+    create_database(tmp_path / "hub.sqlite")
+    engines = open_writer(tmp_path / "hub.sqlite"), open_readers(tmp_path / "hub.sqlite")
+    yield engines
+    for engine in engines:
+        engine.dispose()
+
+
+@pytest.fixture
+def writer(database: tuple[Engine, Engine]) -> Iterator[Writer]:
+    found = Writer(database[0], after_commit=lambda: None, on_broken=lambda: None)
+    found.start()
+    yield found
+    found.stop()
+
+
+def put(name: str, value: str) -> object:
+    return lambda connection: connection.execute(insert(setting).values(name=name, value=value))
+
+
+def values(readers: Engine) -> dict[str, str]:
+    with readers.begin() as connection:
+        rows = connection.execute(select(setting.c.name, setting.c.value)).all()
+    return {name: value for name, value in rows if name != "schema"}
+
+
+def test_a_job_is_durable_when_it_returns(writer: Writer, database: tuple[Engine, Engine]) -> None:
+    writer.call(put("a", "1"))  # type: ignore[arg-type]
+    assert values(database[1]) == {"a": "1"}
+
+
+def test_a_refused_job_leaves_nothing_and_harms_no_other(
+    writer: Writer, database: tuple[Engine, Engine]
+) -> None:
+    def refuse(connection: Connection) -> None:
+        connection.execute(insert(setting).values(name="bad", value="1"))
+        raise Refused(reasons.REASON_RATE_EXCEEDED, "No.")
+
+    threads = [threading.Thread(target=writer.call, args=(put(f"n{number}", "1"),)) for number in range(40)]
+    for thread in threads:
+        thread.start()
+    for _ in range(10):
+        assert refused(lambda: writer.call(refuse)).reason == reasons.REASON_RATE_EXCEEDED
+    for thread in threads:
+        thread.join()
+    assert values(database[1]) == {f"n{number}": "1" for number in range(40)}
+
+
+def test_a_bug_in_a_job_harms_no_other(writer: Writer, database: tuple[Engine, Engine]) -> None:
+    writer.call(put("a", "1"))  # type: ignore[arg-type]
+    with pytest.raises(IntegrityError):
+        writer.call(put("a", "2"))  # type: ignore[arg-type]
+    writer.call(put("b", "3"))  # type: ignore[arg-type]
+    assert values(database[1]) == {"a": "1", "b": "3"}
+
+
+@pytest.mark.parametrize("error", [InvariantBroken(reasons.REASON_INVARIANT_BROKEN, "x"), Crash("x")])
+def test_what_parts_memory_and_database_stops_the_writer(
+    database: tuple[Engine, Engine], error: BaseException
+) -> None:
+    told = threading.Event()
+    found = Writer(database[0], after_commit=lambda: None, on_broken=told.set)
+    found.start()
+
+    def break_it(connection: Connection) -> None:
+        connection.execute(insert(setting).values(name="bad", value="1"))
+        raise error
+
+    assert isinstance(refused(lambda: found.call(break_it)), Unavailable)
+    assert told.wait(10)
+    assert found.broken is error
+    assert refused(lambda: found.call(put("a", "1"))).reason == reasons.REASON_SHUTTING_DOWN  # type: ignore[arg-type]
+    found.stop()
+    assert values(database[1]) == {}
+
+
+def test_a_full_disk_while_publishing_stops_nothing(database: tuple[Engine, Engine]) -> None:
+    attempts: list[int] = []
+
+    def publish() -> None:
+        attempts.append(1)
+        if len(attempts) < 3:
+            raise OSError(28, "No space left on device")
+
+    found = Writer(database[0], after_commit=publish, on_broken=lambda: None)
+    found.start()
+    found.call(put("a", "1"))  # type: ignore[arg-type]
+    found.call(put("b", "1"))  # type: ignore[arg-type]
+    assert found.broken is None
+    found.stop()
+
+
+def test_a_stopped_writer_refuses(writer: Writer) -> None:
+    writer.stop()
+    assert refused(lambda: writer.call(put("a", "1"))).reason == reasons.REASON_SHUTTING_DOWN  # type: ignore[arg-type]
+
+
+def test_the_logs_rows_cannot_be_changed_or_deleted(database: tuple[Engine, Engine]) -> None:
+    stored = StoredEntry(0, b"envelope", bytes(32), "pack", "", 0, 1, b"receipt")
+    with database[0].begin() as connection:
+        entries.add_entry(connection, stored, [(b"body", False), (b"opening", True)])
+    for statement in (
+        entry.update().values(envelope=b"forged"),
+        entry.delete(),
+        body.update().values(data=b"forged"),
+        body.delete(),
+    ):
+        with pytest.raises(IntegrityError, match="append-only"), database[0].begin() as connection:
+            connection.execute(statement)
+    with database[1].begin() as connection:
+        assert entries.read_entry(connection, 0) == stored
+        assert entries.read_bodies(connection, 0) == [b"body", b"opening"]
+
+
+def test_readers_cannot_write(database: tuple[Engine, Engine]) -> None:
+    with pytest.raises(OperationalError), database[1].begin() as connection:
+        connection.execute(insert(setting).values(name="x", value="y"))
+
+
+def test_durability_is_full(database: tuple[Engine, Engine]) -> None:
+    with database[0].begin() as connection:
+        assert connection.exec_driver_sql("pragma journal_mode").scalar() == "wal"
+        assert connection.exec_driver_sql("pragma synchronous").scalar() == 2
+
+
+def test_a_database_of_another_version_is_not_opened(tmp_path: Path) -> None:
+    path = tmp_path / "hub.sqlite"
+    create_database(path)
+    engine = open_writer(path)
+    with engine.begin() as connection:
+        connection.execute(setting.update().values(value="99"))
+    engine.dispose()
+    assert isinstance(refused(lambda: open_writer(path)), Malformed)
+
+
+def test_the_database_is_private(tmp_path: Path) -> None:
+    path = tmp_path / "hub.sqlite"
+    create_database(path)
+    assert path.stat().st_mode & 0o077 == 0
+    with pytest.raises(DatabaseError):
+        path.write_bytes(b"not a database at all" * 100)
+        open_writer(path)
