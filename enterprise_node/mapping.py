@@ -26,7 +26,7 @@ PERSON = "#person"
 RECORD_JOINER = "/"
 TOKEN_DIGITS = 16
 # Words that may stand as keys in SQL texts and canonical forms; the same form accounting demands.
-KEY_FORM = r"[\p{L}\p{N}_.:+-]+([ &/][\p{L}\p{N}_.:+-]+)*"
+KEY_FORM = r"[\p{L}\p{N}_.:+&-]+([ /][\p{L}\p{N}_.:+&-]+)*"
 KEY_LENGTH_MAX = 64
 
 

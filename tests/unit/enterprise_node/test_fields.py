@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 from decimal import Decimal
 from typing import Any
 
@@ -16,14 +17,19 @@ from enterprise_node.fields import Field, Number, day_number, day_of, moment_of,
 from enterprise_node.quarantine import Flaw
 
 
+@functools.cache
+def connection() -> duckdb.DuckDBPyConnection:
+    opened = duckdb.connect()
+    opened.execute("SET TimeZone = 'America/New_York'")
+    return opened
+
+
 def field(sql: str, sql_type: str = "VARCHAR", **declared: Any) -> Field:
     return Field("raw", sql, sql_type, Column(**declared))
 
 
 def value(sql: str, *arguments: object) -> Any:
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'America/New_York'")
-        return connection.execute(f"SELECT {sql} FROM (SELECT $1 AS raw)", list(arguments)).fetchall()[0][0]
+    return connection().execute(f"SELECT {sql} FROM (SELECT $1 AS raw)", list(arguments)).fetchall()[0][0]
 
 
 def judged(number: Number, raw: object) -> int | Flaw:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -19,8 +20,13 @@ from enterprise_node.quarantine import Flaw
 from protos.problems import Malformed
 
 
+@functools.cache
+def connection() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect()
+
+
 def target(**changes: Any) -> ActivityInput:
-    settings = {
+    settings: dict[str, Any] = {
         "name": "distance",
         "kind": InputKind.QUANTITY,
         "unit": "m",
@@ -31,13 +37,16 @@ def target(**changes: Any) -> ActivityInput:
     return ActivityInput(**(settings | changes))
 
 
+def declared(**values: Any) -> Input:
+    return Input(**values)
+
+
 def converted(steps: int, settings: Input, one: ActivityInput, decimals: int, unit: str = "") -> int | str:
     cases = conversions(settings, one, decimals, "test")
     word = f"'{unit}'" if settings.unit_column else None
     tests = " ".join(f"WHEN {test} THEN '{flaw}'" for test, flaw in flaws_sql("n", word, cases, one))
     sql = f"SELECT {steps_sql('n', word, cases)}, CASE {tests} END FROM (SELECT CAST({steps} AS BIGINT) AS n)"
-    with duckdb.connect() as connection:
-        [(found, flaw)] = connection.execute(sql).fetchall()
+    [(found, flaw)] = connection().execute(sql).fetchall()
     assert (found is None) == (flaw is not None)
     return str(flaw) if flaw is not None else int(found)
 
@@ -52,12 +61,12 @@ def converted(steps: int, settings: Input, one: ActivityInput, decimals: int, un
     ],
 )
 def test_thousandths_of_a_kilometre(steps: int, rounding: str, expected: int | str) -> None:
-    assert converted(steps, Input(column="km", unit="km", rounding=rounding), target(), 3) == expected
+    assert converted(steps, declared(column="km", unit="km", rounding=rounding), target(), 3) == expected
 
 
 @pytest.mark.parametrize(("rounding", "expected"), [("exact", Flaw.NOT_EXACT), ("half-up", 9), ("down", 8)])
 def test_half_a_step_is_rounded_only_as_declared(rounding: str, expected: int | str) -> None:
-    assert converted(85, Input(column="m", unit="m", rounding=rounding), target(), 1) == expected
+    assert converted(85, declared(column="m", unit="m", rounding=rounding), target(), 1) == expected
 
 
 @given(
@@ -69,7 +78,7 @@ def test_half_a_step_is_rounded_only_as_declared(rounding: str, expected: int | 
 @settings(max_examples=80, deadline=None)
 def test_agrees_with_the_registry(steps: int, decimals: int, unit: str, rounding: str) -> None:
     one = target()
-    found = converted(steps, Input(column="q", unit=unit, rounding=rounding), one, decimals)
+    found = converted(steps, declared(column="q", unit=unit, rounding=rounding), one, decimals)
     text = f"{Decimal(steps).scaleb(-decimals):f}"
     try:
         assert found == one.value(text, unit, Rounding(rounding))
@@ -78,7 +87,7 @@ def test_agrees_with_the_registry(steps: int, decimals: int, unit: str, rounding
 
 
 def test_unit_of_the_row() -> None:
-    settings = Input(column="q", unit_column="u", units={"km": "km", "米": "m"})
+    settings = declared(column="q", unit_column="u", units={"km": "km", "米": "m"})
     assert converted(2, settings, target(), 0, "km") == 2000
     assert converted(2, settings, target(), 0, "米") == 2
     assert converted(2, settings, target(), 0, "mile") == Flaw.UNKNOWN_UNIT
@@ -87,13 +96,13 @@ def test_unit_of_the_row() -> None:
 
 
 def test_times_is_exact() -> None:
-    assert converted(100, Input(column="q", unit="m", times="0.07"), target(), 0) == 7
-    assert converted(101, Input(column="q", unit="m", times="0.07"), target(), 0) == Flaw.NOT_EXACT
+    assert converted(100, declared(column="q", unit="m", times="0.07"), target(), 0) == 7
+    assert converted(101, declared(column="q", unit="m", times="0.07"), target(), 0) == Flaw.NOT_EXACT
 
 
 def test_minimum() -> None:
-    assert converted(4, Input(column="q", unit="m"), target(minimum=5), 0) == Flaw.BELOW_MINIMUM
-    assert converted(-3, Input(column="q", unit="m"), target(minimum=-5), 0) == -3
+    assert converted(4, declared(column="q", unit="m"), target(minimum=5), 0) == Flaw.BELOW_MINIMUM
+    assert converted(-3, declared(column="q", unit="m"), target(minimum=-5), 0) == -3
 
 
 @pytest.mark.parametrize(
@@ -106,16 +115,16 @@ def test_minimum() -> None:
 )
 def test_conversions_that_cannot_be_are_refused(changes: dict[str, str], said: str) -> None:
     with pytest.raises(Malformed, match=said):
-        conversions(Input(column="q", **changes), target(), 0, "input q")
+        conversions(declared(column="q", **changes), target(), 0, "input q")
 
 
 def test_numbers_that_would_not_fit_are_refused() -> None:
     wide = target(maximum=10**18)
     with pytest.raises(Malformed, match="63 bits"):
-        conversions(Input(column="q", unit="m", times="0.123456789"), wide, 9, "input q")
+        conversions(declared(column="q", unit="m", times="0.123456789"), wide, 9, "input q")
 
 
 def test_factor_is_in_lowest_terms() -> None:
-    [(_, one)] = conversions(Input(column="q", unit="km"), target(), 2, "input q")
+    [(_, one)] = conversions(declared(column="q", unit="km"), target(), 2, "input q")
     assert one.factor == Fraction(10)
     assert (one.lowest, one.highest) == (0, 30_000)
