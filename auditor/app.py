@@ -34,7 +34,12 @@ def verify_source(source: str, trust_root: Path, identity: Path | None) -> Repor
         results.leave_unchecked([check for check in Check if check is not Check.TRUST_ROOT], "no trust root")
         return Report(source, "", 0, b"", "none", results, {})
     with ExitStack() as opened:
-        return verify(source, _reader(source, root, identity, opened), pinned, root, results)
+        try:
+            reader = _reader(source, root, identity, opened)
+        except Problem as problem:
+            results.leave_unchecked([Check.CHECKPOINT, Check.TREE, *_AFTER_TREE], problem.message)
+            return Report(source, root.origin, 0, b"", "unknown", results, {})
+        return verify(source, reader, pinned, root, results)
 
 
 def verify(source: str, reader: LogReader, pinned: bytes, root: TrustRoot, results: Results) -> Report:

@@ -51,6 +51,7 @@ def verify(
     from runtime.console import print_result
     from runtime.files import write_atomic
 
+    _check_source(source)
     outcome: Report = verify_source(source, trust_root, identity)
     if report is not None:
         import json
@@ -58,6 +59,19 @@ def verify(
         write_atomic(report, json.dumps(outcome.to_json(), ensure_ascii=False, indent=2).encode())
     print_result(outcome.to_json(), as_json=as_json, lines=outcome.lines())
     return outcome.verdict.exit_code
+
+
+def _check_source(source: str) -> None:
+    """Refuse what is neither a folder nor an address as wrong use."""
+    from protos.problems import Problem
+    from runtime.addresses import parse_address
+
+    if Path(source).is_dir():
+        return
+    try:
+        parse_address(source)
+    except Problem:
+        raise click.BadParameter("It is neither a folder nor host:port.", param_hint="SOURCE") from None
 
 
 def main() -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from protos.problems import Problem
-from protos.v1.problem_pb2 import Reason
+from protos.problems import Problem, Unavailable
+from protos.v1.problem_pb2 import REASON_NOT_FOUND, Reason
 
 
 class Verdict(StrEnum):
@@ -95,7 +95,10 @@ class Result:
         self.findings.append(Finding(self.check, place, message, reason))
 
     def find_problem(self, place: str, problem: Problem) -> None:
-        """Record a rule's refusal as a finding."""
+        """Record a rule's refusal as a finding; what could not be reached is unchecked, nobody's fault."""
+        if isinstance(problem, Unavailable) and problem.reason != REASON_NOT_FOUND:
+            self.unchecked.append(f"{place}: {problem.message}")
+            return
         name = Reason.Name(problem.reason).removeprefix("REASON_")
         self.find(place, problem.message, reason=f"{name} ({problem.reason})")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import lru_cache
 from typing import Any
 
 from auditor.findings import Check, Results
@@ -32,9 +33,15 @@ def check_population(replayed: Replay, results: Results) -> dict[str, Any]:
         format_epoch(Epoch(epoch)): {
             what: {
                 "total": totals[epoch][what],
-                "halfwidth_95": interval_halfwidth(scales[epoch][what], CONFIDENCE),
+                "halfwidth_95": _halfwidth(tuple(scales[epoch][what])),
             }
             for what in ("grams", "persons")
         }
         for epoch in sorted(totals)
     }
+
+
+@lru_cache(maxsize=256)
+def _halfwidth(scales: tuple[int, ...]) -> int:
+    """Give the half-width of a sum of noises; epochs of one policy have the same."""
+    return interval_halfwidth(scales, CONFIDENCE)

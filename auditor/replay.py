@@ -104,7 +104,8 @@ def _bodies(reader: LogReader, index: int, entry: bytes, results: Results) -> li
         results[Check.BODIES].find_problem(f"entry {index}", problem)
         return None
     results[Check.BODIES].examined += len(bodies or ())
-    return bodies
+    # An entry none of whose bodies came is unchecked; whether any belong to it, its message says.
+    return bodies or None
 
 
 def _decide(
