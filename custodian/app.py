@@ -31,6 +31,7 @@ from runtime.servers import GrpcServer, ServerOptions
 logger = logging.getLogger(__name__)
 
 RPC_WORKERS = 8
+LOG_SECONDS_MAX = 10.0
 
 
 class Custodian:
@@ -52,13 +53,15 @@ class Custodian:
             self._store = Store(opened.home.database)
             resources.callback(self._store.close)
             if reader is None:
-                reader = HttpLog(opened.settings.hub_https, opened.identity().ca_pem)
+                reader = HttpLog(
+                    opened.settings.hub_https, opened.identity().ca_pem, timeout_seconds=LOG_SECONDS_MAX
+                )
                 resources.callback(reader.close)
             reports = _reports(opened, self._store)
             self._log = _followed(opened, reader, reports)
             self._log.start()
-            self._loop = _loop(opened, self._log, reports, self._store)
-            self._metrics = Metrics("cgsp-custodian")
+            self._loop = self._delivery_loop(reports)
+            self._metrics = _metrics(self._store)
             self._server = self._bound()
             self._resources = resources.pop_all()
         self._thread = threading.Thread(target=self._loop.run, name="reports")
@@ -112,6 +115,17 @@ class Custodian:
         if self._on_broken is not None:
             self._on_broken()
 
+    def _delivery_loop(self, reports: CountReports) -> DeliveryLoop:
+        settings, identity = self._opened.settings, self._opened.identity
+        delivery = ReportDelivery(reports, self._store, lambda: connected_hub(settings.hub_grpc, identity))
+        return DeliveryLoop(
+            self._log,
+            delivery,
+            wait_seconds=settings.report_wait_seconds,
+            clock=time.monotonic,
+            on_broken=self._stop_broken,
+        )
+
     def _bound(self) -> GrpcServer:
         settings = self._opened.settings
         evaluator = Evaluator(
@@ -133,6 +147,15 @@ class Custodian:
         return server
 
 
+def _metrics(store: Store) -> Metrics:
+    metrics = Metrics("cgsp-custodian")
+    charged = metrics.gauge("evaluations", "Evaluations charged.")
+    charged.set_function(lambda: store.totals()[0])
+    unreported = metrics.gauge("unreported", "Evaluations charged that the log does not show yet.")
+    unreported.set_function(lambda: store.totals()[1])
+    return metrics
+
+
 def _reports(opened: Opened, store: Store) -> CountReports:
     settings = opened.settings
     key = opened.home.signing_key()
@@ -149,9 +172,3 @@ def _followed(opened: Opened, reader: LogReader, reports: CountReports) -> Follo
         refresh_seconds=opened.settings.refresh_seconds,
         clock=time.monotonic,
     )
-
-
-def _loop(opened: Opened, log: FollowedLog, reports: CountReports, store: Store) -> DeliveryLoop:
-    settings = opened.settings
-    delivery = ReportDelivery(reports, store, lambda: connected_hub(settings.hub_grpc, opened.identity))
-    return DeliveryLoop(log, delivery, wait_seconds=settings.report_wait_seconds, clock=time.monotonic)

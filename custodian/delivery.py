@@ -15,7 +15,7 @@ from custodian.reports import CountReports
 from custodian.store import Report, Store
 from privacy.receipts import open_receipt
 from privacy.trust import TrustRoot
-from protos.problems import Problem, Unavailable
+from protos.problems import InvariantBroken, Problem, Unavailable
 from protos.v1.problem_pb2 import REASON_BUSY, REASON_SEQUENCE_REUSED, REASON_SEQUENCE_SKIPPED
 from runtime.problems import reason_name
 
@@ -96,12 +96,19 @@ class DeliveryLoop:
     """Reads the log now and then, delivers reports: at once after each charge, patiently while it fails."""
 
     def __init__(
-        self, log: FollowedLog, delivery: ReportDelivery, *, wait_seconds: float, clock: Callable[[], float]
+        self,
+        log: FollowedLog,
+        delivery: ReportDelivery,
+        *,
+        wait_seconds: float,
+        clock: Callable[[], float],
+        on_broken: Callable[[], None],
     ) -> None:
         self._log = log
         self._delivery = delivery
         self._wait_seconds = wait_seconds
         self._clock = clock
+        self._on_broken = on_broken
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._log_read_at: float | None = None
@@ -126,7 +133,7 @@ class DeliveryLoop:
         ceiling = FIRST_WAIT_SECONDS
         while not self._stopping.is_set():
             self._woken.clear()
-            self._problem = self._round()
+            self._problem = self._guarded_round()
             if self._problem is None:
                 ceiling = FIRST_WAIT_SECONDS
                 self._woken.wait(self._wait_seconds)
@@ -138,6 +145,18 @@ class DeliveryLoop:
             )
             self._stopping.wait(seconds)
             ceiling = min(2 * ceiling, self._wait_seconds)
+
+    def _guarded_round(self) -> Problem | None:
+        """Make a round; a broken invariant ends the process, a full disk is waited out like an absent hub."""
+        try:
+            problem = self._round()
+        except Exception as failure:  # the outermost loop of the thread
+            logger.exception("round failed inside")
+            return Unavailable(REASON_BUSY, f"Count reports wait: {type(failure).__name__}.")
+        if isinstance(problem, InvariantBroken):
+            logger.error("count reports broken", exc_info=problem)
+            self._on_broken()
+        return problem
 
     def _round(self) -> Problem | None:
         """Read the log if it is due, deliver what is due; give the first problem met."""

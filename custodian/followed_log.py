@@ -12,8 +12,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from privacy.trust import TrustRoot
-from protos.problems import InvariantBroken, Problem
+from protos.problems import InvariantBroken, Problem, Unavailable
 from protos.v1.problem_pb2 import (
+    REASON_BUSY,
     REASON_HISTORY_INCONSISTENT,
     REASON_INVARIANT_BROKEN,
     REASON_LOG_AHEAD,
@@ -74,9 +75,10 @@ class FollowedLog:
         return self._problem
 
     def start(self) -> None:
-        """Take what the copy holds, without the hub."""
+        """Take what the copy holds, then what the hub shows if it is there."""
         with self._lock:
             self._take_new()
+            self._refresh_quietly()
 
     def refresh(self) -> None:
         """Read the log and take what is new; raises what goes wrong, and remembers it."""
@@ -84,23 +86,34 @@ class FollowedLog:
             self._refresh()
 
     def root_where(self, suffices: Callable[[TrustRoot], bool]) -> TrustRoot:
-        """Give the trust root in force; the log is read anew, within limits, where it does not suffice."""
+        """Give the trust root in force; the log is read anew, within limits, where it does not suffice.
+
+        Raises Unavailable BUSY where it does not suffice and the log cannot be read: a refusal would guess.
+        """
         if not suffices(self.root):
             with self._lock:
                 if not suffices(self.root) and self._is_due():
                     self._refresh_quietly()
         self.check_usable()
+        if self._problem is not None and not suffices(self.root):
+            raise Unavailable(
+                REASON_BUSY,
+                "What is known here of the trust root does not suffice, and the log cannot be read.",
+                remedy=f"Ask again in {self._refresh_seconds:g} s, or another custodian.",
+            )
         return self.root
 
     def check_usable(self) -> None:
         """Refuse to act on a log that contradicted itself or this custodian; raises what was wrong."""
-        if self.is_stopped and self._problem is not None:
-            raise self._problem
+        problem = self._problem
+        if problem is not None and problem.reason in _STOPPING:
+            raise problem
 
     @property
     def is_stopped(self) -> bool:
         """Say whether the log contradicted itself or this custodian when it was last read."""
-        return self._problem is not None and self._problem.reason in _STOPPING
+        problem = self._problem
+        return problem is not None and problem.reason in _STOPPING
 
     def _is_due(self) -> bool:
         last = self._refreshed_at

@@ -100,9 +100,10 @@ def test_quota_is_the_enterprises_share_and_ends(federation: Federation) -> None
         federation.evaluate(running.address, "regulator", blind("c"), (1, 2))
 
 
-def test_custodian_does_not_know_the_quota_before_it_reads_the_log(federation: Federation) -> None:
-    federation.publish_root(enterprise(), enterprise("metro"))
+def test_new_enterprise_is_found_in_the_log(federation: Federation) -> None:
     with serving(federation) as running:
+        federation.publish_root(enterprise(), enterprise("metro"))
+        time.sleep(1)
         federation.evaluate(running.address, "regulator", blind("a"), (1, 2), caller="metro")
 
 

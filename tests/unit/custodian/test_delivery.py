@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -15,8 +16,8 @@ from custodian.followed_log import FollowedLog
 from custodian.reports import BATCHES_PER_REPORT_MAX, CountReports
 from custodian.store import Batch, Store
 from privacy import envelope, trust
-from protos.problems import Conflict, Unavailable, Unverified
-from protos.v1.problem_pb2 import REASON_BUSY, REASON_LOG_AHEAD
+from protos.problems import Conflict, InvariantBroken, Unavailable, Unverified
+from protos.v1.problem_pb2 import REASON_BUSY, REASON_INVARIANT_BROKEN, REASON_LOG_AHEAD
 from runtime.log_mirror import LogMirror
 from tests.unit.custodian.simulators import ORIGIN, DirectIntake, Federation, signing_key
 
@@ -136,7 +137,7 @@ def test_report_seen_in_the_log_needs_no_receipt(parts: Parts) -> None:
 
 
 def test_restored_backup_takes_its_charges_and_chain_from_the_log(
-    parts: Parts, federation: Federation, tmp_path: Path
+    parts: Parts, federation: Federation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts.charge(1)
     parts.deliver()
@@ -146,7 +147,9 @@ def test_restored_backup_takes_its_charges_and_chain_from_the_log(
     later.charge(2)
     later.charge(3)
     later.deliver()
-    restored = Parts(federation, tmp_path / "backup.db")
+    with monkeypatch.context() as patched:
+        patched.setattr(FollowedLog, "start", lambda log: None)
+        restored = Parts(federation, tmp_path / "backup.db")
     restored.charge(3)
     restored.charge(4)
     with pytest.raises(Unavailable) as caught:
@@ -215,7 +218,7 @@ def test_twin_with_the_same_key_stops_the_service(
 
 
 def test_loop_delivers_at_once_and_outlives_a_hub_that_is_away(parts: Parts) -> None:
-    loop = DeliveryLoop(parts.log, parts.delivery, wait_seconds=0.2, clock=time.monotonic)
+    loop = loop_over(parts, on_broken=lambda: None)
     thread = threading.Thread(target=loop.run)
     thread.start()
     try:
@@ -232,6 +235,37 @@ def test_loop_delivers_at_once_and_outlives_a_hub_that_is_away(parts: Parts) -> 
     finally:
         loop.stop()
         thread.join()
+
+
+def test_broken_invariant_stops_and_a_sick_disk_is_waited_out(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken: list[str] = []
+    loop = loop_over(parts, on_broken=lambda: broken.append("stop"))
+    thread = threading.Thread(target=loop.run)
+
+    def fail(root: object) -> int:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    def break_down(root: object) -> int:
+        raise InvariantBroken(REASON_INVARIANT_BROKEN, "A report does not continue its chain.")
+
+    monkeypatch.setattr(parts.delivery, "deliver", fail)
+    thread.start()
+    try:
+        assert wait(lambda: isinstance(loop.problem, Unavailable))
+        assert broken == []
+        monkeypatch.setattr(parts.delivery, "deliver", break_down)
+        assert wait(lambda: broken != [])
+    finally:
+        loop.stop()
+        thread.join()
+
+
+def loop_over(parts: Parts, *, on_broken: Callable[[], None]) -> DeliveryLoop:
+    return DeliveryLoop(
+        parts.log, parts.delivery, wait_seconds=0.2, clock=time.monotonic, on_broken=on_broken
+    )
 
 
 def wait(is_so: Callable[[], bool]) -> bool:

@@ -10,6 +10,7 @@ from custodian.followed_log import FollowedLog
 from privacy import trust
 from privacy.trust import TrustRoot
 from protos.problems import Unavailable, Unverified
+from protos.v1.problem_pb2 import REASON_BUSY
 from runtime.log_follower import Entry
 from runtime.log_mirror import LogMirror
 from runtime.log_reader import FolderLog
@@ -64,8 +65,10 @@ def test_unknown_enterprise_makes_the_log_be_read_but_not_too_often(
 ) -> None:
     following = Following(federation, tmp_path / "mirror")
     assert following.version_for("bikeshare") == 1
-    assert following.seen.indices == []
+    assert following.seen.indices == [0]
     federation.publish_root(enterprise(), enterprise("metro"))
+    assert following.version_for("metro") == 1
+    following.clock.now += 10
     assert following.version_for("metro") == 2
     federation.publish_root(enterprise(), enterprise("metro"), enterprise("bank"))
     assert following.version_for("bank") == 2
@@ -81,7 +84,9 @@ def test_copy_is_enough_while_the_hub_is_away(federation: Federation, tmp_path: 
     away.mkdir()
     restarted = Following(federation, tmp_path / "mirror", away)
     assert restarted.version_for("metro") == 2
-    assert restarted.version_for("bank") == 2
+    with pytest.raises(Unavailable) as problem:
+        restarted.version_for("bank")
+    assert problem.value.reason == REASON_BUSY
     assert isinstance(restarted.log.problem, Unavailable)
     assert not restarted.log.is_stopped
 
