@@ -47,7 +47,7 @@ MONTH_CLAMP_GRAMS = 60_000
 
 
 class Ratios(Settings):
-    """Fractions written as text; a number with a point would not be exact."""
+    """Fractions, read from their decimal or fractional text and so exactly."""
 
     @field_validator("*", mode="before")
     @classmethod

@@ -20,7 +20,7 @@ from protos.problems import Conflict, Malformed
 from protos.v1.problem_pb2 import REASON_ALREADY_EXISTS, REASON_CONFIGURATION_INVALID
 from runtime.addresses import Address, parse_address, server_names
 from runtime.authority import CertificateAuthority
-from runtime.configuration import format_toml, open_home, write_atomic, write_private
+from runtime.configuration import format_toml, open_home, parse_settings, write_atomic, write_private
 from runtime.files import read_private
 from runtime.identity import Identity, Role, SpiffeName, trust_domain
 
@@ -108,7 +108,6 @@ class Opened:
 
 def init_home(folder: Path, plan: Plan) -> Opened:
     """Make a new home; raises Conflict if one is there."""
-    folder.mkdir(parents=True, exist_ok=True)
     home = Home(folder.absolute())
     if home.configuration.exists():
         raise Conflict(
@@ -116,15 +115,15 @@ def init_home(folder: Path, plan: Plan) -> Opened:
             f"There is a hub in {home.folder} already.",
             remedy="Choose another folder; a log's keys and history are never made anew.",
         )
+    text, settings = _settings(plan)
+    folder.mkdir(parents=True, exist_ok=True)
     for private in (home.private, home.server, home.operator, home.work):
         open_home(private, create=True)
-    settings = _settings(plan)
     domain = trust_domain(settings.origin)
     write_private(home.hub_key, keys.encode_private(keys.generate(secrets.token_bytes, HUB_ID)))
     write_private(home.log_key, keys.encode_private(keys.generate(secrets.token_bytes, "log")))
     CertificateAuthority.create(domain).save(home.private)
     create_database(home.database)
-    text = format_toml(settings.model_dump(exclude_defaults=True))
     opened = Opened(
         home,
         settings,
@@ -156,17 +155,21 @@ def read_signing_key(path: Path) -> SigningKey:
     return keys.decode_private(read_private(path, KEY_FILE_BYTES_MAX))
 
 
-def _settings(plan: Plan) -> HubSettings:
+def _settings(plan: Plan) -> tuple[str, HubSettings]:
+    """Write hub.toml and read it back, so that what is wrong in a plan is told before anything is made."""
     grpc, https = _free_address(plan.listen_grpc), _free_address(plan.listen_https)
-    return HubSettings(
-        origin=plan.origin,
-        listen_grpc=grpc,
-        listen_https=https,
-        root_threshold=_threshold(plan.root_threshold, plan.root_keys, "root"),
-        policy_threshold=_threshold(plan.policy_threshold, plan.policy_keys, "policy"),
-        root_keys={name: key.public.hex() for name, key in plan.root_keys.items()},
-        policy_keys={name: key.public.hex() for name, key in plan.policy_keys.items()},
+    text = format_toml(
+        {
+            "origin": plan.origin,
+            "listen_grpc": grpc,
+            "listen_https": https,
+            "root_threshold": _threshold(plan.root_threshold, plan.root_keys, "root"),
+            "policy_threshold": _threshold(plan.policy_threshold, plan.policy_keys, "policy"),
+            "root_keys": {name: key.public.hex() for name, key in plan.root_keys.items()},
+            "policy_keys": {name: key.public.hex() for name, key in plan.policy_keys.items()},
+        }
     )
+    return text, parse_settings(text.encode(), HubSettings, name="hub.toml")
 
 
 def _threshold(value: int, found: Mapping[str, VerifyKey], what: str) -> int:

@@ -118,7 +118,16 @@ def test_tiles_are_those_of_the_entries(closed: World) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["0/../../private/hub.key", "8/000", "0/000.p/256", "0/000.p/0", "entries/0", "0/x000", "", "0/%2e%2e/hub.toml"],
+    [
+        "0/../../private/hub.key",
+        "8/000",
+        "0/000.p/256",
+        "0/000.p/0",
+        "entries/0",
+        "0/x000",
+        "",
+        "0/%2e%2e/hub.toml",
+    ],
 )
 def test_nothing_but_tiles_is_served_below_tile(closed: World, path: str) -> None:
     problem = refused(lambda: closed.get(f"/tile/{path}"))
@@ -132,9 +141,7 @@ def test_the_home_folder_is_not_served(closed: World, path: str) -> None:
 
 def entry_of(found: World, kind: Kind) -> int:
     return next(
-        index
-        for index, entry in enumerate(found.entries)
-        if envelope.open_envelope(entry.data).kind is kind
+        index for index, entry in enumerate(found.entries) if envelope.open_envelope(entry.data).kind is kind
     )
 
 
@@ -207,7 +214,10 @@ def test_population_totals_are_the_sums_of_released_cells(closed: World) -> None
             values = list(table.values)
             if table.table_id == "region_domain":
                 total += sum(values)
-                regions = {"east": regions["east"] + sum(values[:2]), "west": regions["west"] + sum(values[2:])}
+                regions = {
+                    "east": regions["east"] + sum(values[:2]),
+                    "west": regions["west"] + sum(values[2:]),
+                }
             else:
                 packs = {"bike": packs["bike"] + sum(values[:2]), "power": packs["power"] + sum(values[2:])}
     assert epoch["total"]["grams"] == total

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+from fractions import Fraction
 
 import pytest
 
@@ -11,7 +12,7 @@ from privacy.envelope import Kind
 from privacy.receipts import open_receipt
 from privacy.standing import Role as Issuer
 from protos.problems import Conflict, Malformed, Problem, Refused, Unavailable, Unverified
-from protos.v1 import hub_pb2, hub_pb2_grpc, policy_pb2
+from protos.v1 import hub_pb2, hub_pb2_grpc
 from protos.v1 import problem_pb2 as reasons
 from runtime.authority import CertificateAuthority
 from runtime.identity import Role, SpiffeName
@@ -27,7 +28,9 @@ def signed_reservation(world: World, **changes: object) -> bytes:
     return world.signed(Kind.RESERVATION, message, NODE)
 
 
-def expect(world: World, reason: int, kind: type[Problem], data: bytes, bodies: list[bytes], **how: object) -> None:
+def expect(
+    world: World, reason: int, kind: type[Problem], data: bytes, bodies: list[bytes], **how: object
+) -> None:
     """The hub refuses with this reason and a remedy or a clear message, and keeps nothing."""
     before = traces(world.opened.home)
     problem = refused(lambda: world.send(data, bodies, **how))  # type: ignore[arg-type]
@@ -131,15 +134,10 @@ def test_an_over_budget_reservation_is_refused(enrolled: World) -> None:
 def test_a_cheaper_claim_than_the_policys_is_refused(shared: World) -> None:
     message = shared.reservation(NODE)
     message.charges[0].claim.scale *= 2
-    message.charges[0].claim.epsilon.CopyFrom(ratio(_halved(message.charges[0].claim.epsilon)))
+    epsilon = message.charges[0].claim.epsilon
+    epsilon.CopyFrom(ratio(Fraction(epsilon.numerator, epsilon.denominator * 2)))
     data = shared.signed(Kind.RESERVATION, message, NODE)
     expect(shared, reasons.REASON_CLAIM_WRONG, Refused, data, [])
-
-
-def _halved(epsilon: policy_pb2.Ratio) -> object:
-    from fractions import Fraction
-
-    return Fraction(epsilon.numerator, epsilon.denominator * 2)
 
 
 def test_missing_changed_and_surplus_chunks_are_refused(enrolled: World) -> None:

@@ -115,7 +115,14 @@ def test_a_malformed_request_is_refused(empty: World, body: bytes) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"role": "hub"}, {"role": "operator"}, {"role": "king"}, {"id": "-bike"}, {"id": "B"}, {"name": "n" * 200}],
+    [
+        {"role": "hub"},
+        {"role": "operator"},
+        {"role": "king"},
+        {"id": "-bike"},
+        {"id": "B"},
+        {"name": "n" * 200},
+    ],
 )
 def test_an_invitation_is_checked(empty: World, changes: dict[str, Any]) -> None:
     assert isinstance(refused(lambda: invite(empty, **changes)), Malformed)

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from hub.store.parties import Party
+from hub.trust_documents import Genesis, add_signature, parse_pseudonym_key, propose
+from privacy import trust
+from privacy.checkpoint import log_vkey
+from protos.problems import Malformed, Refused, Unverified
+from tests.simulator import ORIGIN, key
+from tests.unit.hub.world import refused
+
+GENESIS = Genesis(
+    origin=ORIGIN,
+    root_keys=[key(name).verify_key for name in ("operator", "regulator", "auditor")],
+    root_threshold=2,
+    policy_keys=[key("operator").verify_key],
+    policy_threshold=1,
+    log_vkey=str(log_vkey(ORIGIN, key("log").verify_key)),
+    hub_key=key("hub").verify_key,
+    hub_ca=b"certificate",
+)
+KEY_FILE = {
+    "key_id": "aa" * 16,
+    "threshold": 2,
+    "commitments": ["01" * 32, "02" * 32],
+    "custodians": {"one": 1, "two": 2},
+}
+
+
+def party(role: str, party_id: str, **changes: object) -> Party:
+    values: dict[str, object] = {
+        "role": role,
+        "id": party_id,
+        "name": party_id,
+        "name_zh": "",
+        "public_key": key(party_id).verify_key.public,
+        "address": "127.0.0.1:1",
+        "sealing_key": b"",
+        "evaluation_quota": 10,
+        "joined_at": 0,
+    }
+    return Party(**{**values, **changes})  # type: ignore[arg-type]
+
+
+PARTIES = [
+    party("auditor", "auditor-one"),
+    party("custodian", "one"),
+    party("custodian", "two"),
+    party("node", "bikes"),
+]
+
+
+def signed(proposal: bytes, *names: str) -> bytes:
+    for name in names:
+        proposal = add_signature(proposal, key(name))
+    return proposal
+
+
+def first(parties: list[Party] = PARTIES) -> bytes:
+    key_file = parse_pseudonym_key(json.dumps(KEY_FILE).encode())
+    proposal = propose(GENESIS, parties, previous=None, pseudonym_key=key_file, issued_at=1)
+    return signed(proposal, "operator", "regulator")
+
+
+def test_the_first_trust_root_names_everybody_who_joined() -> None:
+    root = trust.verify_first(first())
+    assert [(one.id, one.index) for one in root.custodians] == [("one", 1), ("two", 2)]
+    assert [one.id for one in root.enterprises] == ["bikes"]
+    assert [one.id for one in root.auditors] == ["auditor-one"]
+    assert root.pseudonym_key is not None
+    assert root.hub_key.name == "hub"
+
+
+def test_too_few_signatures_are_no_trust_root() -> None:
+    proposal = propose(GENESIS, PARTIES, previous=None, pseudonym_key=None, issued_at=1)
+    assert isinstance(refused(lambda: trust.verify_first(signed(proposal, "operator"))), Unverified)
+
+
+def test_signing_twice_changes_nothing() -> None:
+    once = signed(first(), "auditor")
+    assert signed(once, "auditor") == once
+
+
+def test_the_next_version_follows_and_keeps_who_is_there() -> None:
+    before = first()
+    parties = [*PARTIES, party("node", "utility"), party("auditor", "auditor-two")]
+    proposal = propose(GENESIS, parties, previous=before, pseudonym_key=None, issued_at=2)
+    root = trust.verify_update(trust.verify_first(before), signed(proposal, "operator", "auditor"))
+    assert root.version == 2
+    assert [one.id for one in root.enterprises] == ["bikes", "utility"]
+    assert [one.id for one in root.custodians] == ["one", "two"]
+    assert [one.id for one in root.auditors] == ["auditor-one", "auditor-two"]
+
+
+def test_a_party_that_joined_again_has_its_new_key_and_address() -> None:
+    moved = [
+        party("custodian", "one", address="127.0.0.1:9"),
+        party("node", "bikes", public_key=key("bikes-new").verify_key.public),
+    ]
+    proposal = propose(GENESIS, moved, previous=first(), pseudonym_key=None, issued_at=2)
+    root = trust.describe(proposal)
+    assert root.custodian_by_id("one").address == "127.0.0.1:9"
+    assert root.custodian_by_id("two").address == "127.0.0.1:1"
+    assert root.enterprise("bikes").key == key("bikes-new").verify_key
+
+
+def test_a_custodian_that_has_not_joined_is_named() -> None:
+    problem = refused(lambda: first(PARTIES[:2]))
+    assert isinstance(problem, Refused)
+    assert "two" in problem.message
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        json.dumps({**KEY_FILE, "threshold": 0}).encode(),
+        json.dumps({**KEY_FILE, "key_id": "x"}).encode(),
+    ],
+)
+def test_a_bad_pseudonym_key_file_is_refused(data: bytes) -> None:
+    assert isinstance(refused(lambda: parse_pseudonym_key(data)), Malformed)
+
+
+def test_commitments_must_be_hex() -> None:
+    bad = {**KEY_FILE, "commitments": ["zz" * 32, "02" * 32]}
+    key_file = parse_pseudonym_key(json.dumps(bad).encode())
+    problem = refused(lambda: propose(GENESIS, PARTIES, previous=None, pseudonym_key=key_file, issued_at=1))
+    assert isinstance(problem, Malformed)
