@@ -167,5 +167,5 @@ def build_app(
         course=course,
         patience=patience,
     )
-    closers = (reads.record, *ports.closers, workspace.close)
+    closers = (*ports.closers, workspace.close)
     return App(workspace, membership, pipeline, journal, course, closers)

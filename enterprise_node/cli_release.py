@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from enterprise_node.app import App
     from protos.epochs import Epoch
 
+RELEASE_LOCK = "release.lock"
+
 HOME = click.option(
     "--home",
     type=click.Path(path_type=Path, file_okay=False),
@@ -53,6 +55,15 @@ def _opened(home: Path, *, as_json: bool) -> Iterator[App]:
         yield app
     finally:
         app.close()
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Keep other processes from enrolling or releasing with the same home meanwhile."""
+    from enterprise_node.exclusive import exclusive
+
+    with exclusive(home / RELEASE_LOCK, "enrolling or releasing"):
+        yield
 
 
 def _teller() -> Callable[[str], None]:
@@ -116,7 +127,7 @@ def join(token: str, trust_root_file: Path | None, home: Path, as_json: bool) ->
 @json_option
 def enrol(epoch: Epoch, home: Path, as_json: bool) -> None:
     """Give new persons pseudonyms and slots. 登记新用户。"""
-    with _opened(home, as_json=as_json) as app:
+    with _opened(home, as_json=as_json) as app, _alone(home):
         enrolled = app.pipeline.enrol(epoch)
         print_result({"enrolled": enrolled.enrolled, "waiting": enrolled.waiting}, as_json=as_json)
 
@@ -127,7 +138,7 @@ def enrol(epoch: Epoch, home: Path, as_json: bool) -> None:
 @json_option
 def preview(epoch: Epoch, home: Path, as_json: bool) -> None:
     """Show what releasing an epoch would say and cost. 发布预览。"""
-    with _opened(home, as_json=as_json) as app:
+    with _opened(home, as_json=as_json) as app, _alone(home):
         shown = app.pipeline.preview(epoch)
         print_result(shown.to_json(), as_json=as_json, lines=shown.lines())
 
@@ -138,7 +149,7 @@ def preview(epoch: Epoch, home: Path, as_json: bool) -> None:
 @json_option
 def release(epoch: Epoch, home: Path, as_json: bool) -> None:
     """Reserve the charge, log it, draw the noise and keep the release. 生成发布。"""
-    with _opened(home, as_json=as_json) as app:
+    with _opened(home, as_json=as_json) as app, _alone(home):
         app.pipeline.release(epoch)
         print_result(_figures(app), as_json=as_json)
 
@@ -150,7 +161,7 @@ def submit(home: Path, as_json: bool) -> None:
     """Send every kept message and wait for the log to show it. 提交。"""
     from enterprise_node.overview import overview
 
-    with _opened(home, as_json=as_json) as app:
+    with _opened(home, as_json=as_json) as app, _alone(home):
         app.pipeline.settle()
         for one in overview(app.workspace.database).epochs:
             app.pipeline.submit(one.epoch)
@@ -169,7 +180,8 @@ def run(epochs: list[Epoch], once: bool, home: Path, as_json: bool) -> None:
 
     with _opened(home, as_json=as_json) as app, serving(app):
         stop = None if once else stop_event()
-        app.pipeline.run(epochs)
+        with _alone(home):
+            app.pipeline.run(epochs)
         print_result(_figures(app), as_json=as_json)
         if stop is not None:
             stop.wait()

@@ -1,14 +1,14 @@
 """Asking a quorum of custodians: in parallel, another quorum when one is silent, every proof checked.
 
-A custodian that does not answer is passed over until the next attempt; one whose proof does not hold is named
-and never asked again for this batch.
+A custodian that does not answer is passed over until the next attempt; one that refuses, or whose proof does
+not hold and who is then named, is not asked again for this batch.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -21,9 +21,15 @@ from privacy.pseudonyms import (
     combine_batch,
     verify_answer,
 )
-from protos.problems import Problem, Unavailable, Unverified
+from protos.problems import Problem, Refused, Unavailable, Unverified
 from protos.v1.custodian_pb2 import EvaluateResponse, EvaluationOrder
-from protos.v1.problem_pb2 import REASON_PROOF_INVALID, REASON_QUORUM_UNAVAILABLE
+from protos.v1.problem_pb2 import (
+    REASON_BUSY,
+    REASON_NOT_REGISTERED,
+    REASON_PROOF_INVALID,
+    REASON_QUORUM_UNAVAILABLE,
+)
+from runtime.problems import reason_name
 from runtime.retries import DEFAULT_POLICY, RetryPolicy, Wait, log_wait, retry
 
 if TYPE_CHECKING:
@@ -42,46 +48,61 @@ class Evaluations(Protocol):
         """Send one order; raises Unavailable when the custodian does not answer."""
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A batch's pseudonyms in order, and who answered."""
+
+    pseudonyms: list[bytes]
+    custodian_ids: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class _Asking:
-    """One batch on its way: who is silent in this attempt, who was caught in any."""
+    """One batch on its way: who is silent in this attempt, who refused or was caught in any."""
 
     content: BlindedBatch
     trust: TrustRoot
     key: PseudonymKey
     enterprise_id: str
+    used: Mapping[str, int]
     silent: dict[int, Problem] = field(default_factory=dict)
+    refusing: dict[int, Problem] = field(default_factory=dict)
     caught: set[int] = field(default_factory=set)
 
     def next_quorum(self) -> list[Custodian]:
-        """Choose whom to ask, ascending by index; raises when too few are left."""
-        left = [
-            custodian
-            for custodian in _in_order(self.trust, self.enterprise_id)
-            if custodian.index not in self.silent and custodian.index not in self.caught
-        ]
+        """Choose whom to ask, ascending by index: those least used, so that quotas are drawn on evenly."""
+        passed_over = {*self.silent, *self.refusing, *self.caught}
+        left = [custodian for custodian in self.trust.custodians if custodian.index not in passed_over]
         if len(left) < self.key.threshold:
             raise self._too_few()
+        left.sort(key=lambda custodian: (self.used.get(custodian.id, 0), self._rank(custodian)))
         return sorted(left[: self.key.threshold], key=lambda custodian: custodian.index)
 
+    def _rank(self, custodian: Custodian) -> bytes:
+        """Order custodians in the enterprise's own way, so that not all begin with the same."""
+        return hashlib.sha256(f"{self.enterprise_id}/{custodian.id}".encode()).digest()
+
     def _too_few(self) -> Problem:
-        """Say who is missing: waiting helps against silence, not against wrong proofs."""
-        silent = self._names(self.silent) or "none"
-        caught = self._names(self.caught)
-        if len(self.trust.custodians) - len(self.caught) < self.key.threshold:
-            return Unverified(
-                REASON_PROOF_INVALID,
-                f"The proofs of these custodians do not hold: {caught}; too few others are left.",
-                remedy="Report them to the operator and the auditors; nothing they answered was used.",
+        """Say who is missing: waiting helps against silence, not against a refusal or a wrong proof."""
+        if len(self.trust.custodians) - len(self.caught | self.refusing.keys()) >= self.key.threshold:
+            return Unavailable(
+                REASON_QUORUM_UNAVAILABLE,
+                f"{self.key.threshold} custodians are needed; these do not answer: "
+                f"{self._names(self.silent)}.{self._distrust()}",
+                remedy="Nothing is lost: the same batch is sent again when they are back.",
             )
-        return Unavailable(
-            REASON_QUORUM_UNAVAILABLE,
-            f"{self.key.threshold} custodians are needed; these do not answer: {silent}"
-            + (f"; the proofs of these do not hold: {caught}." if caught else "."),
-            remedy="Nothing is lost: the same batch is sent again when they are back.",
+        if self.refusing:
+            return next(iter(self.refusing.values()))
+        return Unverified(
+            REASON_PROOF_INVALID,
+            f"Too few custodians are left.{self._distrust()}",
+            remedy="Report them to the operator and the auditors; nothing they answered was used.",
         )
 
-    def _names(self, indices: dict[int, Problem] | set[int]) -> str:
+    def _distrust(self) -> str:
+        return f" The proofs of these do not hold: {self._names(self.caught)}." if self.caught else ""
+
+    def _names(self, indices: Iterable[int]) -> str:
         return ", ".join(self.trust.custodian(index).id for index in sorted(indices))
 
 
@@ -105,12 +126,14 @@ class Quorum:
         self._on_wait = on_wait
         self._workers = workers
 
-    def pseudonyms(self, content: BlindedBatch, trust: TrustRoot, enterprise_id: str) -> list[bytes]:
-        """Give one pseudonym for each identifier of the batch, in order.
+    def pseudonyms(
+        self, content: BlindedBatch, trust: TrustRoot, enterprise_id: str, used: Mapping[str, int]
+    ) -> Answered:
+        """Give one pseudonym for each identifier of the batch, in order; `used` counts elements by custodian.
 
-        Raises Unavailable QUORUM_UNAVAILABLE, or Unverified PROOF_INVALID naming the custodians.
+        Raises Unavailable QUORUM_UNAVAILABLE, Unverified PROOF_INVALID naming the custodians, or a refusal.
         """
-        asking = _Asking(content, trust, pseudonym_key(trust), enterprise_id)
+        asking = _Asking(content, trust, pseudonym_key(trust), enterprise_id, used)
         return retry(
             lambda: self._attempt(asking),
             what=f"{asking.key.threshold} of {len(trust.custodians)} custodians",
@@ -118,7 +141,7 @@ class Quorum:
             on_wait=self._on_wait,
         )
 
-    def _attempt(self, asking: _Asking) -> list[bytes]:
+    def _attempt(self, asking: _Asking) -> Answered:
         """Ask quorum after quorum until one answers whole."""
         asking.silent.clear()
         view = PseudonymKeyView(asking.key.threshold, asking.key.commitments)
@@ -129,7 +152,8 @@ class Quorum:
             if len(answers) < len(quorum):
                 continue
             try:
-                return combine_batch(asking.content, answers, view, indices, workers=self._workers)
+                names = combine_batch(asking.content, answers, view, indices, workers=self._workers)
+                return Answered(names, tuple(custodian.id for custodian in quorum))
             except Unverified:
                 caught = _caught(asking, answers, view, indices)
                 if not caught:
@@ -139,14 +163,19 @@ class Quorum:
     def _ask(
         self, asking: _Asking, quorum: Sequence[Custodian], indices: Sequence[int]
     ) -> list[CustodianAnswer]:
-        """Ask every custodian of a quorum at once; note who does not answer."""
+        """Ask every custodian of a quorum at once; note who does not answer and who refuses."""
 
-        def ask(custodian: Custodian) -> CustodianAnswer | Unavailable:
+        def ask(custodian: Custodian) -> CustodianAnswer | Problem:
             order = self._chain.sign_order(self._order(asking, custodian, indices))
             try:
                 answer = self._evaluations.evaluate(
                     custodian, order, asking.content.blinded, envelope_hash(order)
                 )
+            except Refused as problem:
+                if problem.reason != REASON_NOT_REGISTERED:
+                    return problem
+                # Our own copy of the log names us: the custodian has not read that far yet.
+                return Unavailable(REASON_BUSY, problem.message, remedy=problem.remedy)
             except Unavailable as problem:
                 return problem
             return CustodianAnswer(custodian.index, answer.evaluated_elements, answer.proof)
@@ -154,9 +183,11 @@ class Quorum:
         with ThreadPoolExecutor(len(quorum), thread_name_prefix="custodian") as pool:
             outcomes = list(pool.map(ask, quorum))
         for custodian, outcome in zip(quorum, outcomes, strict=True):
-            if isinstance(outcome, Unavailable):
-                asking.silent[custodian.index] = outcome
-                logger.warning("custodian silent", extra={"custodian_id": custodian.id})
+            if isinstance(outcome, Problem):
+                passed_over = asking.refusing if isinstance(outcome, Refused) else asking.silent
+                passed_over[custodian.index] = outcome
+                extra = {"custodian_id": custodian.id, "reason": reason_name(outcome.reason)}
+                logger.warning("custodian gave no evaluation", extra=extra)
         return [outcome for outcome in outcomes if isinstance(outcome, CustodianAnswer)]
 
     def _order(self, asking: _Asking, custodian: Custodian, indices: Sequence[int]) -> EvaluationOrder:
@@ -181,15 +212,6 @@ def pseudonym_key(trust: TrustRoot) -> PseudonymKey:
             remedy="Enrol after the custodians' ceremony is in the trust root.",
         )
     return trust.pseudonym_key
-
-
-def _in_order(trust: TrustRoot, enterprise_id: str) -> list[Custodian]:
-    """Give the custodians in an order of the enterprise's own, so that enterprises share the load."""
-
-    def rank(custodian: Custodian) -> bytes:
-        return hashlib.sha256(f"{enterprise_id}/{custodian.id}".encode()).digest()
-
-    return sorted(trust.custodians, key=rank)
 
 
 def _caught(

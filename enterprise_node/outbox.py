@@ -14,6 +14,7 @@ from enterprise_node.egress import EgressJournal, EgressKind
 from privacy.tiles import entries_path, tile_path
 from protos.v1.custodian_pb2 import EvaluateRequest, EvaluateResponse
 from runtime.joining import join
+from runtime.log_reader import body_path
 from runtime.retries import DEFAULT_POLICY, RetryPolicy, Wait, log_wait, retry, unary
 
 if TYPE_CHECKING:
@@ -118,44 +119,39 @@ class Outbox:
 
 
 class HubReads:
-    """Reads the hub's log; what is asked for is all that leaves, one row of the journal a reading."""
+    """Reads the hub's log; what is asked for is all that leaves."""
 
     def __init__(self, reader: LogReader, journal: EgressJournal, address: str) -> None:
         self._reader = reader
         self._journal = journal
         self._address = address
-        self._asked: list[bytes] = []
 
     def checkpoint(self) -> bytes:
-        """Read the latest checkpoint; begins a new reading."""
-        self.record()
-        self._asked.append(b"/checkpoint\n")
+        """Read the latest checkpoint."""
+        self._record("checkpoint")
         return self._reader.checkpoint()
 
     def tile(self, level: int, index: int, width: int = 256) -> bytes:
         """Read a tile of hashes."""
-        self._asked.append(f"/{tile_path(level, index, width)}\n".encode())
+        self._record(tile_path(level, index, width))
         return self._reader.tile(level, index, width)
 
     def entries(self, index: int, width: int = 256) -> bytes:
         """Read an entry bundle."""
-        self._asked.append(f"/{entries_path(index, width)}\n".encode())
+        self._record(entries_path(index, width))
         return self._reader.entries(index, width)
 
     def body(self, index: int, position: int) -> bytes | None:
         """Read one public body."""
-        self._asked.append(f"/v1/bodies/{index}/{position}\n".encode())
+        self._record(body_path(index, position))
         return self._reader.body(index, position)
 
     def bodies(self, index: int) -> list[bytes] | None:
         """Read no bodies at once: a node needs none."""
         return None
 
-    def record(self) -> None:
-        """Write down what has been asked for since the last row."""
-        if self._asked:
-            self._journal.record(EgressKind.READ, self._address, self._asked)
-            self._asked = []
+    def _record(self, path: str) -> None:
+        self._journal.record(EgressKind.READ, self._address, (path.encode(),))
 
 
 def send_join(

@@ -70,8 +70,9 @@ class Pseudonymiser:
             on_batch(len(batch.persons))
         known = self._table.pseudonyms(key_id)
         missing = [person for person in persons if person not in known]
-        for start in range(0, len(missing), BATCH_PERSONS_MAX):
-            batch = self._blind(missing[start : start + BATCH_PERSONS_MAX], key_id)
+        step = _batch_size(len(missing), len(trust.custodians))
+        for start in range(0, len(missing), step):
+            batch = self._blind(missing[start : start + step], key_id)
             self._answer(batch, trust, enterprise_id)
             on_batch(len(batch.persons))
         return self.known(persons, key_id)
@@ -119,18 +120,27 @@ class Pseudonymiser:
     def _answer(self, batch: _Batch, trust: TrustRoot, enterprise_id: str) -> None:
         """Get a batch answered; in one step keep the pseudonyms and forget the batch."""
         key_id = pseudonym_key(trust).key_id
-        pseudonyms = self._quorum.pseudonyms(batch.content, trust, enterprise_id)
+        answered = self._quorum.pseudonyms(batch.content, trust, enterprise_id, self._table.used())
         rows = [
             (person, self._seal(person, key_id, pseudonym))
-            for person, pseudonym in zip(batch.persons, pseudonyms, strict=True)
+            for person, pseudonym in zip(batch.persons, answered.pseudonyms, strict=True)
         ]
         with self._database.transaction():
             self._table.add_pseudonyms(key_id, rows)
             self._table.drop_batch(batch.content.batch_hash)
+            self._table.use(answered.custodian_ids, len(batch.persons))
 
     def _seal(self, person: int, key_id: bytes, pseudonym: bytes) -> bytes:
         place = _place(person, key_id)
         return sealing.seal(pseudonym, key=self._cache_key, associated=place, random=secrets.token_bytes)
+
+
+def _batch_size(persons: int, custodians: int) -> int:
+    """Cut persons into at least as many batches as there are custodians.
+
+    Each custodian grants t/n of the enterprise's quota: only quorums taken in turn can use all of it.
+    """
+    return max(1, min(BATCH_PERSONS_MAX, -(-persons // max(1, custodians))))
 
 
 def _place(person: int, key_id: bytes) -> bytes:

@@ -24,8 +24,9 @@ from privacy.charges import UNITS, allowance
 from privacy.envelope import Kind
 from privacy.releases import NONCE_BYTES
 from protos.epochs import Epoch, format_epoch
-from protos.problems import InvariantBroken, Refused
+from protos.problems import InvariantBroken, Refused, Unavailable
 from protos.v1.problem_pb2 import (
+    REASON_BUSY,
     REASON_EPOCH_NOT_READY,
     REASON_INVARIANT_BROKEN,
     REASON_RESERVATION_UNKNOWN,
@@ -123,6 +124,8 @@ class Releaser:
 
         self._on_step(Step.RESERVING, epoch)
         with self._database.transaction():
+            if self.state(epoch) is not ReleaseState.OPEN:
+                raise _overtaken(epoch)
             self._ledger.reserve(
                 epoch,
                 planned_charges(policy, self._enterprise_id),
@@ -167,6 +170,8 @@ class Releaser:
 
         self._on_step(Step.KEEPING, epoch)
         with self._database.transaction():
+            if self.state(epoch) is not ReleaseState.RESERVED:
+                raise _overtaken(epoch)
             message = self._chain.append(Kind.RELEASE, epoch, build, check=check)
             self._table.drawn(epoch, message.sequence, len(active) * len(statements))
         self._on_step(Step.DRAWN, epoch)
@@ -229,6 +234,14 @@ class Releaser:
                 remedy=f"Run cgsp-node release {format_epoch(epoch)}.",
             )
         return stored
+
+
+def _overtaken(epoch: Epoch) -> Unavailable:
+    return Unavailable(
+        REASON_BUSY,
+        f"Another process moved the release of {format_epoch(epoch)} on meanwhile.",
+        remedy="Let one process release at a time; repeat the command to go on from where that one is.",
+    )
 
 
 def planned_charges(policy: Policy, enterprise_id: str) -> list[PlannedCharge]:

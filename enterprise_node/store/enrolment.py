@@ -30,6 +30,7 @@ SCHEMA = Schema(
             withdrawn_epoch INTEGER
         ) STRICT""",
         "CREATE INDEX slot_by_person ON slot (person)",
+        "CREATE TABLE custodian_use (custodian_id TEXT PRIMARY KEY, elements INTEGER NOT NULL) STRICT",
     ),
 )
 
@@ -66,6 +67,19 @@ class EnrolmentTable:
     def drop_batch(self, batch_hash: bytes) -> None:
         """Forget an answered batch and its blinding secrets."""
         self._database.execute("DELETE FROM blinded_batch WHERE batch_hash = ?", (batch_hash,))
+
+    def used(self) -> dict[str, int]:
+        """Count the elements each custodian has evaluated for this node's answered batches."""
+        found = self._database.rows("SELECT custodian_id, elements FROM custodian_use")
+        return {row[0]: row[1] for row in found}
+
+    def use(self, custodian_ids: Iterable[str], elements: int) -> None:
+        """Count an answered batch at the custodians of its quorum."""
+        self._database.execute_many(
+            "INSERT INTO custodian_use VALUES (?, ?)"
+            " ON CONFLICT (custodian_id) DO UPDATE SET elements = elements + excluded.elements",
+            ((custodian_id, elements) for custodian_id in custodian_ids),
+        )
 
     def add_pseudonyms(self, key_id: bytes, rows: Iterable[tuple[int, bytes]]) -> None:
         """Keep sealed pseudonyms by person; one that is there stays."""

@@ -17,6 +17,7 @@ from privacy.keys import SigningKey
 from privacy.pseudonyms import evaluate_batch
 from privacy.shares import Dealing, Share, deal
 from privacy.trust import TrustRoot
+from protos.problems import Refused
 from protos.v1 import trust_pb2
 from protos.v1.custodian_pb2 import (
     EvaluateRequest,
@@ -29,6 +30,7 @@ from protos.v1.custodian_pb2_grpc import (
     EvaluationServiceServicer,
     add_EvaluationServiceServicer_to_server,
 )
+from protos.v1.problem_pb2 import REASON_QUOTA_EXCEEDED
 from runtime.authority import CertificateAuthority
 from runtime.channels import require_role
 from runtime.identity import Identity, Role, SpiffeName
@@ -54,6 +56,7 @@ class SimulatedCustodian(EvaluationServiceServicer):
         self.orders: list[EvaluationOrder] = []
         self.batches: set[bytes] = set()
         self.is_lying = False
+        self.quota = 1_000_000
         self._identity = identity
         self._server: GrpcServer | None = None
         self.address = "127.0.0.1:0"
@@ -79,6 +82,9 @@ class SimulatedCustodian(EvaluationServiceServicer):
         assert (order.enterprise_id, order.custodian_id, order.origin) == (peer.id, self.id, ORIGIN)
         assert order.batch_hash == hashlib.sha256(request.blinded_elements).digest()
         assert order.elements * 32 == len(request.blinded_elements)
+        if order.batch_hash not in self.batches and order.elements > self.quota:
+            raise Refused(REASON_QUOTA_EXCEEDED, "The enterprise's quota here is used up.")
+        self.quota -= order.elements
         self.orders.append(order)
         self.batches.add(order.batch_hash)
         share = Share(self.share.index, (5).to_bytes(32, "little")) if self.is_lying else self.share
