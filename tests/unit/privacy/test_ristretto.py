@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from privacy import ristretto, sodium
+from privacy import ristretto
 from protos.problems import InvariantBroken, Malformed
 from protos.v1.problem_pb2 import REASON_MALFORMED_MESSAGE, REASON_WRONG_SHAPE
 
@@ -121,21 +117,3 @@ def test_zero_stops_the_program() -> None:
 def test_drawn_zero_is_drawn_again() -> None:
     drawn = iter([bytes(64), b"\x05" + bytes(63)])
     assert ristretto.scalar_random(lambda count: next(drawn)) == ristretto.scalar(5)
-
-
-def test_bundled_library_computes_the_same_and_leaves_no_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    loaded = sodium.load_bundled()
-    assert loaded is not None
-    assert list(tmp_path.iterdir()) == []
-    element, value = ristretto.from_uniform(os.urandom(64)), ristretto.scalar_random(os.urandom)
-    expected = ristretto.mult(value, element)
-    monkeypatch.setattr(sodium, "_loaded", lambda: loaded)
-    monkeypatch.setattr(ristretto, "library", lambda: loaded[0])
-    assert ristretto.mult(value, element) == expected
-
-
-def test_provider_names_library_and_version() -> None:
-    assert sodium.provider().startswith("libsodium 1.")
