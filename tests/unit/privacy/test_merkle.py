@@ -148,3 +148,15 @@ def holds(verify: Callable[[], None]) -> bool:
 
 def flip(data: bytes, position: int) -> bytes:
     return data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :]
+
+
+@given(st.lists(st.integers(0, 700), max_size=4))
+def test_rows_added_in_blocks_are_the_same_leaves(counts: list[int]) -> None:
+    blocks, single, number = merkle.CompactTree(), merkle.CompactTree(), 0
+    for count in counts:
+        rows = [(number + row).to_bytes(5, "big") for row in range(count)]
+        number += count
+        blocks.extend_rows(b"".join(rows), 5)
+        single.extend(map(merkle.leaf_hash, rows))
+        assert (blocks.size, blocks.root()) == (single.size, single.root())
+        assert blocks.root() == blocks.copy().root()
