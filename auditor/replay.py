@@ -50,6 +50,15 @@ class Released:
     file: Path | None
 
 
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """A link batch, its entry, the first epoch it acts for, and the file its rows lie in."""
+
+    index: int
+    effective: Epoch
+    file: Path
+
+
 @dataclass(slots=True)
 class Replay:
     """What the replay established: the log's state, and the facts the later checks are made from."""
@@ -58,7 +67,7 @@ class Replay:
     complete: bool = True
     packs: dict[tuple[str, int], bytes] = field(default_factory=dict)
     releases: list[Released] = field(default_factory=list)
-    links: list[tuple[int, Epoch, LinkRows]] = field(default_factory=list)
+    links: list[Linked] = field(default_factory=list)
     closes: list[tuple[int, books_pb2.EpochClose]] = field(default_factory=list)
     counts: list[custodian_pb2.CountReport] = field(default_factory=list)
     pseudonyms: dict[str, bytearray] = field(default_factory=dict)
@@ -147,7 +156,8 @@ def _keep(replayed: Replay, admission: Admission, bodies: list[bytes] | None, fi
         case Kind.RELEASE:
             replayed.releases.append(_released(replayed, admission, bodies, files))
         case Kind.LINK_BATCH if isinstance(admission.rows, LinkRows):
-            replayed.links.append((admission.index, Epoch(message.effective_epoch), admission.rows))
+            file = files.write_links(admission.leaf_hash, admission.rows)
+            replayed.links.append(Linked(admission.index, Epoch(message.effective_epoch), file))
         case Kind.EPOCH_CLOSE:
             replayed.closes.append((admission.index, message))
         case Kind.COUNT_REPORT:

@@ -1,15 +1,16 @@
-"""Released statements kept in files while an audit runs, so that memory does not grow with them."""
+"""Released statements and links kept in files while an audit runs, so that memory does not grow with them."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from engine.duckdb_engine import DuckDbEngine
-from engine.released import FoldedAccount, ReleasedRows, fold_accounts, write_statements
+from engine.released import FoldedAccount, ReleasedRows, fold_accounts, write_links, write_statements
+from privacy.links import LinkRows
 
 MEMORY_LIMIT_MB = 2048
 THREADS = 2
@@ -28,9 +29,13 @@ class StatementFiles:
         """Write one release's rows."""
         return write_statements(self._engine, Path(self._folder.name), released)
 
-    def fold(self, files: Sequence[Path], links: Iterable[tuple[bytes, bytes]]) -> list[FoldedAccount]:
-        """Fold the statements of the files into accounts, ascending by account."""
-        return fold_accounts(self._engine, files, links)
+    def write_links(self, leaf_hash: bytes, links: LinkRows) -> Path:
+        """Write one link batch's rows."""
+        return write_links(self._engine, Path(self._folder.name), leaf_hash, links)
+
+    def fold(self, statements: Sequence[Path], links: Sequence[Path]) -> Iterator[FoldedAccount]:
+        """Fold the files' statements into accounts, ascending by account."""
+        return fold_accounts(self._engine, statements, links)
 
     def __enter__(self) -> Self:
         return self

@@ -6,7 +6,7 @@ never taken; it is derived from the log's bodies and made again if lost.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from accounting.accounts import account_leaf, accounts_sql, variance_mg2
 from engine.engine import Engine
 from privacy.chunks import HALF_BYTES
 from privacy.laplace import variance_upper
+from privacy.links import LinkRows
 from privacy.merkle import CompactTree
 from privacy.releases import parse_statement_chunk
 from protos.v1 import release_pb2
@@ -34,6 +35,9 @@ LINK_COLUMNS = {"pseudonym": "BLOB", "account": "BLOB"}
 ACCOUNT_LEAF_BYTES = 40
 
 _STAGED = "staged"
+_FOLDED = "folded"
+_ACCOUNTS_AT_ONCE = 65_536
+_ROWS_BYTES_AT_ONCE = 256 * ACCOUNT_LEAF_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,24 +85,61 @@ def write_statements(engine: Engine, folder: Path, released: ReleasedRows) -> Pa
     return path
 
 
+def write_links(engine: Engine, folder: Path, leaf_hash: bytes, links: LinkRows) -> Path:
+    """Write one link batch's rows into one file."""
+    path = folder / f"{leaf_hash.hex()}.parquet"
+    if not path.exists():
+        columns = {"pseudonym": as_objects(links.pseudonyms), "account": as_objects(links.accounts)}
+        engine.register(_STAGED, columns, LINK_COLUMNS)
+        engine.write_parquet(f"SELECT pseudonym, account FROM {_STAGED}", path)  # noqa: S608
+    return path
+
+
 def fold_accounts(
-    engine: Engine, statement_files: Sequence[Path], links: Iterable[tuple[bytes, bytes]]
-) -> list[FoldedAccount]:
-    """Fold statements into accounts, ascending by account; links are (pseudonym, account) pairs."""
+    engine: Engine, statement_files: Sequence[Path], link_files: Sequence[Path]
+) -> Iterator[FoldedAccount]:
+    """Fold statements into accounts, ascending by account; the engine keeps what memory does not hold."""
     engine.view("statement", statement_files, STATEMENT_COLUMNS)
-    engine.register("link", _link_columns(links), LINK_COLUMNS)
-    return [
-        FoldedAccount(bytes(account), balance_mg, variance_mg2(variance), enterprises)
-        for account, balance_mg, variance, enterprises in engine.rows(accounts_sql())
-    ]
+    engine.view("link", link_files, LINK_COLUMNS)
+    folded = f"SELECT row_number() OVER (ORDER BY account) AS number, * FROM ({accounts_sql()}) AS folded"  # noqa: S608
+    engine.execute(f"CREATE OR REPLACE TABLE {_FOLDED} AS {folded}")
+    [[count]] = engine.rows(f"SELECT COUNT(*) FROM {_FOLDED}")  # noqa: S608
+    for first in range(1, count + 1, _ACCOUNTS_AT_ONCE):
+        batch = (
+            f"SELECT account, balance_mg, variance, enterprises FROM {_FOLDED} "  # noqa: S608
+            f"WHERE number >= {first} AND number < {first + _ACCOUNTS_AT_ONCE} ORDER BY number"
+        )
+        for account, balance_mg, variance, enterprises in engine.rows(batch):
+            yield FoldedAccount(bytes(account), balance_mg, variance_mg2(variance), enterprises)
 
 
-def accounts_root(accounts: Iterable[FoldedAccount]) -> bytes:
-    """Give the RFC 6962 root over accounts in ascending id."""
-    tree = CompactTree()
-    rows = b"".join(account_leaf(one.account, one.balance_mg, one.variance_mg2) for one in accounts)
-    tree.extend_rows(rows, ACCOUNT_LEAF_BYTES)
-    return tree.root()
+class BooksSum:
+    """What an epoch's close says of its accounts, added up one account after the other."""
+
+    def __init__(self) -> None:
+        self.accounts = 0
+        self.in_two_or_more = 0
+        self.total_mg = 0
+        self._tree = CompactTree()
+        self._rows = bytearray()
+
+    def add(self, account: FoldedAccount) -> None:
+        """Add the next account, ascending."""
+        self.accounts += 1
+        self.in_two_or_more += account.enterprises >= 2
+        self.total_mg += account.balance_mg
+        self._rows += account_leaf(account.account, account.balance_mg, account.variance_mg2)
+        if len(self._rows) >= _ROWS_BYTES_AT_ONCE:
+            self._hash_rows()
+
+    def root(self) -> bytes:
+        """Give the RFC 6962 root over the accounts."""
+        self._hash_rows()
+        return self._tree.root()
+
+    def _hash_rows(self) -> None:
+        self._tree.extend_rows(self._rows, ACCOUNT_LEAF_BYTES)
+        self._rows.clear()
 
 
 def as_objects(halves: bytes) -> NDArray[np.object_]:
@@ -107,22 +148,6 @@ def as_objects(halves: bytes) -> NDArray[np.object_]:
     for row in range(len(cut)):
         cut[row] = halves[row * HALF_BYTES : (row + 1) * HALF_BYTES]
     return cut
-
-
-def _link_columns(links: Iterable[tuple[bytes, bytes]]) -> dict[str, NDArray[np.object_]]:
-    pairs: Iterator[tuple[bytes, bytes]] = iter(links)
-    pseudonyms, accounts = [], []
-    for pseudonym, account in pairs:
-        pseudonyms.append(pseudonym)
-        accounts.append(account)
-    return {"pseudonym": _objects(pseudonyms), "account": _objects(accounts)}
-
-
-def _objects(values: Sequence[bytes]) -> NDArray[np.object_]:
-    column = np.empty(len(values), dtype=object)
-    for row, value in enumerate(values):
-        column[row] = value
-    return column
 
 
 def _measured(
