@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from privacy.standing import HUB_ID
+from protos.problems import Refused
 from protos.v1 import custodian_pb2_grpc, hub_pb2, hub_pb2_grpc, node_pb2, node_pb2_grpc
 from protos.v1.custodian_pb2 import EvaluateRequest, EvaluateResponse
+from protos.v1.problem_pb2 import REASON_ROLE_NOT_ALLOWED
 from runtime.channels import open_channel, require_role
 from runtime.identity import Identity, Role, SpiffeName
 from runtime.retries import unary
@@ -90,14 +92,22 @@ class GrpcCustodians:
 
 
 class NodeServicer(node_pb2_grpc.NodeServiceServicer):
-    """Tells the enterprise's own operators how far the node is."""
+    """Tells the enterprise's own operators, who hold its certificate, how far the node is."""
 
-    def __init__(self, status: Callable[[], node_pb2.NodeServiceGetStatusResponse]) -> None:
+    def __init__(
+        self, enterprise_id: str, status: Callable[[], node_pb2.NodeServiceGetStatusResponse]
+    ) -> None:
+        self._enterprise_id = enterprise_id
         self._status = status
 
     def GetStatus(  # noqa: N802 - the name is the protocol's
         self, request: node_pb2.NodeServiceGetStatusRequest, context: grpc.ServicerContext
     ) -> node_pb2.NodeServiceGetStatusResponse:
-        """Give counts and states; never the hub."""
-        require_role(context, Role.NODE)
+        """Give counts and states; never to the hub or another enterprise."""
+        if require_role(context, Role.NODE).id != self._enterprise_id:
+            raise Refused(
+                REASON_ROLE_NOT_ALLOWED,
+                f"This is the node of {self._enterprise_id}; it answers that enterprise alone.",
+                remedy="Call with the certificate in the node's own home.",
+            )
         return self._status()

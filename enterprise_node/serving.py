@@ -26,7 +26,8 @@ def serving(app: App) -> Iterator[str]:
     identity = app.membership.identity
     options = ServerOptions(service.listen_grpc, (NODE_SERVICE,), workers=2, reflection=True)
     server = GrpcServer(lambda: identity, options, metrics)
-    node_pb2_grpc.add_NodeServiceServicer_to_server(NodeServicer(lambda: status(app)), server.server)
+    servicer = NodeServicer(app.membership.enterprise_id, lambda: status(app))
+    node_pb2_grpc.add_NodeServiceServicer_to_server(servicer, server.server)
     with HealthServer(service.listen_metrics, metrics, lambda: app.course.waiting_for) as health, server:
         note = identity.renewal_note(datetime.datetime.now(datetime.UTC))
         for line in (f"serving gRPC {server.address}, health http://{health.address}", note):
@@ -41,7 +42,7 @@ def status(app: App) -> node_pb2.NodeServiceGetStatusResponse:
     outward = overview(app.workspace.database)
     return node_pb2.NodeServiceGetStatusResponse(
         enterprise_id=app.membership.enterprise_id,
-        activities=sum(total.taken for total in totals),
+        activities=sum(app.workspace.activities.counts().values()),
         quarantined=sum(sum(total.quarantined.values()) for total in totals),
         enrolled=outward.enrolled,
         stage=app.course.stage,

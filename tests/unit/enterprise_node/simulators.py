@@ -137,7 +137,8 @@ class Federation:
         self._stack.close()
 
     def node_identity(self, enterprise_id: str = ENTERPRISE) -> Identity:
-        return self.authority.issue_identity(SpiffeName(DOMAIN, Role.NODE, enterprise_id))
+        name = SpiffeName(DOMAIN, Role.NODE, enterprise_id)
+        return self.authority.issue_identity(name, server_names=("127.0.0.1",))
 
     def _sign_root(self) -> bytes:
         root_key = signing_key("root")

@@ -1,0 +1,92 @@
+"""A running node tells its own operators how far it is, and nobody else."""
+
+from __future__ import annotations
+
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from enterprise_node.app import App
+from enterprise_node.rpc import NODE_SERVICE
+from enterprise_node.serving import serving
+from protos.epochs import Epoch
+from protos.problems import Refused
+from protos.v1 import node_pb2, node_pb2_grpc
+from protos.v1.problem_pb2 import REASON_ROLE_NOT_ALLOWED
+from runtime.channels import open_channel
+from runtime.identity import Identity, Role, SpiffeName
+from runtime.pack_files import load_pack
+from runtime.retries import unary
+from tests.unit.enterprise_node.simulated_hub import PACKS, RIDERS, SimulatedHub, open_node, write_home
+from tests.unit.enterprise_node.simulators import DOMAIN, ENTERPRISE, Federation
+
+PACK = load_pack(PACKS / "trv.shared_bike" / "1")
+
+
+@pytest.fixture(scope="module")
+def federation() -> Iterator[Federation]:
+    with Federation.build() as built:
+        yield built
+
+
+@pytest.fixture
+def app(tmp_path: Path, federation: Federation) -> Iterator[App]:
+    hub = SimulatedHub(federation)
+    hub.publish_policy(PACK)
+    write_home(tmp_path / "node")
+    opened = open_node(tmp_path / "node", federation, hub)
+    yield opened
+    opened.close()
+
+
+def connect(address: str, identity: Identity) -> grpc.Channel:
+    return open_channel(address, identity)
+
+
+def test_the_nodes_own_certificate_gets_the_status(app: App, federation: Federation) -> None:
+    app.pipeline.run([Epoch(202012)])
+    with serving(app) as address, connect(address, federation.node_identity()) as channel:
+        stub = node_pb2_grpc.NodeServiceStub(channel)
+        found = unary(lambda: stub.GetStatus(node_pb2.NodeServiceGetStatusRequest()))
+        asked = health_pb2.HealthCheckRequest(service=NODE_SERVICE)
+        health = health_pb2_grpc.HealthStub(channel).Check(asked)
+    assert (found.enterprise_id, found.activities, found.enrolled) == (ENTERPRISE, 25, RIDERS)
+    assert [(one.epoch, one.state) for one in found.epochs] == [(202012, "committed")]
+    assert (found.stage, found.waiting_for) == ("done", "")
+    assert health.status == health_pb2.HealthCheckResponse.SERVING
+
+
+@pytest.mark.parametrize("role", [Role.HUB, Role.AUDITOR, Role.CUSTODIAN])
+def test_other_roles_are_refused(app: App, federation: Federation, role: Role) -> None:
+    other = federation.authority.issue_identity(SpiffeName(DOMAIN, role, "other"))
+    with serving(app) as address, connect(address, other) as channel:
+        stub = node_pb2_grpc.NodeServiceStub(channel)
+        with pytest.raises(Refused) as caught:
+            unary(lambda: stub.GetStatus(node_pb2.NodeServiceGetStatusRequest()))
+    assert caught.value.reason == REASON_ROLE_NOT_ALLOWED
+
+
+def test_another_enterprise_is_refused(app: App, federation: Federation) -> None:
+    with serving(app) as address, connect(address, federation.node_identity("rival")) as channel:
+        stub = node_pb2_grpc.NodeServiceStub(channel)
+        with pytest.raises(Refused):
+            unary(lambda: stub.GetStatus(node_pb2.NodeServiceGetStatusRequest()))
+
+
+def test_health_and_metrics_name_nobody(app: App) -> None:
+    lines: list[str] = []
+    app.course.tell = lines.append
+    app.pipeline.run([Epoch(202012)])
+    with serving(app):
+        address = next(line for line in lines if "health" in line).rsplit("http://", 1)[1]
+        with urllib.request.urlopen(f"http://{address}/readyz") as answer:
+            assert answer.status == 200
+        with urllib.request.urlopen(f"http://{address}/metrics") as answer:
+            text = answer.read().decode()
+    assert f"cgsp_node_enrolled {RIDERS}.0" in text
+    assert "cgsp_node_messages_waiting 0.0" in text
+    assert "1380" not in text
