@@ -210,6 +210,15 @@ def test_unknown_keys_are_named_and_never_guessed(engine: Engine) -> None:
     assert engine.rows(language_pack("constant").unmatched_sql("acts", day, day + 1)) == []
 
 
+def test_a_missing_quantity_never_earns_the_cap(engine: Engine) -> None:
+    """LEAST and GREATEST pass over NULL in both engines: without the condition it would count as the cap."""
+    one = language_pack("event_input")
+    day = first_day(samples.EPOCH)
+    samples.load_records(engine, "acts", one.pack.activity, [])
+    engine.execute(f"INSERT INTO acts VALUES ('r0', 1, {day}, 'east', NULL, 0, 'bus')")
+    assert engine.rows(one.person_day_sql("acts", None, day, day + 1)) == []
+
+
 def test_regions_are_told_by_the_latest_record(engine: Engine) -> None:
     one = language_pack("constant")
     day = first_day(samples.EPOCH)
