@@ -58,6 +58,13 @@ class PeerProtocol(H11Protocol):
         if peer is not None:
             self.app = _WithPeer(self.app, peer)
 
+    def shutdown(self) -> None:
+        """End an idle connection at once: TLS's own goodbye would wait for a peer that is not reading."""
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.abort()
+        else:
+            super().shutdown()
+
 
 def peer_of(scope: Mapping[str, Any] | MutableMapping[str, Any]) -> SpiffeName | None:
     """Give the name in the client's certificate, None without one."""
