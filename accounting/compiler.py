@@ -156,6 +156,7 @@ class CompiledPack:
     ) -> str:
         months = [shift_epoch(month, -12 * year) for year in range(history.years + 1)]
         spans = [(first_day(one), end_day(one)) for one in months] if self._in_force(month) else []
+        # The quantity is clamped, not the difference: clipping differences would pay unchanged behaviour.
         clamped = f"LEAST(GREATEST({_SUM_OF_VALUES}, 0), {history.day_maximum})"
         days = self._by_day(activities, None, spans, regions, clamped)
         actual = f"day >= {first_day(month)}"
@@ -280,6 +281,7 @@ def _compile_history(pack: Pack, lowered: Lowered) -> CompiledPack:
         raise invalid("own history needs quantity, day_maximum and years", "Add them under [baseline].")
     if pack.purpose is not Purpose.CREDIT or pack.caps:
         raise invalid("an own-history pack is a credit and has no caps: day_maximum clamps the quantity")
+    # Multiplying by constants leaves a term's SQL alone: it is still the bare column if the formula is linear.
     if value.sql != f"a.{baseline.quantity}" or baseline.quantity not in pack.inputs:
         raise Refused(
             REASON_REACH_UNBOUNDED,

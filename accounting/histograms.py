@@ -69,6 +69,7 @@ def plan_histogram(
             raise invalid_plan(
                 "histogram", f"its {name} are empty, repeated or no keys", "Correct the policy."
             )
+    # A footprint is no credit and has no cell.
     credits = tuple(one for one in packs if one.pack.purpose is Purpose.CREDIT)
     for one in credits:
         if one.pack.id not in pack_order or one.pack.domain not in domains:
@@ -143,6 +144,7 @@ def _cells(histogram: Histogram, relations: Relations, epoch: Epoch) -> str:
         "FROM months AS m JOIN places AS q ON m.person = q.person WHERE q.code IS NOT NULL"
     )
     second = f"SELECT 1 AS tab, m.person, {method} AS cell, m.mg FROM months AS m"
+    # A cell times the clamp must stay below 2^63: 10^12 * 4 * 10^6 does.
     limited = f"LEAST(GREATEST(CAST(SUM(mg) AS BIGINT), -{CELL_MG_MAX}), {CELL_MG_MAX})"
     return (
         f"WITH months AS ({' UNION ALL '.join(parts)}), "

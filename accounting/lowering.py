@@ -77,6 +77,7 @@ def lower(pack: Pack) -> Lowered:
     pairs = sorted({(one.table, one.key) for one in nodes if isinstance(one, Lookup | Member)})
     scope = _Scope(pack, {pair: f"f{index}" for index, pair in enumerate(pairs, start=1)})
     value = scope.reduction(formula)
+    # LEAST and GREATEST pass over NULL in both engines: a missing quantity would count as its cap.
     applies = [_window(pack), *(f"a.{name} IS NOT NULL" for name in pack.inputs)]
     if condition:
         applies.append(truth(scope.term(condition)).sql)

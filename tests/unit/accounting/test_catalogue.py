@@ -33,9 +33,7 @@ def catalogue_pack(name: str) -> CompiledPack:
         ActivityInput(name=one, kind=InputKind.QUANTITY, unit=unit, decimals=3, minimum=0, maximum=10**7)
         for one, unit in row["inputs"].items()
     )
-    activity = Activity(
-        code="test.act", name_en="Act", name_zh="行为", records_per_day_max=10, inputs=inputs
-    )
+    activity = Activity(code="test.act", name_en="Act", name_zh="行为", records_per_day_max=10, inputs=inputs)
     made: dict[str, Any] = {
         "id": name,
         "version": 1,
