@@ -143,10 +143,11 @@ class Founding:
         self._supervisor.call("auditor", [program("cgsp-audit"), "join", token, *home])
         self.publish_trust_root()
 
-    def node(self, party: Party, *arguments: str) -> dict[str, Any]:
+    def node(self, party: Party, *arguments: str, shows_raw_data: bool = False) -> dict[str, Any]:
         """Run a command of cgsp-node."""
         home = ("--home", str(self._layout.node(party)), "--json")
-        return self._supervisor.call(party.id, [program("cgsp-node"), *arguments, *home])
+        command = [program("cgsp-node"), *arguments, *home]
+        return self._supervisor.call(party.id, command, shows_raw_data=shows_raw_data)
 
     def publish_policy(self) -> None:
         """Publish every pack of the demo's policy, then the policy itself, signed by the regulator."""

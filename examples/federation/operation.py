@@ -37,7 +37,7 @@ class Operation:
 
     def check_nodes(self) -> None:
         """Let each node check its configuration against its files."""
-        self._each_node("check")
+        at_once(lambda party: self._founding.node(party, "check", shows_raw_data=True), ENTERPRISES)
 
     def prepare_release(self) -> None:
         """Let each node ingest, enrol and preview, command by command; its run then does the rest."""

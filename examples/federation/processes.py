@@ -115,8 +115,18 @@ class Supervisor:
         process.start()
         return process
 
-    def call(self, name: str, arguments: Sequence[str], *, accept: Sequence[int] = (0,)) -> dict[str, Any]:
-        """Run a command to its end and give its JSON; raises StepFailed on any other exit code."""
+    def call(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        *,
+        accept: Sequence[int] = (0,),
+        shows_raw_data: bool = False,
+    ) -> dict[str, Any]:
+        """Run a command to its end and give its JSON; raises StepFailed on any other exit code.
+
+        What a command shows of raw data is for the eyes of its operator and is not logged.
+        """
         log = self._logs / f"{name}.log"
         done = subprocess.run(
             list(arguments),
@@ -126,7 +136,8 @@ class Supervisor:
             check=False,
         )
         with log.open("ab") as output:
-            output.write(b"$ " + _shown(arguments).encode() + b"\n" + done.stdout + done.stderr)
+            shown = b"(output not kept)\n" if shows_raw_data else done.stdout
+            output.write(b"$ " + _shown(arguments).encode() + b"\n" + shown + done.stderr)
         if done.returncode not in accept:
             raise StepFailed(f"{_shown(arguments)} ended with {done.returncode}.\n{tail(log)}")
         return parse_output(done.stdout)

@@ -225,6 +225,7 @@ def test_unknown_pack_is_refused(federation: SmallFederation, insider: Insider) 
     policy = policy_pb2.Policy()
     policy.CopyFrom(logged_policy(federation))
     policy.version += 1
+    policy.first_epoch = NEXT_EPOCH
     policy.packs[0].sha256 = bytes(32)
     regulator = keys.decode_private(federation.layout.key("regulator").read_bytes())
     data = envelope.sign(codec.encode(policy), Kind.POLICY, [regulator])
