@@ -281,7 +281,7 @@ def _compile_history(pack: Pack, lowered: Lowered) -> CompiledPack:
         raise invalid("own history needs quantity, day_maximum and years", "Add them under [baseline].")
     if pack.purpose is not Purpose.CREDIT or pack.caps:
         raise invalid("an own-history pack is a credit and has no caps: day_maximum clamps the quantity")
-    # Multiplying by constants leaves a term's SQL alone: it is still the bare column if the formula is linear.
+    # Constants leave a term's SQL alone: it is still the bare column exactly if the formula is linear.
     if value.sql != f"a.{baseline.quantity}" or baseline.quantity not in pack.inputs:
         raise Refused(
             REASON_REACH_UNBOUNDED,
