@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,10 +127,10 @@ def join(token: str, trust_root_file: Path | None, home: Path, as_json: bool) ->
 @HOME
 @json_option
 def enrol(epoch: Epoch, home: Path, as_json: bool) -> None:
-    """Give new persons pseudonyms and slots. 登记新用户。"""
+    """Give new persons slots, end those of ended consents. 登记新用户，注销退出者。"""
     with _opened(home, as_json=as_json) as app, _alone(home):
         enrolled = app.pipeline.enrol(epoch)
-        print_result({"enrolled": enrolled.enrolled, "waiting": enrolled.waiting}, as_json=as_json)
+        print_result(asdict(enrolled), as_json=as_json)
 
 
 @click.command("preview")

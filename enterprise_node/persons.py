@@ -106,6 +106,10 @@ class Persons:
         """List the persons who consented and are not enrolled yet, ascending."""
         return self._table.to_enrol()
 
+    def ended_consents(self) -> list[int]:
+        """List the persons who are enrolled and consent no longer, ascending."""
+        return self._table.to_withdraw()
+
     def mark_enrolled(self, persons: Collection[int]) -> None:
         """Take these persons off the list of those to enrol; joins the caller's transaction."""
         self._table.set_enrolled(persons)

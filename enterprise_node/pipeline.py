@@ -54,10 +54,11 @@ class Ingested:
 
 @dataclass(frozen=True, slots=True)
 class Enrolled:
-    """How many persons were enrolled now, and how many wait for a batch large enough."""
+    """How many persons were enrolled and withdrawn now, and how many wait for a batch large enough."""
 
     enrolled: int
     waiting: int
+    withdrawn: int = 0
 
 
 @dataclass(slots=True)
@@ -134,18 +135,19 @@ class Pipeline:
         )
 
     def enrol(self, effective: Epoch, *, or_wait: bool = False) -> Enrolled:
-        """Give new persons pseudonyms and slots from `effective` on.
+        """Give new persons pseudonyms and slots from `effective` on; end the slots of ended consents.
 
         Fewer than the policy's smallest batch wait for more with `or_wait`, else raise Refused ROSTER_WRONG.
         """
         policy = self._current(effective)
+        withdrawn = self._withdraw(effective)
         persons = self.workspace.persons.new_for_enrolment()
         if not persons:
-            return Enrolled(0, 0)
+            return Enrolled(0, 0, withdrawn)
         if len(persons) < policy.roster_batch_min:
             if or_wait:
                 self.course.say(f"{len(persons)} new persons wait for a batch of {policy.roster_batch_min}")
-                return Enrolled(0, len(persons))
+                return Enrolled(0, len(persons), withdrawn)
             raise Refused(
                 REASON_ROSTER_WRONG,
                 f"{len(persons)} new persons are fewer than the smallest batch, {policy.roster_batch_min}.",
@@ -157,7 +159,17 @@ class Pipeline:
         self.roster.enrol(pseudonyms, effective, pseudonym_key(trust).key_id, check=self.following.check)
         self.course.say(f"enrolling {len(persons)} persons")
         self.settle()
-        return Enrolled(len(persons), 0)
+        return Enrolled(len(persons), 0, withdrawn)
+
+    def _withdraw(self, effective: Epoch) -> int:
+        """End the slots of persons who consent no longer; gives how many persons."""
+        ended = self.workspace.persons.ended_consents()
+        if ended:
+            self.course.say(f"withdrawing {len(ended)} persons")
+            key_id = pseudonym_key(self.following.trust).key_id
+            self.roster.withdraw(ended, effective, key_id, check=self.following.check)
+            self.settle()
+        return len(ended)
 
     def preview(self, epoch: Epoch) -> Preview:
         """Show what releasing the epoch would say and cost."""

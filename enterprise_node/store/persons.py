@@ -85,6 +85,11 @@ class PersonTable:
         sql = "SELECT number FROM person WHERE consented AND NOT enrolled ORDER BY number"
         return [row[0] for row in self._database.rows(sql)]
 
+    def to_withdraw(self) -> list[int]:
+        """List those who are enrolled and whose consent has ended, ascending."""
+        sql = "SELECT number FROM person WHERE enrolled AND NOT consented ORDER BY number"
+        return [row[0] for row in self._database.rows(sql)]
+
     def set_enrolled(self, numbers: Iterable[int]) -> None:
         """Note an enrolment."""
         self._database.execute_many(

@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from enterprise_node.app import open_journal, open_state
+from enterprise_node.cli import node
 from enterprise_node.egress import EgressKind
 from enterprise_node.exclusive import exclusive
-from protos.problems import Unavailable
+from protos.problems import Malformed, Refused, Unavailable
 from tests.unit.enterprise_node.simulated_hub import write_home
 
 PROGRAM = Path(sys.executable).parent / "cgsp-node"
@@ -62,16 +64,16 @@ def test_a_changed_journal_is_an_error(home: Path) -> None:
     ],
 )
 def test_before_joining_every_command_says_so(home: Path, arguments: tuple[str, ...]) -> None:
-    done = run(*arguments, "--home", str(home))
-    assert done.returncode not in (0, 90)
-    assert "cgsp-node join" in done.stderr
+    problem = CliRunner().invoke(node, [*arguments, "--home", str(home)]).exception
+    assert isinstance(problem, Refused)
+    assert "cgsp-node join" in problem.remedy
 
 
 @pytest.mark.parametrize("epoch", ["2020-13", "202012", "december"])
 def test_an_epoch_that_is_none_is_refused(home: Path, epoch: str) -> None:
-    done = run("preview", epoch, "--home", str(home))
-    assert done.returncode not in (0, 90)
-    assert "epoch" in done.stderr
+    problem = CliRunner().invoke(node, ["preview", epoch, "--home", str(home)]).exception
+    assert isinstance(problem, Malformed)
+    assert "epoch" in problem.message
 
 
 def test_a_token_that_is_none_is_refused_before_anything_leaves(home: Path) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from enterprise_node.app import App
 from enterprise_node.overview import overview
+from enterprise_node.persons import RegisterEntry
 from enterprise_node.store.releases import ReleaseState
 from privacy.envelope import Kind, open_envelope
 from privacy.releases import parse_statement_chunk
@@ -198,6 +199,15 @@ def test_withdrawn_persons_have_no_row_in_the_epochs_after(app: App, hub: Simula
     app.pipeline.roster.withdraw([1, 2], JANUARY, key_id, check=app.pipeline.following.check)
     app.pipeline.run([DECEMBER, JANUARY])
     assert [len(rows) for _, rows in released(hub)] == [RIDERS, RIDERS - 2]
+
+
+def test_whoever_consents_no_longer_is_withdrawn_before_the_next_release(app: App, hub: SimulatedHub) -> None:
+    app.pipeline.run([DECEMBER])
+    app.workspace.persons.register([RegisterEntry("13800000003", None, None, consented=False)])
+    assert app.pipeline.enrol(JANUARY).withdrawn == 1
+    app.pipeline.run([JANUARY])
+    assert [len(rows) for _, rows in released(hub)] == [RIDERS, RIDERS - 1]
+    assert app.pipeline.enrol(Epoch(202102)).withdrawn == 0
 
 
 @pytest.mark.parametrize(
