@@ -83,6 +83,7 @@ def is_running(pid: int) -> bool:
         return False
 
 
+@pytest.mark.xdist_group("second-run")
 def test_run_killed_outright_is_followed_by_one_that_passes(tmp_path: Path) -> None:
     home = tmp_path / "home"
     first = started(home)
