@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,11 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.engine import Columns
+from engine.names import broken, check_name, checked_columns
 from protos.problems import InvariantBroken, Unavailable
 from protos.v1.problem_pb2 import REASON_BUSY, REASON_INVARIANT_BROKEN, REASON_NOT_FOUND
 
-_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
-_TYPE = re.compile(r"[A-Z]+(\([0-9]+(,[0-9]+)?\))?")
 _FLOATS = frozenset({"DOUBLE", "FLOAT", "REAL"})
 _INEXACT = _FLOATS | {"HUGEINT", "UHUGEINT"}
 _INTEGERS = frozenset(
@@ -63,13 +61,15 @@ class DuckDbEngine:
             self._create(name, schema or {})
             return
         files = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
-        casts = ", ".join(f"CAST({column} AS {kind}) AS {column}" for column, kind in _checked(schema or {}))
+        casts = ", ".join(
+            f"CAST({column} AS {kind}) AS {column}" for column, kind in checked_columns(schema or {})
+        )
         self.execute(f"CREATE VIEW {name} AS SELECT {casts or '*'} FROM read_parquet([{files}])")
 
     def register(self, name: str, columns: Mapping[str, NDArray[Any]], schema: Mapping[str, str]) -> None:
         """Copy arrays into a table."""
         if set(columns) != set(schema) or len({len(array) for array in columns.values()}) > 1:
-            raise _broken("arrays and schema of a table do not fit each other")
+            raise broken("arrays and schema of a table do not fit each other")
         self._drop(name)
         self._create(name, schema)
         if not columns or not len(next(iter(columns.values()))):
@@ -135,8 +135,7 @@ class DuckDbEngine:
         self.close()
 
     def _drop(self, name: str) -> None:
-        if not _NAME.fullmatch(name):
-            raise _broken(f"{name!r} is no table name")
+        check_name(name)
         found = self._connection.execute(
             "SELECT table_type FROM information_schema.tables WHERE table_name = ?", [name]
         ).fetchall()
@@ -144,9 +143,8 @@ class DuckDbEngine:
             self.execute(f"DROP {'VIEW' if kind == 'VIEW' else 'TABLE'} {name}")
 
     def _create(self, name: str, schema: Mapping[str, str]) -> None:
-        self.execute(
-            f"CREATE TABLE {name} ({', '.join(f'{column} {kind}' for column, kind in _checked(schema))})"
-        )
+        columns = ", ".join(f"{column} {kind}" for column, kind in checked_columns(schema))
+        self.execute(f"CREATE TABLE {name} ({columns})")
 
 
 def _exact(described: Sequence[Sequence[Any]], refused: frozenset[str]) -> dict[str, str]:
@@ -154,15 +152,8 @@ def _exact(described: Sequence[Sequence[Any]], refused: frozenset[str]) -> dict[
     kinds = {str(row[0]): str(row[1]) for row in described}
     inexact = [name for name, kind in kinds.items() if kind in refused]
     if inexact:
-        raise _broken(f"the columns {', '.join(inexact)} have no exact type: cast them to BIGINT")
+        raise broken(f"the columns {', '.join(inexact)} have no exact type: cast them to BIGINT")
     return kinds
-
-
-def _checked(schema: Mapping[str, str]) -> list[tuple[str, str]]:
-    for column, kind in schema.items():
-        if not _NAME.fullmatch(column) or not _TYPE.fullmatch(kind):
-            raise _broken(f"{column!r} {kind!r} is no column")
-    return list(schema.items())
 
 
 def _plain(array: NDArray[Any], kind: str) -> NDArray[Any]:
@@ -172,15 +163,17 @@ def _plain(array: NDArray[Any], kind: str) -> NDArray[Any]:
         if missing.any():
             full = np.asarray(array.data).astype(object)
             full[missing] = None
-            return full
+            return _bytes(full) if kind == "BLOB" else full
         array = np.asarray(array.data)
     if kind in _INTEGERS:
         return array.astype(np.int64, copy=False)
-    if kind == "BLOB":
-        full = np.empty(len(array), dtype=object)
-        full[:] = [None if one is None else bytes(one) for one in array]
-        return full
-    return array
+    return _bytes(array) if kind == "BLOB" else array
+
+
+def _bytes(array: NDArray[Any]) -> NDArray[Any]:
+    full = np.empty(len(array), dtype=object)
+    full[:] = [None if one is None else bytes(one) for one in array]
+    return full
 
 
 def _sync(path: Path) -> None:
@@ -189,10 +182,6 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _broken(problem: str) -> InvariantBroken:
-    return InvariantBroken(REASON_INVARIANT_BROKEN, f"Query engine: {problem}.")
 
 
 @contextlib.contextmanager
