@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from custodian.delivery import HubChain
 from custodian.evaluation import Evaluator
 from custodian.store import Store
+from privacy.standing import HUB_ID
 from protos.v1 import custodian_pb2, custodian_pb2_grpc, hub_pb2, hub_pb2_grpc
 from runtime.channels import open_channel, peer_identity, require_role
 from runtime.identity import Identity, Role, SpiffeName
@@ -17,7 +18,6 @@ from runtime.retries import unary
 if TYPE_CHECKING:
     import grpc
 
-HUB_ID = "hub"
 # A report is one small message; a hub that takes longer is tried again.
 SUBMIT_SECONDS_MAX = 10
 SERVICE = custodian_pb2.DESCRIPTOR.services_by_name["EvaluationService"].full_name

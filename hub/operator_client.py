@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
-from hub.setup import HUB_ID, Opened
+from hub.setup import Opened
 from hub.store.parties import Party
+from privacy.standing import HUB_ID
 from protos.epochs import Epoch
 from protos.v1 import hub_pb2, hub_pb2_grpc
 from runtime.channels import open_channel

@@ -8,7 +8,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from hub.setup import HUB_ID
+from privacy.standing import HUB_ID
 from protos.problems import Malformed, Refused, Unverified
 from protos.v1 import hub_pb2
 from protos.v1 import problem_pb2 as reasons
