@@ -10,13 +10,14 @@ from privacy.rosters import RosterRows
 from privacy.standing import CountStanding, EnterpriseStanding, Standing
 from privacy.verdicts import Submission, Verdict
 from protos.epochs import Epoch, checked_epoch
-from protos.problems import Conflict, Malformed, Refused
+from protos.problems import Conflict, Malformed, Refused, Unverified
 from protos.v1 import books_pb2, custodian_pb2, roster_pb2
 from protos.v1.problem_pb2 import (
     REASON_ALREADY_EXISTS,
     REASON_ALREADY_RELEASED,
     REASON_EPOCH_CLOSED,
     REASON_KEY_UNKNOWN,
+    REASON_NOT_REGISTERED,
     REASON_ROSTER_WRONG,
     REASON_WRONG_SHAPE,
 )
@@ -60,9 +61,11 @@ def check_roster_batch(
 def check_count_report(
     standing: Standing, message: custodian_pb2.CountReport, submission: Submission
 ) -> Verdict:
-    """Take a custodian's count: its total grows by exactly the new batches, each counted once."""
-    standing.trust.enterprise(message.enterprise_id)
-    _check_key(standing, message.key_id)
+    """Take a custodian's count: its total grows by exactly the new batches, each counted once.
+
+    It may come after its enterprise has left or its key was replaced; a chain must never be blocked for good.
+    """
+    _check_ever_known(standing, message)
     key = (submission.issuer, message.enterprise_id)
     before = standing.counts.get(key) or CountStanding()
     hashes = [batch.batch_hash for batch in message.batches]
@@ -112,10 +115,25 @@ def check_link_batch(standing: Standing, message: books_pb2.LinkBatch, submissio
 def _check_key(standing: Standing, key_id: bytes) -> None:
     key = standing.trust.pseudonym_key
     if key is None or key.key_id != key_id:
-        raise Refused(
+        raise Unverified(
             REASON_KEY_UNKNOWN,
             "The pseudonym key named is not the trust root's.",
             remedy="Read the trust root in force again.",
+        )
+
+
+def _check_ever_known(standing: Standing, message: custodian_pb2.CountReport) -> None:
+    if message.enterprise_id not in standing.enterprises_ever:
+        raise Refused(
+            REASON_NOT_REGISTERED,
+            "No version of the trust root has named the enterprise counted for.",
+            remedy="Count only what was evaluated for a registered enterprise.",
+        )
+    if message.key_id not in standing.pseudonym_keys_ever:
+        raise Unverified(
+            REASON_KEY_UNKNOWN,
+            "No version of the trust root has named the pseudonym key counted for.",
+            remedy="Count only what was evaluated with a published key.",
         )
 
 

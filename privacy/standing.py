@@ -131,6 +131,9 @@ class Standing:
     linked: set[bytes] = field(default_factory=set)
     links_total: int = 0
     closes: dict[Epoch, Closed] = field(default_factory=dict)
+    # Whatever any trust root named: what was done for them stays countable after they have left.
+    enterprises_ever: set[str] = field(default_factory=set)
+    pseudonym_keys_ever: set[bytes] = field(default_factory=set)
 
     @property
     def trust(self) -> TrustRoot:
@@ -188,6 +191,9 @@ class Standing:
     def register(self, root: TrustRoot, index: int) -> None:
         """Put a trust root in force: its keys count, those it leaves out are retired."""
         self.trust_roots.append((index, root))
+        self.enterprises_ever.update(party.id for party in root.enterprises)
+        if root.pseudonym_key is not None:
+            self.pseudonym_keys_ever.add(root.pseudonym_key.key_id)
         signers = [Signer(Role.HUB, HUB_ID, root.hub_key)]
         signers += [Signer(Role.ENTERPRISE, party.id, party.key) for party in root.enterprises]
         signers += [Signer(Role.CUSTODIAN, party.id, party.key) for party in root.custodians]

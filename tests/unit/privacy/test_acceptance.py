@@ -15,7 +15,7 @@ from privacy.claims import Claim, ratio
 from privacy.envelope import Kind
 from privacy.standing import HUB_ID, AnswerKind, Role
 from protos.epochs import Epoch
-from protos.problems import InvariantBroken, Malformed, Problem
+from protos.problems import InvariantBroken, Malformed, Problem, Unverified
 from protos.v1 import books_pb2, custodian_pb2, envelope_pb2, release_pb2
 from protos.v1 import problem_pb2 as reasons
 from protos.v1.release_pb2 import (
@@ -356,6 +356,32 @@ def test_counts_grow_by_exactly_their_batches() -> None:
     report.header.CopyFrom(federation.header(Role.CUSTODIAN, custodian))
     report.evaluations_total = 9
     refused(lambda: federation.append(sign()), reasons.REASON_ALREADY_EXISTS)
+
+
+def test_what_was_counted_for_stays_countable_after_it_has_left() -> None:
+    federation, custodian = begun(), CUSTODIANS[0]
+    after = next_trust(federation)
+    del after.enterprises[0]
+    after.pseudonym_key.key_id = b"another key"
+    federation.publish_trust(after)
+    assert all(party.id != BIKES for party in federation.state.trust.enterprises)
+    federation.count(custodian, BIKES, 3)
+    assert replay(federation).evaluations(BIKES) == {custodian: 3}
+
+
+def test_a_key_nobody_published_cannot_be_counted_for() -> None:
+    federation, custodian = begun(), CUSTODIANS[0]
+    report = custodian_pb2.CountReport(
+        header=federation.header(Role.CUSTODIAN, custodian),
+        enterprise_id=BIKES,
+        key_id=b"another key",
+        evaluations_total=1,
+    )
+    report.batches.add(batch_hash=bytes(32), elements=1)
+    data = federation.signed(Kind.COUNT_REPORT, report, custodian)
+    with pytest.raises(Unverified) as caught:
+        federation.append(data)
+    assert caught.value.reason == reasons.REASON_KEY_UNKNOWN
 
 
 def test_a_pseudonym_is_linked_once_for_open_epochs() -> None:
