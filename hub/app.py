@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
 import secrets
 import threading
@@ -68,7 +69,8 @@ class Hub:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             stack.enter_context(WriterLock(self._opened.home.lock))
-            self._opened.renew_certificates()
+            self._opened.issue_server()
+            self._opened.renew_certificates(datetime.datetime.now(datetime.UTC))
             self._identity = Identity.load(self._opened.home.server)
             self._open_store(stack)
             self._build()
@@ -208,7 +210,7 @@ class Hub:
     def _renew(self) -> None:
         """Renew the hub's own certificates in time; new connections use them at once."""
         while not self._stopping.wait(RENEWAL_CHECK_SECONDS):
-            if self._opened.renew_certificates():
+            if self._opened.renew_certificates(datetime.datetime.now(datetime.UTC)):
                 self._identity = Identity.load(self._opened.home.server)
                 self._https.reload()
                 logger.info("certificates renewed")

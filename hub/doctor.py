@@ -9,14 +9,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from accounting.accounts import account_leaf
 from hub.configuration import Home
 from hub.log import VKEY_FILE, PublicLog
 from hub.setup import Opened
-from hub.store import entries
+from hub.store import books, entries
 from hub.store.database import open_readers
+from privacy import envelope
 from privacy.checkpoint import log_vkey, open_checkpoint
+from privacy.envelope import Kind
 from privacy.merkle import CompactTree, leaf_hash
 from protos.problems import Problem, Unverified
+from protos.v1 import books_pb2
 from protos.v1.problem_pb2 import REASON_CERTIFICATE_INVALID, REASON_HISTORY_INCONSISTENT
 from runtime.identity import Identity
 
@@ -54,6 +58,7 @@ def examine(folder: Path) -> list[Check]:
     _checked(checks, "hub's certificate", lambda: _check_certificate(home.server), "valid")
     _checked(checks, "operator's certificate", lambda: _check_certificate(home.operator), "valid")
     _checked(checks, "log", lambda: _check_log(opened), "database, root and checkpoint agree")
+    _checked(checks, "books", lambda: _check_books(opened), "balances are those of the last close")
     free = shutil.disk_usage(home.folder).free
     is_enough = free >= FREE_BYTES_MIN
     checks.append(
@@ -110,6 +115,24 @@ def _check_log(opened: Opened) -> None:
         raise _inconsistent("The stored root is not the root over the stored entries.")
     if checkpoint is not None and checkpoint.size > tree.size:
         raise _inconsistent("The checkpoint covers more entries than the database holds.")
+
+
+def _check_books(opened: Opened) -> None:
+    """Compare the stored balances with the accounts' root in the last close."""
+    readers = open_readers(opened.home.database)
+    try:
+        with readers.begin() as connection:
+            closes = entries.find_entries(connection, Kind.EPOCH_CLOSE.value)
+            tree = CompactTree()
+            for one in books.walk_balances(connection):
+                tree.append(leaf_hash(account_leaf(one.account, one.balance_mg, one.variance_mg2)))
+    finally:
+        readers.dispose()
+    if not closes:
+        return
+    close = envelope.open_envelope(closes[-1].envelope).parse(books_pb2.EpochClose)
+    if close.accounts_root != tree.root():
+        raise _inconsistent("The stored balances are not those of the last close.")
 
 
 def _inconsistent(message: str) -> Unverified:

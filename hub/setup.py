@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import secrets
 import socket
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from hub.trust_documents import Genesis
 from privacy import keys
 from privacy.checkpoint import log_vkey
 from privacy.keys import SigningKey, VerifyKey
+from privacy.standing import HUB_ID
 from protos.problems import Conflict, Malformed
 from protos.v1.problem_pb2 import REASON_ALREADY_EXISTS, REASON_CONFIGURATION_INVALID
 from runtime.addresses import Address, parse_address, server_names
@@ -25,7 +27,6 @@ from runtime.files import read_private
 from runtime.identity import Identity, Role, SpiffeName, trust_domain
 
 KEY_FILE_BYTES_MAX = 1024
-HUB_ID = "hub"
 OPERATOR_ID = "operator"
 
 
@@ -84,26 +85,34 @@ class Opened:
         """Give the log's verifier key as text."""
         return str(log_vkey(self.settings.origin, self.log_key.verify_key))
 
-    def renew_certificates(self, *, is_forced: bool = False) -> bool:
-        """Issue the hub's and the operator's certificates anew when they run out or do not fit."""
-        from datetime import UTC, datetime
-
-        domain = trust_domain(self.settings.origin)
-        addresses = (self.settings.grpc_address, self.settings.https_address, self.settings.listen_https)
+    def issue_server(self) -> None:
+        """Issue the hub's own certificate for the addresses in hub.toml."""
+        settings = self.settings
+        addresses = (
+            settings.grpc_address,
+            settings.https_address,
+            settings.listen_grpc,
+            settings.listen_https,
+        )
         names = list(dict.fromkeys(name for address in addresses for name in server_names(address)))
-        server = SpiffeName(domain, Role.HUB, HUB_ID)
-        operator = SpiffeName(domain, Role.OPERATOR, OPERATOR_ID)
-        now = datetime.now(UTC)
-        was_renewed = False
-        for folder, name, serves in (
-            (self.home.server, server, names),
-            (self.home.operator, operator, []),
-        ):
-            if is_forced or Identity.load(folder).renewal_note(now):
-                days = self.settings.certificate_days
-                self.authority.issue_identity(name, days=days, server_names=serves).save(folder)
-                was_renewed = True
-        return was_renewed
+        name = SpiffeName(trust_domain(settings.origin), Role.HUB, HUB_ID)
+        days = settings.certificate_days
+        self.authority.issue_identity(name, days=days, server_names=names).save(self.home.server)
+
+    def issue_operator(self) -> None:
+        """Issue the certificate the operator's commands call with."""
+        name = SpiffeName(trust_domain(self.settings.origin), Role.OPERATOR, OPERATOR_ID)
+        identity = self.authority.issue_identity(name, days=self.settings.certificate_days)
+        identity.save(self.home.operator)
+
+    def renew_certificates(self, now: datetime.datetime) -> bool:
+        """Issue anew what is about to run out; says whether the hub's own certificate was among it."""
+        if Identity.load(self.home.operator).renewal_note(now):
+            self.issue_operator()
+        is_due = bool(Identity.load(self.home.server).renewal_note(now))
+        if is_due:
+            self.issue_server()
+        return is_due
 
 
 def init_home(folder: Path, plan: Plan) -> Opened:
@@ -131,7 +140,8 @@ def init_home(folder: Path, plan: Plan) -> Opened:
         read_signing_key(home.log_key),
         CertificateAuthority.load(home.private),
     )
-    opened.renew_certificates(is_forced=True)
+    opened.issue_server()
+    opened.issue_operator()
     write_atomic(home.folder / VKEY_FILE, f"{opened.log_vkey}\n".encode())
     # Last: a home without hub.toml is one whose making was interrupted, and is made again from the start.
     write_private(home.configuration, text.encode())

@@ -22,6 +22,7 @@ from protos.v1 import envelope_pb2
 from protos.v1.problem_pb2 import REASON_INVARIANT_BROKEN
 
 EPOCHS_MAX = 1200
+_OF_ENTERPRISES = frozenset({Kind.ROSTER_BATCH, Kind.RESERVATION, Kind.RELEASE, Kind.NOTHING_TO_REPORT})
 
 
 class State:
@@ -31,6 +32,8 @@ class State:
         self.origin = origin
         self._log = LogState()
         self._pseudonyms: dict[str, bytearray] = {}
+        # Enterprises that have sent something; a later trust root may no longer name them.
+        self._senders: set[str] = set()
         self._lock = threading.RLock()
 
     def check(self, data: bytes, bodies: Sequence[bytes] | None, index: int) -> Admission:
@@ -42,6 +45,8 @@ class State:
         """Take an entry that was admitted."""
         with self._lock:
             self._log.apply(admission)
+            if admission.kind in _OF_ENTERPRISES:
+                self._senders.add(admission.issuer)
             if admission.kind is Kind.ROSTER_BATCH and isinstance(admission.rows, RosterRows):
                 rows = self._pseudonyms.setdefault(admission.issuer, bytearray())
                 rows += admission.rows.pseudonyms or b""
@@ -184,4 +189,5 @@ class State:
             ]
 
     def _enterprises(self) -> list[str]:
-        return [one.id for one in self._log.trust.enterprises] if self._log.has_trust else []
+        named = {one.id for one in self._log.trust.enterprises} if self._log.has_trust else set()
+        return sorted(named | self._senders)

@@ -109,6 +109,14 @@ def read_balance(connection: Connection, account: bytes) -> Balance | None:
     )
 
 
+def walk_balances(connection: Connection) -> Iterator[Balance]:
+    """Give all balances, ascending by account."""
+    for row in connection.execute(select(balance).order_by(balance.c.account)).yield_per(ROWS_TOGETHER):
+        yield Balance(
+            row.account, row.balance_mg, int.from_bytes(row.variance_mg2, "big"), row.enterprises, row.epoch
+        )
+
+
 def find_accounts(connection: Connection, prefix: bytes, limit: int) -> list[bytes]:
     """Give the first accounts in id order that start with the prefix."""
     query = (

@@ -87,7 +87,14 @@ class Writer:
             raise Unavailable(REASON_BUSY, "The hub has too much to write.", remedy="Try again.") from None
         if self._stopped.is_set():
             self._refuse_waiting()
-        result: Result = job.future.result(timeout=timeout_seconds)
+        try:
+            result: Result = job.future.result(timeout=timeout_seconds)
+        except TimeoutError:
+            raise Unavailable(
+                REASON_BUSY,
+                f"The hub has not written this within {timeout_seconds:.0f} s; it may still do so.",
+                remedy="Send the same bytes again.",
+            ) from None
         return result
 
     def _run(self) -> None:
