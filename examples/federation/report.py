@@ -9,6 +9,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from examples.federation.layout import EPOCHS
+
 Json = dict[str, Any]
 
 _WIDTH = 118
@@ -65,8 +67,8 @@ def worst(verdicts: Sequence[Json]) -> str:
 
 def enterprise(name: str, status: Json, data: str) -> Json:
     """Give one enterprise's figures."""
-    epochs, outward = status["epochs"], status["outward"]
-    epsilon = outward["epsilon"]
+    outward = status["outward"]
+    epochs, epsilon = [status["epochs"][epoch] for epoch in EPOCHS], outward["epsilon"]
     return {
         "id": name,
         "data": data,
@@ -74,8 +76,8 @@ def enterprise(name: str, status: Json, data: str) -> Json:
         "activities_quarantined": sum(status["quarantined"].values()),
         "quarantined_by_reason": status["quarantined"],
         "excluded_by_reason": status["excluded"],
-        "reductions_mg": sum(epoch["reductions_mg"] for epoch in epochs.values()),
-        "insufficient_history": max((epoch["insufficient_history"] for epoch in epochs.values()), default=0),
+        "reductions_mg": sum(epoch["reductions_mg"] for epoch in epochs),
+        "insufficient_history": max(epoch["insufficient_history"] for epoch in epochs),
         "enrolled": outward["enrolled"],
         "statements": outward["statements"],
         # What an active day costs a person in an epoch: its statement, and its month's histogram.
