@@ -26,8 +26,23 @@ def verified(bundle: Path) -> Report:
     return verify_source(str(bundle), FOLDER / "trust-root", None)
 
 
+def span(entries: bytes, number: int) -> tuple[int, int]:
+    """Find where an entry begins, with its length, and where it ends."""
+    start = end = 0
+    for _ in range(number + 1):
+        start = end
+        end = start + 2 + int.from_bytes(entries[start : start + 2], "big")
+    return start, end
+
+
 def change(bundle: Path, wanted: dict[str, Any]) -> None:
     match wanted:
+        case {"flip": file, "entry": number, "offset": offset}:
+            start, end = span((bundle / file).read_bytes(), number)
+            change(bundle, {"flip": file, "offset": (start if offset >= 0 else end) + offset})
+        case {"cut": file, "entry": number}:
+            start, _ = span((bundle / file).read_bytes(), number)
+            change(bundle, {"cut": file, "bytes": start})
         case {"flip": file, "offset": offset}:
             data = bytearray((bundle / file).read_bytes())
             data[offset] ^= 1
