@@ -9,36 +9,38 @@ from typing import Any
 from auditor.findings import Check, Results
 from auditor.replay import Replay
 from privacy.laplace import interval_halfwidth
-from privacy.policy import REGION_DOMAIN
+from privacy.policy import Policy
+from privacy.populations import Population, Total, population
 from protos.epochs import Epoch, format_epoch
-from protos.v1.release_pb2 import TABLE_KIND_SUM
+from protos.v1.release_pb2 import TABLE_KIND_COUNT, TABLE_KIND_SUM, Release
 
 CONFIDENCE = 0.95
 
+_KINDS = {"grams": TABLE_KIND_SUM, "persons": TABLE_KIND_COUNT}
+
 
 def check_population(replayed: Replay, results: Results) -> dict[str, Any]:
-    """Add each epoch's region-by-domain cells over enterprises; grams and persons, with half-widths."""
-    totals: dict[int, dict[str, int]] = defaultdict(lambda: {"grams": 0, "persons": 0})
-    scales: dict[int, dict[str, list[int]]] = defaultdict(lambda: {"grams": [], "persons": []})
+    """Add each epoch's cells over enterprises; grams and persons, with half-widths."""
+    by_epoch: dict[Epoch, list[tuple[Policy, Release]]] = defaultdict(list)
     for released in replayed.releases:
         message = released.message
-        for table in message.tables:
-            results[Check.POPULATION].examined += len(table.values)
-            if table.table_id != REGION_DOMAIN:
-                continue
-            what = "grams" if table.kind == TABLE_KIND_SUM else "persons"
-            totals[message.epoch][what] += sum(table.values)
-            scales[message.epoch][what] += [table.claim.scale] * len(table.values)
+        results[Check.POPULATION].examined += sum(len(table.values) for table in message.tables)
+        by_epoch[Epoch(message.epoch)].append((replayed.state.policy_by_hash(message.policy_hash), message))
     return {
-        format_epoch(Epoch(epoch)): {
-            what: {
-                "total": totals[epoch][what],
-                "halfwidth_95": _halfwidth(tuple(scales[epoch][what])),
-            }
-            for what in ("grams", "persons")
-        }
-        for epoch in sorted(totals)
+        format_epoch(epoch): {what: _figures(population(releases, kind)) for what, kind in _KINDS.items()}
+        for epoch, releases in sorted(by_epoch.items())
     }
+
+
+def _figures(found: Population) -> dict[str, Any]:
+    return {
+        **_told(found.total),
+        "domains": {domain: _told(total) for domain, total in sorted(found.domains.items())},
+    }
+
+
+def _told(total: Total) -> dict[str, int]:
+    return {"total": total.value, "halfwidth_95": _halfwidth(tuple(sorted(total.scales)))}
 
 
 @lru_cache(maxsize=256)

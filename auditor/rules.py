@@ -47,10 +47,15 @@ def _compiled(replayed: Replay, policy: Policy, result: Result) -> dict[str, Com
             result.find(place, f"Policy {policy.version} names another content than the log holds.")
             return None
         try:
-            compiled[reference.id] = compile_pack(parse_canonical(body))
+            pack = parse_canonical(body)
+            compiled[reference.id] = compile_pack(pack)
         except Problem as problem:
             result.find_problem(place, problem)
             return None
+        if pack.domain.value != reference.domain:
+            result.find(
+                place, f"Policy {policy.version} puts it in {reference.domain}, not {pack.domain.value}."
+            )
     return compiled
 
 

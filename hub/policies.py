@@ -131,7 +131,7 @@ def build_policy(
         issued_at=issued_at,
     )
     for pack in packs:
-        message.packs.add(id=pack.id, version=pack.version, sha256=pack.sha256)
+        message.packs.add(id=pack.id, version=pack.version, sha256=pack.sha256, domain=pack.domain.value)
     for enterprise_id, enterprise in file.enterprises.items():
         message.enterprises.append(_enterprise(enterprise_id, enterprise, message, compiled))
     return message

@@ -8,8 +8,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from pydantic import BaseModel, ConfigDict
@@ -22,12 +21,12 @@ from privacy import envelope
 from privacy.envelope import Kind
 from privacy.laplace import interval_halfwidth
 from privacy.merkle import EMPTY_ROOT
-from privacy.policy import DOMAIN_METHODOLOGY_POOLED, REGION_DOMAIN, table_keys
+from privacy.populations import Total as Cells
+from privacy.populations import population
 from protos.epochs import checked_epoch, format_epoch
 from protos.problems import Unavailable
 from protos.v1 import release_pb2
 from protos.v1.problem_pb2 import REASON_NOT_FOUND
-from protos.v1.release_pb2 import TABLE_KIND_SUM
 
 CONFIDENCE = 0.95
 MG_PER_GRAM = 1000
@@ -124,27 +123,6 @@ class AccountView(View):
     halfwidth_mg: int
     enterprises: int
     pseudonyms: int
-
-
-@dataclass(slots=True)
-class _Sum:
-    """Cells added up, and the scales of their noises."""
-
-    grams: int = 0
-    scales: list[int] = field(default_factory=list)
-
-    def add(self, grams: int, scale: int) -> None:
-        self.grams += grams
-        self.scales.append(scale)
-
-    def total(self) -> Total:
-        half = _halfwidth(tuple(sorted(self.scales)))
-        return Total(
-            grams=self.grams,
-            halfwidth_grams=half,
-            low_grams=self.grams - half,
-            high_grams=self.grams + half,
-        )
 
 
 class Views:
@@ -249,35 +227,15 @@ class Views:
             return list(self._releases.values())
 
     def _population_epoch(self, epoch: int, releases: Sequence[release_pb2.Release]) -> PopulationEpoch:
-        total = _Sum()
-        by_region: dict[str, _Sum] = defaultdict(_Sum)
-        by_domain: dict[str, _Sum] = defaultdict(_Sum)
-        by_methodology: dict[str, _Sum] = defaultdict(_Sum)
-        for release in releases:
-            for (region, domain), grams, scale in self._cells(release, REGION_DOMAIN):
-                for one in (total, by_region[region], by_domain[domain]):
-                    one.add(grams, scale)
-            for (methodology, _), grams, scale in self._cells(release, DOMAIN_METHODOLOGY_POOLED):
-                by_methodology[methodology].add(grams, scale)
+        found = population((self._state.policy(release.policy_hash), release) for release in releases)
         return PopulationEpoch(
             epoch=format_epoch(checked_epoch(epoch)),
             enterprises=sorted(release.header.issuer for release in releases),
-            total=total.total(),
-            domains=_keyed(by_domain),
-            regions=_keyed(by_region),
-            methodologies=_keyed(by_methodology),
+            total=_total(found.total),
+            domains=_keyed(found.domains),
+            regions=_keyed(found.regions),
+            methodologies=_keyed(found.methodologies),
         )
-
-    def _cells(
-        self, release: release_pb2.Release, table_id: str
-    ) -> Iterable[tuple[tuple[str, str], int, int]]:
-        """Give key, grams and noise scale of each cell of a table of sums."""
-        policy = self._state.policy(release.policy_hash)
-        keys = table_keys(policy, table_id)
-        for table in release.tables:
-            if table.table_id == table_id and table.kind == TABLE_KIND_SUM:
-                for key, grams in zip(keys, table.values, strict=True):
-                    yield key, grams, table.claim.scale
 
 
 def account_halfwidth_mg(variance_mg2: int) -> int:
@@ -295,8 +253,18 @@ def _root_up(value: int) -> int:
     return math.isqrt(value - 1) + 1 if value > 0 else 0
 
 
-def _keyed(sums: dict[str, _Sum]) -> list[KeyedTotal]:
-    return [KeyedTotal(key=key, total=one.total()) for key, one in sums.items()]
+def _keyed(totals: dict[str, Cells]) -> list[KeyedTotal]:
+    return [KeyedTotal(key=key, total=_total(one)) for key, one in sorted(totals.items())]
+
+
+def _total(cells: Cells) -> Total:
+    half = _halfwidth(tuple(sorted(cells.scales)))
+    return Total(
+        grams=cells.value,
+        halfwidth_grams=half,
+        low_grams=cells.value - half,
+        high_grams=cells.value + half,
+    )
 
 
 def _close_view(closed: books.ClosedEpoch) -> CloseView:

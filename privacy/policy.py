@@ -49,11 +49,12 @@ class SeriesKind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class PackReference:
-    """A pack by id, version and the SHA-256 of its canonical bytes."""
+    """A pack by id, version and the SHA-256 of its canonical bytes; `domain` is the pack's own."""
 
     id: str
     version: int
     sha256: bytes
+    domain: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +230,7 @@ def _pack(message: policy_pb2.PackReference) -> PackReference:
         id=_key(message.id, "pack id"),
         version=_positive(message.version, "pack version"),
         sha256=message.sha256,
+        domain=_key(message.domain, "pack domain"),
     )
 
 
@@ -265,6 +267,8 @@ def _check_lists(policy: Policy) -> None:
         _check_distinct(used, f"packs of {mine.enterprise_id}")
         if not set(used) <= set(pack_ids):
             raise _wrong(f"Policy: {mine.enterprise_id} uses a pack the policy does not list.")
+    if not {pack.domain for pack in policy.packs} <= set(policy.domains):
+        raise _wrong("Policy: a pack's domain is not one of the policy's domains.")
     if 2 * sum(len(table_keys(policy, table_id)) for table_id in TABLE_IDS) > CELLS_MAX:
         raise _wrong(f"Policy: a release's tables have more than {CELLS_MAX} cells.")
 

@@ -47,6 +47,7 @@ class SimulatedPack:
     id: str
     version: int = 1
     body: bytes = b"pack"
+    domain: str = "travel"
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class SimulatedEnterprise:
     quota: int = 10_000
 
 
-DEFAULT_PACKS = (SimulatedPack("bike"), SimulatedPack("power", body=b"power pack"))
+DEFAULT_PACKS = (SimulatedPack("bike"), SimulatedPack("power", body=b"power pack", domain="life"))
 DEFAULT_ENTERPRISES = (
     SimulatedEnterprise("bike-share", range(12), ("bike",)),
     SimulatedEnterprise("utility", range(6, 20), ("power",), day_clamp_grams=1_000, reach_grams=1_000),
@@ -199,7 +200,12 @@ class Federation:
             issued_at=ISSUED_AT,
         )
         for pack in self.packs:
-            message.packs.add(id=pack.id, version=pack.version, sha256=hashlib.sha256(pack.body).digest())
+            message.packs.add(
+                id=pack.id,
+                version=pack.version,
+                sha256=hashlib.sha256(pack.body).digest(),
+                domain=pack.domain,
+            )
         for one in self.enterprises:
             mine = message.enterprises.add(
                 enterprise_id=one.id,

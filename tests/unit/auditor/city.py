@@ -59,7 +59,10 @@ def parts(**changes: Any) -> dict[str, Any]:
     packs = real_packs()
     return {
         "domains": DOMAINS,
-        "packs": [SimulatedPack(pack.id, pack.version, pack.canonical_bytes()) for pack in packs.values()],
+        "packs": [
+            SimulatedPack(pack.id, pack.version, pack.canonical_bytes(), pack.domain.value)
+            for pack in packs.values()
+        ],
         "enterprises": [
             enterprise("bike-share", range(12), packs[PACK_IDS[0]], packs, **changes),
             enterprise("retailer", range(6, 20), packs[PACK_IDS[1]], packs),
