@@ -209,7 +209,7 @@ def test_population_totals_are_the_sums_of_released_cells(closed: World) -> None
         if opened.kind is not Kind.RELEASE:
             continue
         release = opened.parse(release_pb2.Release)
-        # Each enterprise feeds one of the two domains and one of the two packs; the rest of its cells is noise.
+        # Each enterprise feeds one of two domains and one of two packs; the rest of its cells is noise.
         fed, pack = {"bike-share": (0, "bike"), "utility": (1, "power")}[release.header.issuer]
         for table in release.tables:
             values = list(table.values)
