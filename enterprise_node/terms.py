@@ -37,12 +37,15 @@ def check_packs(policy: Policy, mine: EnterprisePolicy, reductions: Reductions) 
     references = {reference.id: reference for reference in policy.packs}
     for pack_id in mine.pack_ids:
         reference, compiled = references[pack_id], reductions.packs.get(pack_id)
-        if compiled is None or compiled.pack.sha256 != reference.sha256:
+        if compiled is None or (compiled.pack.sha256, compiled.pack.domain) != (
+            reference.sha256,
+            reference.domain,
+        ):
             raise Refused(
                 REASON_PACK_UNKNOWN,
                 f"The policy in force runs pack {pack_id} version {reference.version} "
                 f"({reference.sha256.hex()[:16]}…); this node has "
-                + ("none of that id." if compiled is None else "another content under that id."),
+                + ("none of that id." if compiled is None else "another content or domain under that id."),
                 remedy="Install the published pack and name its folder in node.toml's packs.",
             )
 

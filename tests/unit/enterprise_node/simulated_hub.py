@@ -114,7 +114,9 @@ class SimulatedHub:
             "person_month_allowance": policy_pb2.Ratio(numerator=1, denominator=1),
             "regions": ["east", "west"],
             "domains": ["travel", "life"],
-            "packs": [policy_pb2.PackReference(id=pack.id, version=pack.version, sha256=sha256)],
+            "packs": [
+                policy_pb2.PackReference(id=pack.id, version=pack.version, sha256=sha256, domain=pack.domain)
+            ],
             "enterprises": [
                 policy_pb2.EnterprisePolicy(enterprise_id=ENTERPRISE, measures=[measure], **mine)
             ],
