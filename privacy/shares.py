@@ -56,7 +56,7 @@ def deal(*, threshold: int, count: int, random: Random, secret: bytes | None = N
     drawn = [ristretto.scalar_random(random) for _ in range(threshold)]
     coefficients = drawn if secret is None else [secret, *drawn[1:]]
     commitments = tuple(ristretto.base_mult(coefficient) for coefficient in coefficients)
-    shares = tuple(Share(index, _polynomial_at(coefficients, index)) for index in range(1, count + 1))
+    shares = tuple(Share(index, polynomial_at(coefficients, index)) for index in range(1, count + 1))
     return Dealing(key_id(commitments[0]), threshold, commitments, shares)
 
 
@@ -120,7 +120,8 @@ def weighted_commitment(commitments: Sequence[bytes], index: int, quorum: Sequen
     return ristretto.mult(lagrange_weight(index, quorum), share_commitment(commitments, index))
 
 
-def _polynomial_at(coefficients: Sequence[bytes], index: int) -> bytes:
+def polynomial_at(coefficients: Sequence[bytes], index: int) -> bytes:
+    """Evaluate a polynomial, constant term first, at an index (Horner's rule)."""
     at, value = ristretto.scalar(index), coefficients[-1]
     for coefficient in reversed(coefficients[:-1]):
         value = ristretto.scalar_add(ristretto.scalar_mul(value, at), coefficient)
