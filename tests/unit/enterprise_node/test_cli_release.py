@@ -17,11 +17,11 @@ from enterprise_node.exclusive import exclusive
 from protos.problems import Malformed, Refused, Unavailable
 from tests.unit.enterprise_node.simulated_hub import write_home
 
-PROGRAM = Path(sys.executable).parent / "cgsp-node"
+PROGRAM = (sys.executable, "-c", "from enterprise_node.cli import main; main()")
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(PROGRAM), *arguments], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, timeout=60, check=False)
 
 
 @pytest.fixture
