@@ -14,10 +14,8 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 
-from accounting.accounts import account_leaf, accounts_sql, variance_mg2
 from engine.duckdb_engine import DuckDbEngine
-from hub import columns
-from hub.columns import ReleasedRows
+from engine.released import BooksSum, ReleasedRows, fold_accounts, write_links, write_statements
 from hub.intake import Intake, Own, Step
 from hub.state import State
 from hub.store import books, entries
@@ -27,8 +25,7 @@ from hub.store.writer import Writer
 from privacy import envelope
 from privacy.chunks import HALF_BYTES
 from privacy.envelope import Kind
-from privacy.links import build_links
-from privacy.merkle import CompactTree, leaf_hash
+from privacy.links import LinkRows, build_links, check_bodies
 from protos.epochs import Epoch, format_epoch
 from protos.problems import Refused
 from protos.v1 import books_pb2, envelope_pb2, release_pb2
@@ -43,27 +40,11 @@ CLOSE_WRITE_SECONDS_MAX = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """All accounts after an epoch."""
+    """All accounts after an epoch, and what the close says of them."""
 
     epoch: Epoch
     balances: list[Balance]
-
-    @property
-    def total_mg(self) -> int:
-        """Sum all balances."""
-        return sum(one.balance_mg for one in self.balances)
-
-    @property
-    def in_two_or_more(self) -> int:
-        """Count the accounts fed by two or more enterprises."""
-        return sum(1 for one in self.balances if one.enterprises >= 2)
-
-    def root(self) -> bytes:
-        """Give the RFC 6962 root over the accounts in ascending id."""
-        tree = CompactTree()
-        for one in self.balances:
-            tree.append(leaf_hash(account_leaf(one.account, one.balance_mg, one.variance_mg2)))
-        return tree.root()
+    total: BooksSum
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,19 +173,21 @@ class Closer:
             ) as engine,
             self._readers.begin() as connection,
         ):
-            files = [
-                columns.write_statements(engine, resources.folder, released)
+            statements = [
+                write_statements(engine, resources.folder, released)
                 for released in self._released(connection, epoch)
             ]
-            engine.view("statement", files, columns.STATEMENT_COLUMNS)
-            links = columns.link_columns(books.links_until(connection, epoch))
-            engine.register("link", links, columns.LINK_COLUMNS)
-            rows = engine.rows(accounts_sql())
-        balances = [
-            Balance(bytes(account), balance_mg, variance_mg2(variance), enterprises, epoch)
-            for account, balance_mg, variance, enterprises in rows
-        ]
-        return Books(epoch, balances)
+            links = [
+                write_links(engine, resources.folder, leaf_hash, rows)
+                for leaf_hash, rows in _linked(connection, epoch)
+            ]
+            balances, total = [], BooksSum()
+            for one in fold_accounts(engine, statements, links):
+                total.add(one)
+                balances.append(
+                    Balance(one.account, one.balance_mg, one.variance_mg2, one.enterprises, epoch)
+                )
+        return Books(epoch, balances, total)
 
     def _released(self, connection: Connection, epoch: Epoch) -> Iterator[ReleasedRows]:
         for entry in entries.find_entries(connection, Kind.RELEASE.value):
@@ -224,9 +207,8 @@ class Closer:
             return None
         stored = self._intake.append_own(connection, lambda header: self._close_message(header, folded))
         books.replace_balances(connection, folded.balances)
-        closed = ClosedEpoch(
-            folded.epoch, stored.index, len(folded.balances), folded.in_two_or_more, folded.total_mg
-        )
+        total = folded.total
+        closed = ClosedEpoch(folded.epoch, stored.index, total.accounts, total.in_two_or_more, total.total_mg)
         books.add_closed_epoch(connection, closed)
         self._step("closed")
         return stored
@@ -238,13 +220,21 @@ class Closer:
             epoch=folded.epoch,
             log_size=size,
             log_root=self._state.root(size),
-            accounts=len(folded.balances),
-            accounts_in_two_or_more=folded.in_two_or_more,
-            accounts_root=folded.root(),
-            total_mg=folded.total_mg,
+            accounts=folded.total.accounts,
+            accounts_in_two_or_more=folded.total.in_two_or_more,
+            accounts_root=folded.total.root(),
+            total_mg=folded.total.total_mg,
             missing=self._state.silent(folded.epoch),
         )
         return Own(Kind.EPOCH_CLOSE, message)
+
+
+def _linked(connection: Connection, epoch: Epoch) -> Iterator[tuple[bytes, LinkRows]]:
+    """Give the link batches in force in an epoch, as the log holds them."""
+    for entry in entries.find_entries(connection, Kind.LINK_BATCH.value):
+        message = envelope.open_envelope(entry.envelope).parse(books_pb2.LinkBatch)
+        if message.effective_epoch <= epoch:
+            yield entry.leaf_hash, check_bodies(message, entries.read_bodies(connection, entry.index))
 
 
 def _not_ready(what: str, remedy: str) -> Refused:

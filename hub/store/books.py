@@ -65,13 +65,6 @@ def add_links(connection: Connection, links: Iterable[Link]) -> None:
     _insert_many(connection, link, rows)
 
 
-def links_until(connection: Connection, epoch: int) -> Iterator[Link]:
-    """Give the links in force in an epoch, in pseudonym order."""
-    query = select(link).where(link.c.effective_epoch <= epoch).order_by(link.c.pseudonym)
-    for row in connection.execute(query).yield_per(ROWS_TOGETHER):
-        yield Link(*row)
-
-
 def linked_pseudonyms(connection: Connection) -> set[bytes]:
     """Give every pseudonym that has an account."""
     return set(connection.scalars(select(link.c.pseudonym)))
