@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import enum
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -135,6 +136,7 @@ _COMPARED: dict[type[ast.AST], Operator] = {
 _EXTREMES = {"min": Operator.LEAST, "max": Operator.GREATEST}
 
 
+@functools.lru_cache(maxsize=1024)
 def parse_expression(text: str) -> Node:
     """Parse a formula or condition; PACK_INVALID names what the language does not have."""
     if len(text) > FORMULA_LENGTH_MAX:
