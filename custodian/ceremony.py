@@ -87,18 +87,27 @@ class Ceremony:
 
 def hold_ceremony(threshold: int, recipients: Sequence[Recipient], random: Random) -> Ceremony:
     """Draw a key and deal it; custodians get their indices from 1 in the order given."""
-    ids = [recipient.id for recipient in recipients]
-    if len(set(ids)) != len(ids) or len({recipient.sealing_key for recipient in recipients}) != len(ids):
-        raise Malformed(
-            REASON_CONFIGURATION_INVALID,
-            "Two recipients have the same id or the same key.",
-            remedy="Name each custodian once, with its own file.",
-        )
+    check_distinct(recipients)
     dealing = shares.deal(threshold=threshold, count=len(recipients), random=random)
     key = PseudonymKeyView(dealing.threshold, dealing.commitments)
     sealed = {
         recipient.id: seal_for(recipient.sealing_key, KeyShare(recipient.id, key, share))
         for recipient, share in zip(recipients, dealing.shares, strict=True)
     }
-    indices = {custodian_id: index for index, custodian_id in enumerate(ids, start=1)}
+    indices = {recipient.id: index for index, recipient in enumerate(recipients, start=1)}
     return Ceremony(key, describe_key(key, indices), sealed)
+
+
+def check_distinct(recipients: Sequence[Recipient]) -> None:
+    """Refuse a ceremony in which somebody stands twice, Malformed."""
+    for values in (
+        {recipient.id for recipient in recipients},
+        {recipient.sealing_key for recipient in recipients},
+        {recipient.key.public for recipient in recipients},
+    ):
+        if len(values) != len(recipients):
+            raise Malformed(
+                REASON_CONFIGURATION_INVALID,
+                "Two recipients have the same id or the same key.",
+                remedy="Name each custodian once, with its own file.",
+            )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from custodian.cli_ceremony import ceremony
 from runtime.console import json_option, print_result
 
 _home_option = click.option(
@@ -44,28 +44,6 @@ def init(folder: Path, token: str, listen: str, *, as_json: bool) -> None:
         "public": str(opened.home.public),
         "keyid": opened.home.signing_key().keyid,
         "certificate_until": opened.identity().not_after.isoformat(),
-    }
-    print_result(result, as_json=as_json)
-
-
-@custodian.command()
-@click.option("--threshold", type=click.IntRange(min=1, max=255), required=True, help="Shares needed. 门限。")
-@click.option("--recipient", "recipients", multiple=True, required=True, metavar="ID=FILE", help="Repeat.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="A new folder.")
-@json_option
-def ceremony(threshold: int, recipients: Sequence[str], out: Path, *, as_json: bool) -> None:
-    """Draw the pseudonym key and deal its shares, each sealed to its custodian. 密钥分发仪式。"""
-    from custodian.setup import deal_key
-
-    named = [(name, Path(path)) for name, _, path in (text.partition("=") for text in recipients)]
-    if len(dict(named)) != len(named) or not all(path.name for _, path in named):
-        raise click.BadParameter("write ID=FILE, each id once.", param_hint="--recipient")
-    held = deal_key(threshold, dict(named), out)
-    result = {
-        "key_id": held.key.key_id.hex(),
-        "threshold": threshold,
-        "pseudonym_key": str(out / "pseudonym-key.json"),
-        "shares": {name: str(out / f"{name}.share") for name in held.sealed_shares},
     }
     print_result(result, as_json=as_json)
 
@@ -135,6 +113,9 @@ def doctor(folder: Path, *, as_json: bool) -> int:
     result = {"ok": all(check.is_good for check in checks), "checks": [check.as_json() for check in checks]}
     print_result(result, as_json=as_json, lines=[str(check) for check in checks])
     return 0 if result["ok"] else 1
+
+
+custodian.add_command(ceremony)
 
 
 def main() -> None:

@@ -5,6 +5,8 @@ C/custodian.pub      who this custodian is, for the ceremony: public
 C/signing.key        signs count reports (Ed25519)
 C/sealing.key        opens the share that the ceremony seals to this custodian (X25519)
 C/share.sealed       the key share, sealed at rest
+C/share.next.sealed  the share that takes its place when the trust root names it
+C/ceremony/          what this custodian said in ceremonies without a dealer; it never says two things in one
 C/trust-root         the first trust root's envelope, pinned by import-share
 C/tls.pem …          the TLS identity
 C/custodian.db       charges and count reports; the log gives back what it holds of them
@@ -82,6 +84,16 @@ class Home:
     def share(self) -> Path:
         """Give the sealed share."""
         return self.folder / "share.sealed"
+
+    @property
+    def next_share(self) -> Path:
+        """Give the sealed share that waits for the trust root to name it."""
+        return self.folder / "share.next.sealed"
+
+    @property
+    def said(self) -> Path:
+        """Give the folder of what this custodian said in ceremonies."""
+        return self.folder / "ceremony"
 
     @property
     def trust_root(self) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,16 +126,7 @@ def import_share(
 
 def deal_key(threshold: int, recipients: dict[str, Path], folder: Path) -> Ceremony:
     """Hold the ceremony and write its files into a folder, which must not hold any yet."""
-    found = []
-    for custodian_id, path in recipients.items():
-        recipient = Recipient.decode(read_bounded(path, PUBLIC_FILE_BYTES_MAX))
-        if recipient.id != custodian_id:
-            raise Malformed(
-                REASON_CONFIGURATION_INVALID,
-                f"{path} is {recipient.id}'s file, not {custodian_id}'s.",
-                remedy="Write --recipient ID=FILE with the id in the file.",
-            )
-        found.append(recipient)
+    found = read_recipients(recipients)
     target = open_home(folder, create=True)
     if any(target.iterdir()):
         raise Conflict(
@@ -147,6 +139,21 @@ def deal_key(threshold: int, recipients: dict[str, Path], folder: Path) -> Cerem
         write_private(target / f"{custodian_id}.share", sealed)
     write_atomic(target / "pseudonym-key.json", ceremony.key_file)
     return ceremony
+
+
+def read_recipients(files: Mapping[str, Path]) -> list[Recipient]:
+    """Read custodian.pub files by the ids given for them; raises Malformed if one is somebody else's."""
+    found = []
+    for custodian_id, path in files.items():
+        recipient = Recipient.decode(read_bounded(path, PUBLIC_FILE_BYTES_MAX))
+        if recipient.id != custodian_id:
+            raise Malformed(
+                REASON_CONFIGURATION_INVALID,
+                f"{path} is {recipient.id}'s file, not {custodian_id}'s.",
+                remedy="Write --recipient ID=FILE with the id in the file.",
+            )
+        found.append(recipient)
+    return found
 
 
 def _check_same(known: CustodianSettings, token: JoinToken) -> None:

@@ -159,6 +159,31 @@ def describe_key(key: PseudonymKeyView, custodians: Mapping[str, int]) -> bytes:
     return json.dumps(described, indent=2).encode() + b"\n"
 
 
+@dataclass(frozen=True, slots=True)
+class KeyFile:
+    """pseudonym-key.json: what a ceremony left for everybody."""
+
+    key: PseudonymKeyView
+    custodians: Mapping[str, int]
+
+    @classmethod
+    def decode(cls, data: bytes) -> KeyFile:
+        """Read what `describe_key` wrote; raises Malformed."""
+        try:
+            found = json.loads(data)
+            key = PseudonymKeyView(
+                int(found["threshold"]), tuple(bytes.fromhex(item) for item in found["commitments"])
+            )
+            custodians = {str(name): int(index) for name, index in found["custodians"].items()}
+        except (ValueError, KeyError, TypeError, AttributeError, Malformed):
+            raise Malformed(
+                REASON_CONFIGURATION_INVALID,
+                "This is not a pseudonym key file.",
+                remedy="Give the pseudonym-key.json that the ceremony wrote.",
+            ) from None
+        return cls(key, custodians)
+
+
 def obstacle(share: KeyShare, root: TrustRoot) -> Problem | None:
     """Give what keeps the share from being used under a trust root; None if nothing does."""
     try:
