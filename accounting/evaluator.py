@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import operator as operators
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import assert_never
@@ -29,6 +30,19 @@ from accounting.quantities import parse_decimal, parse_unit
 from protos.epochs import Epoch, checked_epoch, end_day, epoch_of, first_day, shift_epoch
 
 Value = Fraction | str | bool
+
+_NUMBERS: Mapping[Operator, Callable[[Fraction, Fraction], Value]] = {
+    Operator.ADD: operators.add,
+    Operator.SUBTRACT: operators.sub,
+    Operator.MULTIPLY: operators.mul,
+    Operator.DIVIDE: operators.truediv,
+    Operator.LEAST: min,
+    Operator.GREATEST: max,
+    Operator.LESS: operators.lt,
+    Operator.LESS_EQUAL: operators.le,
+    Operator.GREATER: operators.gt,
+    Operator.GREATER_EQUAL: operators.ge,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,22 +132,7 @@ def _apply(operator: Operator, left: Value, right: Value) -> Value:
         return bool(left and right) if operator is Operator.AND else bool(left or right)
     if operator is Operator.EQUAL or operator is Operator.UNEQUAL:
         return (left == right) is (operator is Operator.EQUAL)
-    return _apply_numbers(operator, _number(left), _number(right))
-
-
-def _apply_numbers(operator: Operator, left: Fraction, right: Fraction) -> Value:
-    results: dict[Operator, Value] = {
-        Operator.ADD: left + right,
-        Operator.SUBTRACT: left - right,
-        Operator.MULTIPLY: left * right,
-        Operator.LEAST: min(left, right),
-        Operator.GREATEST: max(left, right),
-        Operator.LESS: left < right,
-        Operator.LESS_EQUAL: left <= right,
-        Operator.GREATER: left > right,
-        Operator.GREATER_EQUAL: left >= right,
-    }
-    return left / right if operator is Operator.DIVIDE else results[operator]
+    return _NUMBERS[operator](_number(left), _number(right))
 
 
 def person_days(pack: Pack, records: Iterable[Record]) -> dict[tuple[int, int], int]:
