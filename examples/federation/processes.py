@@ -44,8 +44,13 @@ class Process:
     def start(self) -> None:
         """Start it, appending to its log."""
         with self._log.open("ab") as output:
+            # A session of its own: Ctrl-C reaches the demo alone, which then stops its children in order.
             self._running = subprocess.Popen(
-                self._arguments, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+                self._arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
         with self._pids.open("a") as pids:
             pids.write(f"{self._running.pid}\n")
@@ -98,7 +103,8 @@ class Supervisor:
 
     def __enter__(self) -> Self:
         self._logs.mkdir(parents=True, exist_ok=True)
-        signal.signal(signal.SIGTERM, _interrupt)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, _interrupt)
         return self
 
     def __exit__(
@@ -159,7 +165,7 @@ def _shown(arguments: Sequence[str]) -> str:
 
 
 def _interrupt(number: int, frame: object) -> None:
-    """Turn SIGTERM into the exception Ctrl-C raises, so that children are stopped on the way out."""
+    """Turn a signal into the exception Ctrl-C raises, so that children are stopped on the way out."""
     raise KeyboardInterrupt
 
 

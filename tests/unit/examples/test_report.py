@@ -1,0 +1,84 @@
+"""The demo's summary and table: what the issue of a run may be read from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from examples.federation import report
+
+STATUS: dict[str, Any] = {
+    "activities_read": 12,
+    "quarantined": {"unknown-code": 2, "not-exact": 1},
+    "excluded": {"no-quantity": 3},
+    "epochs": {
+        "2020-12": {"reductions_mg": 1_500_000, "insufficient_history": 4},
+        "2021-01": {"reductions_mg": -500_000, "insufficient_history": 3},
+        "2020-02": {"reductions_mg": 99_000_000, "insufficient_history": 9},
+    },
+    "outward": {
+        "enrolled": 5,
+        "statements": 10,
+        "epsilon": {"person_day": "1/2", "person_month": "1"},
+        "egress_bytes": 4_321,
+    },
+}
+CHECK = {"check": "tree", "verdict": "PASS", "examined": 3, "findings": 0, "unchecked": []}
+
+
+def verdict(name: str = "PASS", findings: tuple[dict[str, str], ...] = ()) -> dict[str, Any]:
+    return {
+        "verdict": name,
+        "log": {"origin": "demo/log", "size": 3, "root": "ab" * 32},
+        "checks": [CHECK],
+        "findings": list(findings),
+    }
+
+
+def summary(*verdicts: dict[str, Any]) -> dict[str, Any]:
+    total = {"grams": 2_000, "halfwidth_grams": 500}
+    epoch = {"epoch": "2020-12", "total": total, "domains": [{"key": "travel", "total": total}]}
+    return report.summarise(
+        report.Figures(
+            data={"bikeshare": "real"},
+            nodes={"bikeshare": STATUS},
+            hub={"witness_quorum": 0},
+            population={"confidence": 0.95, "epochs": [epoch]},
+            close={"accounts": 7, "accounts_in_two_or_more": 2},
+            verdicts=verdicts,
+            seconds={"total": 61.5},
+        )
+    )
+
+
+def test_summary_has_the_promised_keys() -> None:
+    made = summary(verdict(), verdict())
+    assert set(made) == {"enterprises", "accounts", "population", "log", "audit", "seconds"}
+    [one] = made["enterprises"]
+    assert one["reductions_mg"] == 1_000_000
+    assert (one["activities_read"], one["activities_quarantined"], one["enrolled"]) == (12, 3, 5)
+    assert (one["statements"], one["epsilon"], one["egress_bytes"]) == (10, 1.5, 4_321)
+    assert (one["insufficient_history"], one["data"]) == (4, "real")
+    assert made["accounts"] == {"total": 7, "in_two_or_more": 2}
+    assert made["audit"]["verdict"] == "PASS"
+
+
+def test_one_verdict_that_is_no_pass_is_none_at_all() -> None:
+    finding = {"check": "tree", "object": "tile/0/000", "message": "differs", "reason": ""}
+    both = [verdict(), verdict("FINDINGS", (finding,))]
+    assert not report.is_pass(both)
+    made = summary(*both)
+    assert made["audit"]["verdict"] == "FINDINGS"
+    assert any("tile/0/000" in line for line in report.table(made))
+    assert report.worst([verdict("UNCHECKED"), verdict("FINDINGS")]) == "FINDINGS"
+
+
+def test_table_says_what_people_ask() -> None:
+    text = "\n".join(report.table(summary(verdict(), verdict())))
+    for words in (
+        "2 quarantined: unknown-code",
+        "3 excluded: no-quantity",
+        "4 persons: insufficient history",
+    ):
+        assert words in text
+    for words in ("fed by two or more enterprises 2", "2.0 ± 0.5", "witness quorum 0", "1/2 / 1", "PASS"):
+        assert words in text
