@@ -14,6 +14,7 @@ from typing import Self
 from custodian.delivery import DeliveryLoop, ReportDelivery
 from custodian.evaluation import Evaluator, Turns
 from custodian.followed_log import FollowedLog
+from custodian.holding import Holding
 from custodian.reports import CountReports
 from custodian.rpc import SERVICE, EvaluationServicer, connected_hub
 from custodian.setup import Opened
@@ -49,7 +50,7 @@ class Custodian:
         self._is_broken = False
         with ExitStack() as resources:
             resources.enter_context(opened.home.locked())
-            self._share = opened.resting_share.read()
+            self._holding = Holding.open(opened.resting_share, opened.next_share)
             self._store = Store(opened.home.database)
             resources.callback(self._store.close)
             if reader is None:
@@ -73,7 +74,7 @@ class Custodian:
 
     def waiting_for(self) -> str:
         """Say what keeps this custodian from answering orders; "" if nothing does."""
-        if obstacle(self._share, self._log.root) is not None:
+        if obstacle(self._holding.under(self._log.root), self._log.root) is not None:
             return "a trust root that names this custodian's share"
         return "an explanation of the log" if self._log.is_stopped else ""
 
@@ -86,8 +87,8 @@ class Custodian:
         logger.info(
             "custodian ready",
             extra={
-                "custodian_id": self._share.custodian_id,
-                "key_id": self._share.key.key_id.hex(),
+                "custodian_id": self._holding.share.custodian_id,
+                "key_id": self._holding.share.key.key_id.hex(),
                 "program": sodium.provider(),
             },
         )
@@ -129,7 +130,7 @@ class Custodian:
     def _bound(self) -> GrpcServer:
         settings = self._opened.settings
         evaluator = Evaluator(
-            self._share,
+            self._holding,
             self._log,
             self._store,
             Turns(settings.batches_per_enterprise),

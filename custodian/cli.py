@@ -51,13 +51,13 @@ def init(folder: Path, token: str, listen: str, *, as_json: bool) -> None:
 @custodian.command("import-share")
 @_home_option
 @click.argument("share_file", type=_file, metavar="FILE")
-@click.option("--trust-root", type=_file, required=True, help="The first trust root. 首个信任根文件。")
+@click.option("--trust-root", type=_file, help="The first trust root, where none is pinned. 首个信任根文件。")
 @click.option("--passphrase-file", default="", help="Seal the share under this file's content.")
 @json_option
 def import_share(
-    folder: Path, share_file: Path, trust_root: Path, passphrase_file: str, *, as_json: bool
+    folder: Path, share_file: Path, trust_root: Path | None, passphrase_file: str, *, as_json: bool
 ) -> None:
-    """Take this custodian's share and pin the trust root. 导入密钥份额并固定信任根。"""
+    """Take a share and pin the trust root; a later share waits until that names it. 导入密钥份额。"""
     from custodian.setup import import_share as imported
 
     share, root = imported(folder, share_file, trust_root, passphrase_file=passphrase_file)

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 from custodian import quota
 from custodian.followed_log import FollowedLog
-from custodian.orders import check_order
+from custodian.holding import Holding
+from custodian.orders import check_order, meant_commitments
 from custodian.share import KeyShare, obstacle
 from custodian.store import Store
-from privacy import pseudonyms
+from privacy import pseudonyms, shares
 from privacy.pseudonyms import CustodianAnswer
 from privacy.ristretto import Random
 from privacy.trust import TrustRoot
@@ -62,7 +63,7 @@ class Evaluator:
 
     def __init__(
         self,
-        share: KeyShare,
+        holding: Holding,
         log: FollowedLog,
         store: Store,
         turns: Turns,
@@ -71,7 +72,7 @@ class Evaluator:
         threads: int,
         on_charged: Callable[[], None],
     ) -> None:
-        self._share = share
+        self._holding = holding
         self._log = log
         self._store = store
         self._turns = turns
@@ -82,20 +83,25 @@ class Evaluator:
     @property
     def share(self) -> KeyShare:
         """Give the share it evaluates with."""
-        return self._share
+        return self._holding.share
 
     def evaluate(self, caller: str, order: bytes, blinded: bytes) -> Evaluation:
         """Check the order, charge it durably, evaluate; a batch that was charged before is free."""
         with self._turns.turn(caller):
-            root = self._log.root_where(lambda root: self._suffices(root, caller))
-            checked = check_order(order, blinded, caller=caller, root=root, share=self._share)
+            meant = meant_commitments(order)
+            root = self._log.root_where(lambda root: self._suffices(root, caller, meant))
+            share = self._holding.under(root)
+            checked = check_order(order, blinded, caller=caller, root=root, share=share)
             left = quota.charge(self._store, root, checked)
             self._on_charged()
             answer = pseudonyms.evaluate_batch(
-                self._share.share, checked.quorum, blinded, self._random, workers=self._threads
+                share.share, checked.quorum, blinded, self._random, workers=self._threads
             )
         return Evaluation(answer, left)
 
-    def _suffices(self, root: TrustRoot, caller: str) -> bool:
+    def _suffices(self, root: TrustRoot, caller: str, meant: bytes) -> bool:
+        """Say whether the root knows the caller, our share, and the shares that the order seems to be for."""
+        share = self._holding.under(root)
         knows_caller = any(enterprise.id == caller for enterprise in root.enterprises)
-        return knows_caller and obstacle(self._share, root) is None
+        is_meant = meant == shares.commitments_hash(share.key.commitments)
+        return knows_caller and is_meant and obstacle(share, root) is None

@@ -12,7 +12,7 @@ from custodian.share import KeyShare, obstacle
 from privacy import envelope, pseudonyms, shares
 from privacy.envelope import Kind
 from privacy.trust import Enterprise, TrustRoot
-from protos.problems import Malformed, Refused, Unavailable, Unverified
+from protos.problems import Malformed, Problem, Refused, Unavailable, Unverified
 from protos.v1.custodian_pb2 import EvaluationOrder
 from protos.v1.problem_pb2 import (
     REASON_BODY_MISMATCH,
@@ -56,6 +56,14 @@ def check_order(data: bytes, blinded: bytes, *, caller: str, root: TrustRoot, sh
     )
 
 
+def meant_commitments(data: bytes) -> bytes:
+    """Give the hash of the commitments an order seems to be for, before anything of it is verified."""
+    try:
+        return envelope.read_unsigned(data).parse(EvaluationOrder).commitments_hash
+    except Problem:
+        return b""
+
+
 def _verified(data: bytes, enterprise: Enterprise) -> EvaluationOrder:
     opened = envelope.open_envelope(data, ORDER_BYTES_MAX)
     if opened.kind is not Kind.EVALUATION_ORDER:
@@ -84,6 +92,12 @@ def _check_addressee(
     if (problem := obstacle(share, root)) is not None:
         raise Unavailable(
             REASON_QUORUM_UNAVAILABLE, problem.message, remedy="Ask another quorum; this one follows the log."
+        )
+    if message.commitments_hash != shares.commitments_hash(share.key.commitments):
+        raise Unavailable(
+            REASON_QUORUM_UNAVAILABLE,
+            f"The order is for other shares of the key than those of trust root {root.version}, known here.",
+            remedy="Follow the log and order again; shares have been refreshed.",
         )
     shares.check_quorum(message.quorum, share.key.threshold)
     registered = {custodian.index for custodian in root.custodians}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from custodian.ceremony import PUBLIC_FILE_BYTES_MAX, Ceremony, Recipient, hold_ceremony
@@ -52,6 +52,11 @@ class Opened:
             self.home.share, self.settings.id, self.home.sealing_key(), self.settings.passphrase_file
         )
 
+    @property
+    def next_share(self) -> RestingShare:
+        """Give the place of the share that waits for the trust root to name it."""
+        return replace(self.resting_share, path=self.home.next_share)
+
     def identity(self) -> Identity:
         """Read the TLS identity as it is now."""
         return Identity.load(self.home.folder)
@@ -97,30 +102,27 @@ def init_home(folder: Path, token_text: str, *, listen: str) -> Opened:
 
 
 def import_share(
-    folder: Path, share_file: Path, trust_root_file: Path, *, passphrase_file: str = ""
+    folder: Path, share_file: Path, trust_root_file: Path | None = None, *, passphrase_file: str = ""
 ) -> tuple[KeyShare, TrustRoot]:
-    """Open the ceremony's share, hold it against the trust root, pin that, seal the share at rest."""
-    opened = Opened.load(folder)
-    settings = opened.settings
-    if passphrase_file:
-        passphrase_path = str(Path(passphrase_file).absolute())
-        settings = settings.model_copy(update={"passphrase_file": passphrase_path})
-        opened = Opened(opened.home, settings)
+    """Open the ceremony's share, hold it against the trust root, pin that, seal the share at rest.
+
+    Where this home has a share already, the new one waits beside it until the trust root names it.
+    """
+    before = Opened.load(folder)
+    opened = _with_passphrase(before, passphrase_file)
     with opened.home.locked():
         sealed = read_bounded(share_file, SHARE_FILE_BYTES_MAX)
-        share = open_from_ceremony(sealed, opened.home.sealing_key(), custodian_id=settings.id)
-        pinned = read_bounded(trust_root_file, TRUST_ROOT_BYTES_MAX)
+        share = open_from_ceremony(sealed, opened.home.sealing_key(), custodian_id=opened.settings.id)
+        held = before.resting_share.read() if opened.home.share.exists() else None
+        is_next = held is not None and held != share
+        pinned = _pinned(opened, trust_root_file)
         root = trust.verify_first(pinned)
-        _check_root(root, opened, share)
-        if opened.home.trust_root.exists() and opened.pinned_trust_root() != pinned:
-            raise Conflict(
-                REASON_ALREADY_EXISTS,
-                "This home has pinned another first trust root.",
-                remedy="A log keeps its first trust root for ever; compare the fingerprints.",
-            )
-        opened.resting_share.write(share, secrets.token_bytes)
+        _check_root(root, opened, None if is_next else share)
+        if is_next:
+            opened.next_share.write(share, secrets.token_bytes)
+        opened.resting_share.write(held or share, secrets.token_bytes)
         write_private(opened.home.trust_root, pinned)
-        _write_settings(opened.home, settings)
+        _write_settings(opened.home, opened.settings)
     return share, root
 
 
@@ -165,8 +167,29 @@ def _check_same(known: CustodianSettings, token: JoinToken) -> None:
         )
 
 
-def _check_root(root: TrustRoot, opened: Opened, share: KeyShare) -> None:
-    """Refuse a trust root of another log or hub, or one that names another key for this custodian."""
+def _with_passphrase(opened: Opened, passphrase_file: str) -> Opened:
+    if not passphrase_file:
+        return opened
+    path = str(Path(passphrase_file).absolute())
+    return replace(opened, settings=opened.settings.model_copy(update={"passphrase_file": path}))
+
+
+def _pinned(opened: Opened, trust_root_file: Path | None) -> bytes:
+    """Give the trust root to pin: the file's, which must be the one pinned before if there is one."""
+    if trust_root_file is None:
+        return opened.pinned_trust_root()
+    pinned = read_bounded(trust_root_file, TRUST_ROOT_BYTES_MAX)
+    if opened.home.trust_root.exists() and opened.pinned_trust_root() != pinned:
+        raise Conflict(
+            REASON_ALREADY_EXISTS,
+            "This home has pinned another first trust root.",
+            remedy="A log keeps its first trust root for ever; compare the fingerprints.",
+        )
+    return pinned
+
+
+def _check_root(root: TrustRoot, opened: Opened, share: KeyShare | None) -> None:
+    """Refuse a trust root of another log or hub, or one that names another key for this custodian's share."""
     if root.origin != opened.settings.origin:
         raise Refused(REASON_WRONG_ORIGIN, f"The trust root is of {root.origin}.", remedy=TOKEN_HINT)
     if fingerprint(certificate_pem(root.hub_ca)) != fingerprint(opened.identity().ca_pem):
@@ -175,7 +198,7 @@ def _check_root(root: TrustRoot, opened: Opened, share: KeyShare) -> None:
             "The trust root names another hub authority than the one this custodian joined.",
             remedy="Do not go on before the operator has explained it.",
         )
-    if root.pseudonym_key is not None:
+    if root.pseudonym_key is not None and share is not None:
         share.check_against(root)
         opened.check_registered_key(root)
 

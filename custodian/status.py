@@ -25,6 +25,7 @@ def describe(folder: Path) -> dict[str, Any]:
     """Describe share, trust root and counts; nothing is asked of the hub."""
     opened = Opened.load(folder)
     share, root = opened.resting_share.read(), trust_root_known(opened)
+    waiting = opened.next_share.read() if opened.next_share.path.exists() else None
     store = Store(opened.home.database)
     try:
         total, unreported = store.totals()
@@ -40,6 +41,7 @@ def describe(folder: Path) -> dict[str, Any]:
         "key_id": share.key.key_id.hex(),
         "index": share.share.index,
         "threshold": share.key.threshold,
+        "waiting_key_id": waiting.key.key_id.hex() if waiting is not None else "",
         "trust_root_version": root.version,
         "evaluations_total": total,
         "unreported": unreported,

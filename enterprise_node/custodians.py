@@ -21,6 +21,7 @@ from privacy.pseudonyms import (
     combine_batch,
     verify_answer,
 )
+from privacy.shares import commitments_hash
 from protos.problems import Problem, Refused, Unavailable, Unverified
 from protos.v1.custodian_pb2 import EvaluateResponse, EvaluationOrder
 from protos.v1.problem_pb2 import (
@@ -200,6 +201,7 @@ class Quorum:
             elements=len(asking.content.identifiers),
             batch_hash=asking.content.batch_hash,
             issued_at=int(self._clock()),
+            commitments_hash=commitments_hash(asking.key.commitments),
         )
 
 

@@ -65,6 +65,11 @@ def key_id(public: bytes) -> bytes:
     return hashlib.sha256(_KEY_ID_TAG + public).digest()
 
 
+def commitments_hash(commitments: Sequence[bytes]) -> bytes:
+    """Name the shares of a key, 32 bytes; refreshing them gives another name."""
+    return hashlib.sha256(b"".join(commitments)).digest()
+
+
 def check_commitments(commitments: Sequence[bytes]) -> None:
     """Refuse commitments that are not canonical elements, Malformed."""
     if not 1 <= len(commitments) <= CUSTODIANS_MAX or not all(map(ristretto.is_element, commitments)):

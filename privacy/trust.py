@@ -152,6 +152,7 @@ def verify_update(previous: TrustRoot, data: bytes) -> TrustRoot:
         raise _invalid(f"Version {root.version} does not follow version {previous.version} in force.")
     if root.origin != previous.origin or root.log_vkey != previous.log_vkey:
         raise _invalid("Origin and log key are the log's own; another log needs another trust root.")
+    _check_key_kept(previous.pseudonym_key, root.pseudonym_key)
     return root
 
 
@@ -268,6 +269,14 @@ def _check_parties(root: TrustRoot) -> None:
         raise _invalid("A custodian's index is 1 to 255.")
     if root.pseudonym_key is not None and not 1 <= root.pseudonym_key.threshold <= len(root.custodians):
         raise _invalid("The pseudonym key's threshold must be 1 to the number of custodians.")
+
+
+def _check_key_kept(before: PseudonymKey | None, after: PseudonymKey | None) -> None:
+    """Refuse one name for two keys: a refresh renews the commitments but for the first, the public key."""
+    if before is None or after is None:
+        return
+    if (before.key_id == after.key_id) != (before.commitments[:1] == after.commitments[:1]):
+        raise _invalid("The pseudonym key keeps its id exactly as long as its public key stays the same.")
 
 
 def _check_distinct(what: str, values: Iterable[object]) -> None:

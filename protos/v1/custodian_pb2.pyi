@@ -33,6 +33,7 @@ class EvaluationOrder(_message.Message):
     ELEMENTS_FIELD_NUMBER: _builtins.int
     BATCH_HASH_FIELD_NUMBER: _builtins.int
     ISSUED_AT_FIELD_NUMBER: _builtins.int
+    COMMITMENTS_HASH_FIELD_NUMBER: _builtins.int
     origin: _builtins.str
     enterprise_id: _builtins.str
     custodian_id: _builtins.str
@@ -41,6 +42,10 @@ class EvaluationOrder(_message.Message):
     batch_hash: _builtins.bytes
     """SHA-256 of the blinded elements; a retry of the same batch is free."""
     issued_at: _builtins.int
+    commitments_hash: _builtins.bytes
+    """SHA-256 of the key's commitments end to end: shares are refreshed under the same key_id, and the proofs of a
+    custodian on the other side of a refresh would not hold.
+    """
     @_builtins.property
     def quorum(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Indices of the t custodians that answer this batch, ascending."""
@@ -56,10 +61,11 @@ class EvaluationOrder(_message.Message):
         elements: _builtins.int = ...,
         batch_hash: _builtins.bytes = ...,
         issued_at: _builtins.int = ...,
+        commitments_hash: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_hash", b"batch_hash", "custodian_id", b"custodian_id", "elements", b"elements", "enterprise_id", b"enterprise_id", "issued_at", b"issued_at", "key_id", b"key_id", "origin", b"origin", "quorum", b"quorum"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_hash", b"batch_hash", "commitments_hash", b"commitments_hash", "custodian_id", b"custodian_id", "elements", b"elements", "enterprise_id", b"enterprise_id", "issued_at", b"issued_at", "key_id", b"key_id", "origin", b"origin", "quorum", b"quorum"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -18,7 +18,7 @@ from custodian.configuration import CustodianSettings, Home
 from custodian.delivery import HubChain
 from custodian.setup import Opened
 from custodian.share import open_from_ceremony
-from privacy import checkpoint, codec, envelope, merkle, pseudonyms, tiles, trust
+from privacy import checkpoint, codec, envelope, merkle, pseudonyms, shares, tiles, trust
 from privacy.checkpoint import Checkpoint
 from privacy.envelope import Kind
 from privacy.keys import SigningKey
@@ -332,6 +332,7 @@ class Federation:
             "elements": len(blinded) // 32,
             "batch_hash": pseudonyms.batch_hash(blinded),
             "issued_at": 1_600_000_000,
+            "commitments_hash": shares.commitments_hash(self.ceremony.key.commitments),
         }
         message = EvaluationOrder(**(fields | changes))  # type: ignore[arg-type]
         return envelope.sign(codec.encode(message), kind, [key or signing_key(caller)])

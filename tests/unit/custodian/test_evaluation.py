@@ -9,6 +9,7 @@ import pytest
 
 from custodian.evaluation import Evaluator, Turns
 from custodian.followed_log import FollowedLog
+from custodian.holding import Holding
 from custodian.share import open_from_ceremony
 from custodian.store import Store
 from privacy import pseudonyms, ristretto, trust
@@ -52,7 +53,7 @@ def evaluator(federation: Federation, store: Store, tmp_path: Path, woken: list[
         federation.ceremony.sealed_shares["regulator"], sealing_key("regulator"), custodian_id="regulator"
     )
     return Evaluator(
-        share,
+        Holding(share),
         log,
         store,
         Turns(2),

@@ -363,6 +363,7 @@ def test_what_was_counted_for_stays_countable_after_it_has_left() -> None:
     after = next_trust(federation)
     del after.enterprises[0]
     after.pseudonym_key.key_id = b"another key"
+    after.pseudonym_key.commitments[0] = bytes([9] * 32)
     federation.publish_trust(after)
     assert all(party.id != BIKES for party in federation.state.trust.enterprises)
     federation.count(custodian, BIKES, 3)

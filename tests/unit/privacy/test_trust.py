@@ -80,6 +80,16 @@ def test_origin_and_log_key_stay() -> None:
     refused(signed(moved), ROOT)
 
 
+def test_the_logs_second_key_may_come_and_stays() -> None:
+    added = next_root()
+    added.log_subtree_vkey = str(checkpoint.subtree_vkey(ROOT.origin, key("log")))
+    second = trust.verify_update(ROOT, signed(added))
+    third = FEDERATION.trust_root(version=3, previous=second.envelope_hash)
+    refused(signed(third), second)
+    third.log_subtree_vkey = added.log_subtree_vkey
+    assert trust.verify_update(second, signed(third)).log_subtree_vkey == second.log_subtree_vkey
+
+
 def test_another_kind_of_envelope_is_no_trust_root() -> None:
     refused(FEDERATION.signed(Kind.POLICY, FEDERATION.trust_root(), "operator", "regulator"))
 
@@ -105,6 +115,25 @@ def change_zero_threshold(root: trust_pb2.TrustRoot) -> None:
 
 def change_quorum(root: trust_pb2.TrustRoot) -> None:
     root.witness_quorum = 1
+
+
+def change_log_as_witness(root: trust_pb2.TrustRoot) -> None:
+    root.witness_vkeys.append(root.log_vkey)
+
+
+def change_one_key_for_two_witnesses(root: trust_pb2.TrustRoot) -> None:
+    for name in ("one.example", "two.example"):
+        root.witness_vkeys.append(str(checkpoint.witness_vkey(name, key("witness").verify_key)))
+
+
+def change_two_keys_for_a_quorum_of_two(root: trust_pb2.TrustRoot) -> None:
+    root.witness_vkeys.append(str(checkpoint.witness_vkey("one.example", key("witness").verify_key)))
+    root.witness_vkeys.append(str(checkpoint.subtree_vkey("one.example", key("witness"))))
+    root.witness_quorum = 2
+
+
+def change_second_log_key(root: trust_pb2.TrustRoot) -> None:
+    root.log_subtree_vkey = str(checkpoint.subtree_vkey("other.example/log", key("log")))
 
 
 def change_custodian_index(root: trust_pb2.TrustRoot) -> None:
@@ -181,3 +210,22 @@ def test_parties_are_found_or_refused() -> None:
 
 def test_quotas_are_shared_out_rounding_up() -> None:
     assert ROOT.quota_at_custodian("utility") == 6667
+
+
+@pytest.mark.parametrize(
+    ("key_id", "public", "is_taken"),
+    [(None, 1, True), (b"another", 9, True), (None, 9, False), (b"another", 1, False)],
+)
+def test_a_pseudonym_key_keeps_its_id_exactly_as_long_as_its_public_key(
+    key_id: bytes | None, public: int, is_taken: bool
+) -> None:
+    change = next_root()
+    change.pseudonym_key.key_id = key_id or change.pseudonym_key.key_id
+    # A refresh renews every commitment but the first.
+    change.pseudonym_key.commitments[:] = [bytes([public] * 32), bytes([7] * 32)]
+    if is_taken:
+        root = trust.verify_update(ROOT, signed(change))
+        assert root.pseudonym_key is not None
+        assert root.pseudonym_key.commitments[1] == bytes([7] * 32)
+    else:
+        refused(signed(change), ROOT)
