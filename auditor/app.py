@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,14 @@ def verify_source(source: str, trust_root: Path, identity: Path | None) -> Repor
             results.leave_unchecked([Check.CHECKPOINT, Check.TREE, *_AFTER_TREE], problem.message)
             return Report(source, root.origin, 0, b"", "unknown", results, {})
         return verify(source, reader, pinned, root, results)
+
+
+@contextmanager
+def open_log(source: str, trust_root: Path) -> Iterator[tuple[LogReader, TrustRoot]]:
+    """Open a log that is only read, with the first trust root handed over."""
+    root = trust.verify_first(read_bounded(trust_root, ENTRY_BYTES_MAX))
+    with ExitStack() as opened:
+        yield _reader(source, root, None, opened), root
 
 
 def verify(source: str, reader: LogReader, pinned: bytes, root: TrustRoot, results: Results) -> Report:
@@ -96,7 +105,7 @@ def _witnesses(copy: LogCopy, replayed: Replay, results: Results) -> str:
     if not replayed.state.has_trust:
         return "unknown"
     root = replayed.state.trust
-    cosigned = check_witnesses(copy.note, root.witness_vkeys, root.witness_quorum, results)
+    cosigned = check_witnesses(copy.note, root, results)
     return f"{cosigned} cosigned, quorum {root.witness_quorum}"
 
 

@@ -7,11 +7,16 @@ from typing import Any
 
 import click
 
+from auditor.cli_witness import witness
+
 
 @click.group(name="cgsp-audit")
 @click.version_option(package_name="cgsp-gateway")
 def audit(**_: Any) -> None:
     """Verify a hub from outside, from its log alone. 独立核验平台日志。"""
+
+
+audit.add_command(witness)
 
 
 @audit.command()

@@ -5,7 +5,6 @@ An entry or tile that does not fit is named; which of the two is wrong follows f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from auditor.findings import Check, Results
@@ -13,6 +12,7 @@ from privacy import checkpoint, merkle, tiles
 from privacy.checkpoint import Checkpoint, Vkey
 from privacy.merkle import HASH_BYTES
 from privacy.tiles import TILE_WIDTH, Tile
+from privacy.trust import TrustRoot
 from protos.problems import Problem
 from runtime.log_reader import FolderLog, LogReader
 
@@ -60,22 +60,23 @@ def _compare_vkey(reader: LogReader, vkey: Vkey, results: Results) -> None:
         results[Check.CHECKPOINT].find(VKEY_PLACE, "It is not the log key that the trust root names.")
 
 
-def check_witnesses(note: bytes, witnesses: Sequence[Vkey], quorum: int, results: Results) -> int:
-    """Count the witnesses that cosigned the checkpoint; fewer than the quorum is a finding."""
-    cosigned = sum(_has_cosigned(note, witness) for witness in witnesses)
-    if cosigned < quorum:
-        results[Check.CHECKPOINT].find(
-            CHECKPOINT_PLACE, f"{cosigned} witnesses cosigned; the trust root asks for {quorum}."
+def check_witnesses(note: bytes, root: TrustRoot, results: Results) -> int:
+    """Count the witnesses that cosigned the checkpoint; fewer than the quorum is a finding.
+
+    So is a checkpoint without the log's own ML-DSA-44 line, where the trust root names a key for it.
+    """
+    result = results[Check.CHECKPOINT]
+    cosigned = len(checkpoint.cosigners(note, root.witness_vkeys))
+    if cosigned < root.witness_quorum:
+        result.find(
+            CHECKPOINT_PLACE, f"{cosigned} witnesses cosigned; the trust root asks for {root.witness_quorum}."
         )
+    if root.log_subtree_vkey is not None:
+        try:
+            checkpoint.verify_cosignature(note, root.log_subtree_vkey)
+        except Problem as problem:
+            result.find_problem(CHECKPOINT_PLACE, problem)
     return cosigned
-
-
-def _has_cosigned(note: bytes, witness: Vkey) -> bool:
-    try:
-        checkpoint.verify_cosignature(note, witness)
-    except Problem:
-        return False
-    return True
 
 
 def _read_entries(reader: LogReader, size: int, results: Results) -> list[bytes] | None:

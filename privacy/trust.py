@@ -76,6 +76,7 @@ class TrustRoot:
     root_keys: tuple[VerifyKey, ...]
     root_threshold: int
     log_vkey: checkpoint.Vkey
+    log_subtree_vkey: checkpoint.Vkey | None
     hub_key: VerifyKey
     hub_ca: bytes
     policy_keys: tuple[VerifyKey, ...]
@@ -152,6 +153,8 @@ def verify_update(previous: TrustRoot, data: bytes) -> TrustRoot:
         raise _invalid(f"Version {root.version} does not follow version {previous.version} in force.")
     if root.origin != previous.origin or root.log_vkey != previous.log_vkey:
         raise _invalid("Origin and log key are the log's own; another log needs another trust root.")
+    if previous.log_subtree_vkey not in (None, root.log_subtree_vkey):
+        raise _invalid("The log's ML-DSA-44 key may be added once, never changed.")
     _check_key_kept(previous.pseudonym_key, root.pseudonym_key)
     return root
 
@@ -194,6 +197,9 @@ def _taken(message: trust_pb2.TrustRoot, envelope_hash: bytes) -> TrustRoot:
         root_keys=tuple(map(VerifyKey.from_wire, message.root_keys)),
         root_threshold=message.root_threshold,
         log_vkey=checkpoint.parse_vkey(message.log_vkey),
+        log_subtree_vkey=checkpoint.parse_vkey(message.log_subtree_vkey)
+        if message.log_subtree_vkey
+        else None,
         hub_key=VerifyKey.from_wire(message.hub_key),
         hub_ca=message.hub_ca,
         policy_keys=tuple(map(VerifyKey.from_wire, message.policy_keys)),
@@ -250,8 +256,20 @@ def _check_thresholds(root: TrustRoot) -> None:
             raise _invalid(
                 f"The {what} keys must be distinct and no fewer than their threshold, itself from 1."
             )
-    if root.witness_quorum > len(set(root.witness_vkeys)):
+    _check_witnesses(root)
+
+
+def _check_witnesses(root: TrustRoot) -> None:
+    """A witness is a name, with a key of one or of both algorithms; the log is none of its own witnesses."""
+    names = {vkey.name for vkey in root.witness_vkeys}
+    if root.witness_quorum > len(names):
         raise _invalid("The witness quorum exceeds the witnesses.")
+    if any(vkey.algorithm == checkpoint.ED25519 for vkey in root.witness_vkeys) or root.origin in names:
+        raise _invalid("A witness's key is one that cosigns, under a name that is not the log's.")
+    _check_distinct("witnesses' keys", (vkey.public for vkey in (*root.witness_vkeys, root.log_vkey)))
+    own = root.log_subtree_vkey
+    if own is not None and (own.name != root.origin or own.algorithm != checkpoint.SUBTREE_V1):
+        raise _invalid("The log's second key is an ML-DSA-44 key named as the origin.")
 
 
 def _check_parties(root: TrustRoot) -> None:

@@ -16,7 +16,7 @@ from privacy.envelope import Kind, envelope_hash, open_envelope
 from privacy.merkle import HASH_BYTES
 from privacy.tiles import TILE_HEIGHT, TILE_WIDTH, Tile
 from privacy.trust import TrustRoot
-from protos.problems import Malformed, Problem, Unavailable, Unverified
+from protos.problems import Malformed, Unavailable, Unverified
 from protos.v1.problem_pb2 import (
     REASON_CHECKPOINT_INVALID,
     REASON_CONFIGURATION_INVALID,
@@ -72,7 +72,7 @@ def checked_vkey(vkey: Vkey | str) -> Vkey:
 def open_head(note: bytes, vkey: Vkey | str, witnesses: Witnesses = NO_WITNESSES) -> Head:
     """Check a checkpoint's signature and cosignatures; raises Unverified CHECKPOINT_INVALID."""
     opened = checkpoint.open_checkpoint(note, checked_vkey(vkey))
-    cosigned = sum(_is_cosigned(note, witness) for witness in witnesses.vkeys)
+    cosigned = len(checkpoint.cosigners(note, witnesses.vkeys))
     if cosigned < witnesses.quorum:
         raise Unverified(
             REASON_CHECKPOINT_INVALID,
@@ -80,14 +80,6 @@ def open_head(note: bytes, vkey: Vkey | str, witnesses: Witnesses = NO_WITNESSES
             remedy="Wait for the witnesses; if it lasts, ask the hub's operator.",
         )
     return Head(opened.origin, opened.size, opened.root, note)
-
-
-def _is_cosigned(note: bytes, witness: Vkey) -> bool:
-    try:
-        checkpoint.verify_cosignature(note, witness)
-    except Problem:
-        return False
-    return True
 
 
 def read_head(reader: LogReader, vkey: Vkey | str, witnesses: Witnesses = NO_WITNESSES) -> Head:

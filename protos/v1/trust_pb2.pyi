@@ -61,6 +61,7 @@ class TrustRoot(_message.Message):
     WITNESS_VKEYS_FIELD_NUMBER: _builtins.int
     WITNESS_QUORUM_FIELD_NUMBER: _builtins.int
     ISSUED_AT_FIELD_NUMBER: _builtins.int
+    LOG_SUBTREE_VKEY_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     previous: _builtins.bytes
     """SHA-256 of the envelope of the version before; empty at version 1."""
@@ -73,6 +74,8 @@ class TrustRoot(_message.Message):
     policy_threshold: _builtins.int
     witness_quorum: _builtins.int
     issued_at: _builtins.int
+    log_subtree_vkey: _builtins.str
+    """C2SP verifier key of the log's ML-DSA-44 line beside its Ed25519 one; empty where it has none."""
     @_builtins.property
     def root_keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___Key]: ...
     @_builtins.property
@@ -113,10 +116,11 @@ class TrustRoot(_message.Message):
         witness_vkeys: _abc.Iterable[_builtins.str] | None = ...,
         witness_quorum: _builtins.int = ...,
         issued_at: _builtins.int = ...,
+        log_subtree_vkey: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["hub_key", b"hub_key", "pseudonym_key", b"pseudonym_key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["auditors", b"auditors", "custodians", b"custodians", "enterprises", b"enterprises", "hub_ca", b"hub_ca", "hub_key", b"hub_key", "issued_at", b"issued_at", "log_vkey", b"log_vkey", "origin", b"origin", "policy_keys", b"policy_keys", "policy_threshold", b"policy_threshold", "previous", b"previous", "pseudonym_key", b"pseudonym_key", "root_keys", b"root_keys", "root_threshold", b"root_threshold", "version", b"version", "witness_quorum", b"witness_quorum", "witness_vkeys", b"witness_vkeys"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auditors", b"auditors", "custodians", b"custodians", "enterprises", b"enterprises", "hub_ca", b"hub_ca", "hub_key", b"hub_key", "issued_at", b"issued_at", "log_subtree_vkey", b"log_subtree_vkey", "log_vkey", b"log_vkey", "origin", b"origin", "policy_keys", b"policy_keys", "policy_threshold", b"policy_threshold", "previous", b"previous", "pseudonym_key", b"pseudonym_key", "root_keys", b"root_keys", "root_threshold", b"root_threshold", "version", b"version", "witness_quorum", b"witness_quorum", "witness_vkeys", b"witness_vkeys"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -92,3 +92,56 @@ def test_a_witness_cosigns_beside_the_log() -> None:
         )
         with pytest.raises(Problem):
             checkpoint.verify_cosignature(changed, witness)
+
+
+def test_the_logs_second_line_is_ml_dsa_and_ignored_by_who_does_not_know_it() -> None:
+    data = checkpoint.sign_checkpoint_twice(CHECKPOINT, KEY)
+    second = checkpoint.subtree_vkey(ORIGIN, KEY)
+    assert checkpoint.parse_vkey(str(second)) == second
+    assert checkpoint.open_checkpoint(data, VKEY) == CHECKPOINT
+    assert checkpoint.verify_cosignature(data, second) == checkpoint.NO_TIME
+    # A line without a time makes no statement that a witness could be counted by.
+    assert checkpoint.cosigners(data, [second]) == frozenset()
+
+
+def test_any_byte_of_an_ml_dsa_line_changed_fails() -> None:
+    witness = checkpoint.subtree_vkey("witness.example/w1", KEY)
+    data = checkpoint.cosign(checkpoint.sign_checkpoint(CHECKPOINT, KEY), witness, KEY, time=1_700_000_000)
+    assert checkpoint.verify_cosignature(data, witness) == 1_700_000_000
+    start = data.rindex(b" ") + 1
+    for position in range(start, len(data) - 1, 7):
+        changed = data[:position] + (b"B" if data[position] == 65 else b"A") + data[position + 1 :]
+        with pytest.raises(Problem):
+            checkpoint.verify_cosignature(changed, witness)
+
+
+def test_an_ml_dsa_cosignature_is_of_this_witness_log_and_tree() -> None:
+    witness = checkpoint.subtree_vkey("witness.example/w1", KEY)
+    line = checkpoint.cosignature_line(
+        checkpoint.parse_note(checkpoint.sign_checkpoint(CHECKPOINT, KEY)), witness, KEY, time=5
+    )
+    for other in (
+        Checkpoint(ORIGIN, 258, CHECKPOINT.root),
+        Checkpoint(ORIGIN, 257, merkle.EMPTY_ROOT),
+        Checkpoint("cgsp.example/other", 257, CHECKPOINT.root),
+    ):
+        with pytest.raises(Unverified):
+            checkpoint.verify_cosignature(checkpoint.sign_checkpoint(other, KEY) + line, witness)
+
+
+def test_a_witness_with_two_keys_counts_once() -> None:
+    data = checkpoint.sign_checkpoint(CHECKPOINT, KEY)
+    mine = [
+        checkpoint.witness_vkey("witness.example/w1", KEY.verify_key),
+        checkpoint.subtree_vkey("witness.example/w1", KEY),
+    ]
+    for vkey in mine:
+        data = checkpoint.cosign(data, vkey, KEY, time=1)
+    assert checkpoint.cosigners(data, mine) == {"witness.example/w1"}
+
+
+def test_lines_are_appended_once() -> None:
+    witness = checkpoint.witness_vkey("witness.example/w1", KEY.verify_key)
+    data = checkpoint.sign_checkpoint(CHECKPOINT, KEY)
+    line = checkpoint.cosignature_line(checkpoint.parse_note(data), witness, KEY, time=1)
+    assert checkpoint.append_lines(checkpoint.append_lines(data, line), line) == data + line

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from privacy import codec, envelope, trust
+from privacy import checkpoint, codec, envelope, trust
 from privacy.envelope import Kind
 from privacy.trust import TrustRoot
 from protos.problems import Problem, Refused, Unverified
