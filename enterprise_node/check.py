@@ -10,12 +10,12 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from accounting.activities import Activity, InputKind
-from enterprise_node.ingest import judged, outcome_of
+from enterprise_node.ingest import Judging, outcome_of
 from enterprise_node.quarantine import remedy
-from enterprise_node.sources.source import find_files
 from enterprise_node.sql_text import quoted
 from enterprise_node.store.sources import Outcome
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from enterprise_node.workspace import Workspace
 
 FIRST_ROWS = 3
+# Stands for the hash of a mapping where nothing is kept.
+REHEARSAL = ""
 PLACES = 3
 _ORIGIN = datetime.date(1970, 1, 1)
 
@@ -50,6 +52,8 @@ class FileCheck:
             yield f"  {code}: {rows:,} to keep 可入库"
         for row in self.first_rows:
             yield "    " + ", ".join(f"{name} {value}" for name, value in row.items())
+        if outcome.corrected:
+            yield f"  {outcome.corrected:,} corrections of records kept before 更正"
         if outcome.repeated:
             yield f"  {outcome.repeated:,} kept before, unchanged 已有且未变"
         for flaw in outcome.flaws:
@@ -72,6 +76,8 @@ class FileCheck:
             "file": str(self.path),
             "rows": self.outcome.lines,
             "activities": self.activities,
+            "corrected": self.outcome.corrected,
+            "late": self.outcome.late,
             "repeated": self.outcome.repeated,
             "excluded": self.outcome.excluded,
             "quarantined": self.outcome.quarantined,
@@ -91,20 +97,22 @@ class FileCheck:
 
 
 def check_sources(workspace: Workspace) -> Iterator[FileCheck]:
-    """Rehearse every file of every source."""
-    stage = workspace.stage(store=False)
+    """Rehearse every file of every source, of others than files the first piece."""
+    judging = Judging(
+        workspace.configuration.engine,
+        workspace.stage(store=False),
+        workspace.activities,
+        tuple(workspace.packs.values()),
+        workspace.released(),
+    )
     for settings in workspace.configuration.source:
-        for path in find_files(workspace.home, settings):
-            with judged(
-                workspace.home / "temp" / "checking",
-                workspace.configuration.engine,
-                stage,
-                settings,
-                path,
-                workspace.activities,
-                tuple(workspace.packs.values()),
+        pieces = workspace.open_source(settings, REHEARSAL).pieces()
+        for piece in pieces if settings.path is not None else islice(pieces, 1):
+            reading = workspace.files.reading(piece.file)
+            with judging.judged(
+                workspace.home / "temp" / "checking", settings, piece.relation, reading
             ) as judgement:
-                yield _check(settings, path, judgement)
+                yield _check(settings, workspace.home / piece.file.path, judgement)
 
 
 def _check(settings: SourceSettings, path: Path, judgement: Judgement) -> FileCheck:

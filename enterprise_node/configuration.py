@@ -55,23 +55,48 @@ ColumnDeclaration = Annotated[Column, BeforeValidator(_column)]
 Columns = Annotated[dict[ColumnName, ColumnDeclaration], Field(min_length=1, max_length=COLUMNS_MAX)]
 
 
-class FileSettings(Settings):
-    """What is needed to read a file without guessing."""
+FileFormat = Literal["csv", "tsv", "jsonl", "parquet"]
+# Files of these endings are found in a folder; text may have .gz or .zst after it.
+ENDINGS: dict[str, FileFormat] = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+}
+COMPRESSED = (".gz", ".zst")
 
-    # Taken from the file's ending when absent: .csv, .tsv, .parquet, each also with .gz or .zst for text.
-    kind: Literal["csv", "parquet"] | None = None
-    # One path or glob.
-    path: Text
-    # Of a CSV; gb18030 is read through a decoder.
+
+class TextForm(Settings):
+    """What is needed to read a text file without guessing."""
+
+    # gb18030 is read through a decoder.
     encoding: Literal["utf-8", "gb18030"] = "utf-8"
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
-    # The first line of a CSV names its columns (checked against the declaration), or there is none.
+    # A comma, a tab in TSV.
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    # The first line of CSV and TSV names the columns (checked against the declaration), or there is none.
     header: bool = True
 
-    @property
-    def format(self) -> Literal["csv", "parquet"]:
-        """The declared kind, or the one the path's ending tells."""
-        return self.kind or ("parquet" if self.path.endswith(".parquet") else "csv")
+
+class FileSettings(TextForm):
+    """Which files are read, and how."""
+
+    # Taken from each file's ending when absent: .csv, .tsv, .jsonl, .ndjson, .parquet; csv for any other.
+    kind: FileFormat | None = None
+    # One path, glob, or folder (all files below it with such an ending).
+    path: Text
+
+    def format_of(self, path: Path) -> FileFormat:
+        """Give the declared kind, or the one the file's ending tells."""
+        return self.kind or format_of(path) or "csv"
+
+
+def format_of(path: Path) -> FileFormat | None:
+    """Tell a file's format by its ending, None if it has no known one."""
+    name = path.name.lower()
+    for ending in COMPRESSED:
+        name = name.removesuffix(ending)
+    return next((kind for ending, kind in ENDINGS.items() if name.endswith(ending)), None)
 
 
 class Lookup(FileSettings):
@@ -173,10 +198,30 @@ class Rule(Settings):
         return self
 
 
-class SourceSettings(FileSettings):
-    """One [[source]]: files of one shape, and the mapping from their columns to activities."""
+class PostgresSettings(Settings):
+    """What a source of kind "postgresql" reads: a table or query, over the enterprise's own connection."""
+
+    # Where the connection string is kept: a file of mode 0600, or an environment variable.
+    dsn_file: Text | None = None
+    dsn_variable: Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]{0,63}$")] | None = None
+    # One of both; a table may be schema.table.
+    table: Text | None = None
+    query: Annotated[str, Field(min_length=1, max_length=20_000)] | None = None
+    # A column that grows with every new or changed row; without it everything is read every time.
+    watermark: ColumnName | None = None
+
+
+class SourceSettings(TextForm, PostgresSettings):
+    """One [[source]]: files, a query or pushed records of one shape, and their mapping to activities."""
 
     id: Id
+    # A file's format (else told by each file's ending), a database, or records other systems push.
+    kind: FileFormat | Literal["postgresql", "push"] | None = None
+    # Of files: one path, glob, or folder (all files below it with a known ending).
+    path: Text | None = None
+    # A column that tells the later version of a record: a growing integer, a timestamp or a date. Without it
+    # what was read later is the later version.
+    version: ColumnName | None = None
     columns: Columns
     time: Time
     # Columns that together name a record; joined with "/".
@@ -193,11 +238,47 @@ class SourceSettings(FileSettings):
     inputs: dict[ColumnName, Input]
     rule: tuple[Rule, ...] = ()
 
+    def files(self) -> FileSettings:
+        """Give the declaration of a source that reads files."""
+        assert self.path is not None
+        assert self.kind != "postgresql"
+        assert self.kind != "push"
+        return FileSettings(
+            kind=self.kind,
+            path=self.path,
+            encoding=self.encoding,
+            delimiter=self.delimiter,
+            header=self.header,
+        )
+
     def activity_codes(self) -> tuple[str, ...]:
         """List the activities the source can yield."""
         if self.activity.constant is not None:
             return (self.activity.constant,)
         return tuple(sorted(set(self.activity.codes.values())))
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> Self:
+        is_database = self.kind == "postgresql"
+        if (self.path is None) != (self.kind in ("postgresql", "push")):
+            raise ValueError('needs path, unless its kind is "postgresql" or "push"')
+        given = (self.dsn_file, self.dsn_variable, self.table, self.query, self.watermark)
+        if not is_database and any(value is not None for value in given):
+            raise ValueError('takes dsn_file, dsn_variable, table, query, watermark only as "postgresql"')
+        if is_database and (self.dsn_file is None) == (self.dsn_variable is None):
+            raise ValueError("needs either dsn_file or dsn_variable")
+        if is_database and (self.table is None) == (self.query is None):
+            raise ValueError("needs either table or query")
+        return self
+
+    @model_validator(mode="after")
+    def _versions_ordered(self) -> Self:
+        if self.version is None:
+            return self
+        _need(set(self.columns), self.version, "version")
+        if self.columns[self.version].type not in ("integer", "timestamp", "date"):
+            raise ValueError(f"version column {self.version!r} is declared integer, timestamp or date")
+        return self
 
     @model_validator(mode="after")
     def _columns_known(self) -> Self:

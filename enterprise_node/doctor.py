@@ -9,7 +9,7 @@ from pathlib import Path
 
 from enterprise_node.configuration import FileSettings, NodeConfiguration, load_configuration
 from enterprise_node.local_keys import KEY_FILE, open_keys
-from enterprise_node.sources.source import find_files
+from enterprise_node.sources.files import find_files
 from enterprise_node.store.database import check_integrity
 from enterprise_node.workspace import STATE_FILE, load_node_packs
 from protos.problems import Problem
@@ -50,7 +50,8 @@ def examine(folder: Path) -> Iterator[Symptom]:
 def _files(settings: NodeConfiguration) -> Iterator[tuple[str, FileSettings]]:
     """Name everything that is read."""
     for source in settings.source:
-        yield f"source 数据源 {source.id}", source
+        if source.path is not None:
+            yield f"source 数据源 {source.id}", source.files()
         for lookup in source.lookup:
             yield f"lookup 对照表 {source.id}/{lookup.key}", lookup
     if settings.persons is not None:

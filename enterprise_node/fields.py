@@ -71,7 +71,9 @@ def _number_of_text(text: str, decimals: int) -> Number:
     """Read decimal text; the pattern is the exactness test, so that no cast can round."""
     digits = _BIGINT_DIGITS - decimals
     exact = f"regexp_full_match({text}, '[+-]?[0-9]{{1,{digits}}}([.][0-9]{{0,{decimals}}}0*)?')"
-    steps = f"CAST(CAST({text} AS DECIMAL({_BIGINT_DIGITS},{decimals})) * {10**decimals} AS BIGINT)"
+    # Wide enough for the product, which DuckDB computes at the factor's own width.
+    width = _BIGINT_DIGITS + decimals
+    steps = f"CAST(CAST({text} AS DECIMAL({width},{decimals})) * {10**decimals} AS BIGINT)"
     return Number(
         f"CASE WHEN {exact} THEN {steps} END",
         decimals,

@@ -1,8 +1,11 @@
-"""What shows only when a file's rows stand together and beside what is kept: repeats, changes, crowds.
+"""What shows only when a file's rows stand together and beside what is kept: repeats, corrections, crowds.
 
-A record id that was kept before is counted as repeated when its content is the same, and quarantined as
-changed when it is not: the first version stays. Within a file the first row of a record id is taken. A person
-has at most as many records of an activity on one day as the activity allows, which the packs' bounds rest on.
+A record id that was kept before is counted as repeated when its content is the same, and is a correction
+when it is not: the later version stands. Which is later is told by the source's version column (then results
+do not depend on the order of files), else by the order of readings. Of rows of one piece that contradict each
+other one is taken by a rule that does not depend on their order. A correction that would carry a record out
+of a month whose release was begun into one still open is set aside: it would be released twice. A person has
+at most as many records of an activity on one day as the activity allows, which the packs' bounds rest on.
 """
 
 # ruff: noqa: S608  (SQL is made of names and literals that passed sql_text)
@@ -15,10 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accounting.activities import InputKind
+from enterprise_node.activities import VERSION
 from enterprise_node.quarantine import RULE_PREFIX, Flaw
 from enterprise_node.source_files import write_parquet
 from enterprise_node.sql_text import literal, quoted
 from enterprise_node.store.sources import FlawCount, flaw_counts
+from protos.epochs import Epoch, end_day, first_day
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -33,11 +38,19 @@ REPEATED = "repeated"
 
 
 @dataclass(frozen=True, slots=True)
+class Released:
+    """The months whose release was begun, and among them those whose figures are drawn."""
+
+    begun: frozenset[Epoch] = frozenset()
+    drawn: frozenset[Epoch] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """Judges the rows of one staged file in a working session.
 
-    Afterwards the view `good_<n>` holds the rows to keep of activity n, and `flawed` (line, column_name,
-    reason, excluded) all others but repeated ones.
+    Afterwards the view `good_<n>` holds the rows to keep of activity n, `replaced` (record, file) what they
+    take the place of, and `flawed` (line, column_name, reason, excluded) all others but repeated ones.
     """
 
     connection: DuckDBPyConnection
@@ -45,20 +58,21 @@ class Judgement:
     staged: Staged
     activities: Activities
     packs: Sequence[CompiledPack]
+    # The piece's place in the order of readings.
+    reading: int
+    released: Released
 
     def run(self) -> None:
         """Judge all rows."""
         self._define()
-        self._late(
-            "SELECT line, {reason} FROM staged JOIN (SELECT record, min(line) AS first FROM staged"
-            " GROUP BY record HAVING count(*) > 1) USING (record) WHERE line > first",
-            Flaw.DUPLICATE_RECORD,
-            self._record_columns,
-        )
+        self._repeated_within()
+        self._known_before()
         for index, mapped in enumerate(self.staged.plan.activities):
-            self._kept_before(f"good_{index}", mapped)
             self._crowds(f"good_{index}", mapped)
             self._factors(f"good_{index}", mapped)
+        self.connection.execute(
+            "CREATE TABLE replaced AS SELECT DISTINCT record, file FROM known ANTI JOIN late USING (line)"
+        )
 
     def counts(self) -> tuple[FlawCount, ...]:
         """Count the rows not kept, by reason and column."""
@@ -69,6 +83,26 @@ class Judgement:
     def repeated(self) -> int:
         """Count the rows that were kept before, unchanged."""
         return int(self._rows(f"SELECT count(*) FROM late WHERE reason = {literal(REPEATED)}")[0][0])
+
+    def corrected(self) -> int:
+        """Count the rows to keep that say something else than what was kept."""
+        return int(
+            self._rows(
+                "SELECT count(DISTINCT line) FROM known ANTI JOIN late USING (line) WHERE NOT is_equal"
+            )[0][0]
+        )
+
+    def late(self) -> int:
+        """Count the rows to keep that change a month whose figures are drawn: they are released no more."""
+        if not self.released.drawn:
+            return 0
+        now, before = _within("s.day", self.released.drawn), _within("k.day", self.released.drawn)
+        return int(
+            self._rows(
+                "SELECT count(DISTINCT s.line) FROM (staged ANTI JOIN late USING (line)) s"
+                f" LEFT JOIN known k ON k.line = s.line WHERE {now} OR coalesce({before}, false)"
+            )[0][0]
+        )
 
     def write_flawed(self, target: Path) -> None:
         """Keep the places of quarantined rows; without any, no file is left."""
@@ -124,33 +158,83 @@ class Judgement:
         filled = select.replace("{reason}", f"{literal(reason)}, {literal(column)}")
         self.connection.execute(f"INSERT INTO late {filled}")
 
-    def _kept_before(self, good: str, mapped: MappedActivity) -> None:
-        """Set aside what was kept before, unchanged or not."""
-        if not self.activities.paths(source=self.settings.id):
-            return
-        code = mapped.activity.code
-        kept = self.activities.relation(code, self.settings.id)
-        columns = [quoted(name) for name in mapped.activity.columns()]
-        same = " AND ".join(f"s.{name} IS NOT DISTINCT FROM k.{name}" for name in columns)
+    def _repeated_within(self) -> None:
+        """Take one row of each record id: the latest version, among equal ones the least content."""
+        inputs = [quoted(name) for mapped in self.staged.plan.activities for name in mapped.columns.values()]
+        content = ", ".join(["activity", "day", "region", *inputs, "person", "line"])
+        self.connection.execute(
+            f"INSERT INTO late SELECT line, CASE WHEN {VERSION} < latest THEN {literal(REPEATED)}"
+            f" ELSE {literal(Flaw.DUPLICATE_RECORD)} END, {literal(self._record_columns)}"
+            f" FROM (SELECT line, {VERSION}, max({VERSION}) OVER same AS latest, row_number() OVER"
+            f" (same ORDER BY {VERSION} DESC NULLS LAST, {content}) AS place FROM staged"
+            " SEMI JOIN (SELECT record FROM staged GROUP BY record HAVING count(*) > 1) USING (record)"
+            " WINDOW same AS (PARTITION BY record)) WHERE place > 1"
+        )
+
+    def _known_before(self) -> None:
+        """Compare with what is kept: set aside what is the same, older, or may not move to another month."""
+        self.connection.execute(
+            "CREATE TABLE known (line BIGINT, record VARCHAR, file VARCHAR, day INTEGER, new_day INTEGER,"
+            " is_equal BOOLEAN, is_newer BOOLEAN)"
+        )
+        codes = {one.activity for one in self.activities.files(self.settings.id)}
+        for code in sorted(codes):
+            self._compare(code)
         column = literal(self._record_columns)
         self.connection.execute(
-            f"INSERT INTO late SELECT s.line, CASE WHEN {same} THEN {literal(REPEATED)}"
-            f" ELSE {literal(Flaw.CHANGED_RECORD)} END, {column} FROM {good} s JOIN {kept} k USING (record)"
+            f"INSERT INTO late SELECT line, {literal(REPEATED)}, {column} FROM known"
+            " GROUP BY line HAVING NOT bool_and(is_newer)"
         )
-        self._late(
-            f"SELECT line, {{reason}} FROM {good} SEMI JOIN {self.activities.records(self.settings.id)} k"
-            " USING (record)",
-            Flaw.CHANGED_RECORD,
-            self._record_columns,
+        begun = self.released.begun
+        if codes and begun:
+            moved = f"{_within('day', begun)} AND NOT {_within('new_day', begun)}"
+            self._late(
+                f"SELECT DISTINCT line, {{reason}} FROM known ANTI JOIN late USING (line) WHERE {moved}",
+                Flaw.CHANGED_RECORD,
+                self.settings.time.column,
+            )
+
+    def _compare(self, code: str) -> None:
+        """Put rows beside what is kept of one activity under the same record ids."""
+        plan = self.staged.plan.activities
+        index = next((at for at, one in enumerate(plan) if one.activity.code == code), None)
+        is_equal, is_greater = "false", "false"
+        if index is not None:
+            pairs = [(plan[index].columns.get(name, name), name) for name in plan[index].activity.columns()]
+            same = [f"s.{quoted(new)} IS NOT DISTINCT FROM k.{quoted(old)}" for new, old in pairs]
+            is_equal = f"(s.activity = {index} AND {' AND '.join(same)})"
+            # Persons last: their numbers depend on the order in which they came.
+            pairs.sort(key=lambda pair: pair[1] == "person")
+            new, old = (
+                ", ".join(f"{side}.{quoted(pair[at])}" for pair in pairs) for at, side in ((0, "s"), (1, "k"))
+            )
+            is_greater = f"(s.activity = {index} AND row({new}) > row({old}))"
+        greater = [at for at, one in enumerate(plan) if one.activity.code > code]
+        if greater:
+            is_greater = f"({is_greater} OR s.activity IN ({', '.join(map(str, greater))}))"
+        newer = (
+            f"CASE WHEN s.{VERSION} IS NULL AND k.{VERSION} IS NULL"
+            f" THEN NOT {is_equal} AND {self.reading} >= k.reading"
+            f" WHEN s.{VERSION} IS NULL OR k.{VERSION} IS NULL THEN k.{VERSION} IS NULL"
+            f" WHEN s.{VERSION} <> k.{VERSION} THEN s.{VERSION} > k.{VERSION}"
+            f" ELSE NOT {is_equal} AND ({self.reading} = k.reading OR {is_greater}) END"
+        )
+        self.connection.execute(
+            f"INSERT INTO known SELECT s.line, s.record, k.file, k.day, s.day, {is_equal}, {newer}"
+            " FROM (staged ANTI JOIN late USING (line)) s"
+            f" JOIN {self.activities.versions(code, self.settings.id)} k ON k.record = s.record"
         )
 
     def _crowds(self, good: str, mapped: MappedActivity) -> None:
         """Set aside what is more than a person can have on one day."""
         limit = mapped.activity.records_per_day_max
-        kept = self.activities.relation(mapped.activity.code)
+        kept = (
+            f"({self.activities.versions(mapped.activity.code)} ANTI JOIN"
+            " (SELECT record, file FROM known ANTI JOIN late USING (line)) USING (record, file))"
+        )
         self.connection.execute(
             "CREATE OR REPLACE TABLE crowd AS WITH now AS (SELECT person, day, count(*) AS rows"
-            f" FROM {good} GROUP BY ALL), before AS (SELECT person, day, count(*) AS rows FROM {kept} k"
+            f" FROM {good} GROUP BY ALL), before AS (SELECT person, day, count(*) AS rows FROM {kept}"
             " SEMI JOIN now USING (person, day) GROUP BY ALL) SELECT person, day,"
             f" greatest(0, {limit} - coalesce(before.rows, 0)) AS room FROM now LEFT JOIN before"
             f" USING (person, day) WHERE now.rows + coalesce(before.rows, 0) > {limit}"
@@ -189,7 +273,14 @@ class Judgement:
         return rows
 
 
+def _within(day: str, epochs: frozenset[Epoch]) -> str:
+    """Give the condition that a day lies in one of the months."""
+    months = [f"{day} >= {first_day(epoch)} AND {day} < {end_day(epoch)}" for epoch in sorted(epochs)]
+    return f"({' OR '.join(months)})"
+
+
 def _columns(mapped: MappedActivity) -> list[str]:
     """Give an activity's columns out of the staged ones."""
     names: Mapping[str, str] = mapped.columns
-    return [f"{quoted(names.get(name, name))} AS {quoted(name)}" for name in mapped.activity.columns()]
+    kept = [f"{quoted(names.get(name, name))} AS {quoted(name)}" for name in mapped.activity.columns()]
+    return [*kept, VERSION]

@@ -15,14 +15,19 @@ from dataclasses import dataclass
 
 from accounting.activities import Activity, ActivityInput, InputKind
 from accounting.quantities import Rounding
+from enterprise_node.activities import VERSION
 from enterprise_node.configuration import Choice, Column, Input, SourceSettings
 from enterprise_node.fields import Field, day_number, day_of, moment_of, number_of, shifted, text_of
 from enterprise_node.quantities import configured_wrong, conversions, flaws_sql, steps_sql
 from enterprise_node.quarantine import RULE_PREFIX, Check, Flaw
+from enterprise_node.sources.source import BROKEN
 from enterprise_node.sql_text import literal, quoted
+from enterprise_node.store.persons import ERASED
 from protos.problems import Problem
 
 PERSON = "#person"
+ERASED_RULE = RULE_PREFIX + "erased"
+RETENTION_RULE = RULE_PREFIX + "past-retention"
 RECORD_JOINER = "/"
 TOKEN_DIGITS = 16
 # Words that may stand as keys in SQL texts and canonical forms; the same form accounting demands.
@@ -38,6 +43,8 @@ class Surroundings:
     region: str
     token_key: bytes
     today: datetime.date
+    # What is older is not kept.
+    keep_from: datetime.date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +60,7 @@ class Plan:
     """The query's two layers over joined rows, the tests by number, and the activities by number.
 
     Result columns: line, problem (number of the first failing test or NULL), activity (number), record,
-    person, day, region, and the inputs of every activity.
+    person, day, region, version, and the inputs of every activity.
     """
 
     parsed: Mapping[str, str]
@@ -96,14 +103,19 @@ class _Planner:
         self._parsed: dict[str, str] = {}
         self._tests: list[tuple[str, Check]] = []
         self._results: dict[str, str] = {}
+        self._is_breakable = BROKEN in types
 
     def plan(self) -> Plan:
         """Walk in the order of the tests: rules, record, person, time, region, activity, inputs."""
+        if self._is_breakable:
+            self._test(quoted(BROKEN), Flaw.BROKEN_LINE, "")
         self._rules()
         record = self._record()
         self._test(f"{self._text(self._settings.person)} IS NULL", Flaw.PERSON_MISSING, self._settings.person)
         self._test(f"{quoted(PERSON)} IS NULL", Flaw.IDENTIFIER_INVALID, self._settings.person)
+        self._test(f"{quoted(PERSON)} = {ERASED}", ERASED_RULE, self._settings.person, excludes=True)
         day = self._day()
+        version = self._version()
         region = self._region()
         number, activities = self._activities()
         inputs = {name: sql for mapped in activities for name, sql in self._inputs(*mapped).items()}
@@ -115,6 +127,7 @@ class _Planner:
             "person": quoted(PERSON),
             "day": day,
             "region": region,
+            VERSION: version,
             **inputs,
         }
         mapped_activities = tuple(
@@ -188,7 +201,24 @@ class _Planner:
         self._test(f"NOT coalesce({inside}, false)", Flaw.DATE_OUT_OF_RANGE, time.column)
         if time.shift_months and time.shift_overflow == "quarantine":
             self._test(f"day({day}) <> day({source_day})", Flaw.NO_SUCH_DAY, time.column)
+        if self._around.keep_from is not None:
+            past = f"{day} < DATE {literal(self._around.keep_from.isoformat())}"
+            self._test(past, RETENTION_RULE, time.column, excludes=True)
         return f"CASE WHEN {inside} THEN {day_number(day)} END"
+
+    def _version(self) -> str:
+        """Give what orders a record's versions, NULL where the source declares nothing."""
+        column = self._settings.version
+        if column is None:
+            return "CAST(NULL AS BIGINT)"
+        field = self._fields[column]
+        if field.column.type == "integer":
+            return self._number(column)[0]
+        moment = f"TRY_CAST({text_of(field) if field.is_text else field.expression} AS TIMESTAMPTZ)"
+        self._parsed["#version"] = f"epoch_us({moment})"
+        self._test(f"{self._text(column)} IS NULL", *self._blame(column, Flaw.MISSING_VALUE))
+        self._test(f"{quoted('#version')} IS NULL", Flaw.WRONG_TYPE, column)
+        return quoted("#version")
 
     def _region(self) -> str:
         choice = self._settings.region

@@ -75,12 +75,12 @@ _REMEDIES: dict[str, tuple[str, str]] = {
         "使用因子表已有的代码或更新方法学。",
     ),
     Flaw.DUPLICATE_RECORD: (
-        "Keep one row for each record id; the first was taken.",
-        "每个记录编号只留一行；已取第一行。",
+        "Keep one row for each record id, or declare a version column; one of them was taken.",
+        "每个记录编号只留一行，或声明 version 列；已取其中一行。",
     ),
     Flaw.CHANGED_RECORD: (
-        "The first version stays in force; corrections are counted.",
-        "以首次版本为准，更正已计数。",
+        "Its month was released with the earlier version, which stays; it cannot move to another.",
+        "该记录所属月份已按原版本发布，更正不能移至其他月份。",
     ),
     Flaw.TOO_MANY_RECORDS: (
         "Check why one person has so many records on one day.",

@@ -23,7 +23,8 @@ from enterprise_node.quarantine import Flaw, Quarantine
 from enterprise_node.sessions import RawSession, raw_session
 from enterprise_node.source_files import Place, identify, write_places
 from enterprise_node.sources.delimited import broken_lines
-from enterprise_node.sources.source import LINE, find_files, reader_for
+from enterprise_node.sources.files import find_files, reader_for
+from enterprise_node.sources.source import BROKEN, LINE
 from enterprise_node.sql_text import literals, quoted
 from enterprise_node.store.sources import FlawCount, Outcome, SourceFiles
 
@@ -35,6 +36,7 @@ _YES = ("1", "true", "yes", "y", "t", "是")
 
 class _Row(NamedTuple):
     line: int
+    is_broken: bool
     identifier: str | None
     since_text: bool
     since_day: int | None
@@ -72,7 +74,7 @@ class Register:
                     session.connection, places, self.quarantine.path_for(REGISTER_SOURCE, file.sha256)
                 )
             outcome = Outcome(lines=lines, taken=lines - len(places), repeated=0, flaws=_counts(places))
-            self.files.record(file, outcome)
+            self.files.record(file, outcome, reading=self.files.reading(file))
             yield path, outcome
 
     def rehearse(self) -> Iterator[dict[str, object]]:
@@ -96,12 +98,13 @@ class Register:
     def _rows(self, session: RawSession, path: Path) -> list[_Row]:
         """Read the file's rows; dates become civil days."""
         settings = self.settings
-        relation = reader_for(settings).relation(session, path, settings, settings.columns)
+        relation = reader_for(settings.format_of(path)).relation(session, path, settings, settings.columns)
         fields = {
             name: Field(name, quoted(name), relation.types[name], column)
             for name, column in settings.columns.items()
         }
-        items = [quoted(LINE), text_of(fields[settings.person])]
+        is_broken = quoted(BROKEN) if BROKEN in relation.types else "false"
+        items = [quoted(LINE), is_broken, text_of(fields[settings.person])]
         for column in (settings.since, settings.until):
             items += self._date(fields[column]) if column is not None else ["false", "NULL"]
         if settings.consent is None:
@@ -139,6 +142,8 @@ class Register:
         return places + [(good[index].line, self.settings.person, flawed) for index in invalid]
 
     def _flaw(self, row: _Row) -> tuple[str, str] | None:
+        if row.is_broken:
+            return "", str(Flaw.BROKEN_LINE)
         if row.identifier is None:
             return self.settings.person, str(Flaw.PERSON_MISSING)
         if row.since_text and row.since_day is None:

@@ -7,7 +7,7 @@ The staged Parquet file holds no identifier; a row's problem is the number of th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -17,13 +17,15 @@ from enterprise_node.fields import Field, text_of
 from enterprise_node.mapping import PERSON, Plan, Surroundings, plan_source, source_fields
 from enterprise_node.sessions import RawSession, raw_session
 from enterprise_node.sources.delimited import broken_lines
-from enterprise_node.sources.source import find_files, reader_for
+from enterprise_node.sources.files import find_files, reader_for
 from enterprise_node.sql_text import literal, quoted
 from protos.problems import Malformed
 from protos.v1.problem_pb2 import REASON_CONFIGURATION_INVALID
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+    from enterprise_node.sources.source import Relation
 
 _NUMBERS = "person_number"
 _KEY = "#key"
@@ -56,11 +58,13 @@ class Stage:
     around: Surroundings
     numbering: Numbering
 
-    def read(self, settings: SourceSettings, path: Path, target: Path) -> Staged:
-        """Read one file into staged Parquet; raises Malformed where file and declaration differ."""
+    def read(
+        self, settings: SourceSettings, relate: Callable[[RawSession], Relation], target: Path
+    ) -> Staged:
+        """Read one piece into staged Parquet; raises Malformed where it and its declaration differ."""
         with raw_session(self.engine) as session:
             connection = session.connection
-            relation = reader_for(settings).relation(session, path, settings, settings.columns)
+            relation = relate(session)
             plan = plan_source(settings, relation.types, self.around)
             fields = source_fields(settings, relation.types)
             for index, lookup in enumerate(settings.lookup):
@@ -143,7 +147,7 @@ def _joined(rows: str, settings: SourceSettings, fields: Mapping[str, Field]) ->
 
 def _texts(session: RawSession, path: Path, settings: FileSettings, columns: Mapping[str, Column]) -> str:
     """Give a file's declared columns as text."""
-    relation = reader_for(settings).relation(session, path, settings, columns)
+    relation = reader_for(settings.format_of(path)).relation(session, path, settings, columns)
     items = ", ".join(
         f"{text_of(Field(name, quoted(name), relation.types[name], column))} AS {quoted(name)}"
         for name, column in columns.items()

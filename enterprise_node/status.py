@@ -27,6 +27,8 @@ def data_status(workspace: Workspace, epochs: Iterable[Epoch] = ()) -> Json:
         "activities_read": sum(one.lines for one in sources),
         "activities_kept": workspace.activities.counts(),
         "activities_repeated": sum(one.repeated for one in sources),
+        "activities_corrected": sum(one.corrected for one in sources),
+        "activities_late": sum(one.late for one in sources),
         "excluded": _summed(one.excluded for one in sources),
         "quarantined": _summed(one.quarantined for one in totals.values()),
         "persons": {
@@ -52,6 +54,10 @@ def status_lines(status: Mapping[str, Any]) -> Iterator[str]:
     yield f"{status['name']} {status['name_zh']} ({status['enterprise_id']}), data 数据: {status['data']}"
     repeated = f"{status['activities_repeated']:,} known before 重复"
     yield f"rows read 已读: {status['activities_read']:,}, {repeated}"
+    if status["activities_corrected"]:
+        yield f"  corrected 更正: {status['activities_corrected']:,}"
+    if status["activities_late"]:
+        yield f"  too late for a release 晚于发布: {status['activities_late']:,}"
     for code, rows in status["activities_kept"].items():
         yield f"  kept 已存 {code}: {rows:,}"
     for reason, rows in status["excluded"].items():

@@ -15,25 +15,33 @@ from enterprise_node.activities import Activities
 from enterprise_node.configuration import REGISTER_SOURCE, NodeConfiguration, load_configuration
 from enterprise_node.exclusive import exclusive
 from enterprise_node.ingest import FileReport, Ingest, reading_folder
+from enterprise_node.judgement import Released
 from enterprise_node.local_keys import LocalKeys, open_keys
 from enterprise_node.mapping import Surroundings
 from enterprise_node.persons import Persons
 from enterprise_node.quarantine import Quarantine
 from enterprise_node.reductions import Reductions
 from enterprise_node.register import Register
+from enterprise_node.sources.files import FileSource
 from enterprise_node.staging import Stage
 from enterprise_node.store import persons as person_store
+from enterprise_node.store import releases as release_store
 from enterprise_node.store import sources as source_store
 from enterprise_node.store.database import Database, Schema
+from enterprise_node.store.releases import ReleaseState, ReleaseTable
+from protos.epochs import Epoch
 from runtime.configuration import open_home
 from runtime.pack_files import PACK_FILE, load_activities, load_pack, load_packs
 
 if TYPE_CHECKING:
     from engine.duckdb_engine import DuckDbEngine
+    from enterprise_node.configuration import SourceSettings
+    from enterprise_node.sources.source import Source
 
 STATE_FILE = "state.sqlite"
 LOCK_FILE = "reading.lock"
-DATA_SCHEMAS: tuple[Schema, ...] = (person_store.SCHEMA, source_store.SCHEMA)
+# Reading asks which months were released.
+DATA_SCHEMAS: tuple[Schema, ...] = (person_store.SCHEMA, source_store.SCHEMA, release_store.SCHEMA)
 
 CIVIL_ZONE = datetime.timezone(datetime.timedelta(hours=8))
 
@@ -72,17 +80,30 @@ class Workspace:
             self.home,
             self.configuration.engine,
             self.configuration.source,
+            self.open_source,
             self.stage(),
             self.activities,
             self.quarantine,
             self.files,
             tuple(self.packs.values()),
+            self.released,
         )
+
+    def open_source(self, settings: SourceSettings, mapping: str) -> Source:
+        """Give what tells a source's pieces."""
+        return FileSource(self.home, settings, mapping, self.files)
+
+    def released(self) -> Released:
+        """Give the months whose release was begun, and drawn."""
+        releases = ReleaseTable(self.database).all()
+        drawn = {one.epoch for one in releases if one.state is not ReleaseState.RESERVED}
+        return Released(frozenset(Epoch(one.epoch) for one in releases), frozenset(map(Epoch, drawn)))
 
     def read(self, note: Callable[[str], None] = lambda _: None) -> Iterator[FileReport]:
         """Read what is new: the register first, then every source; `note` is told what is being read."""
         with exclusive(self.home / LOCK_FILE, "reading sources"):
             shutil.rmtree(reading_folder(self.home), ignore_errors=True)
+            self.activities.sweep()
             register = self.register()
             if register is not None:
                 for path, outcome in register.run():

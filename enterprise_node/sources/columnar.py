@@ -12,7 +12,7 @@ from enterprise_node.sources.source import LINE, Relation, column_problem
 from enterprise_node.sql_text import literal, quoted
 
 if TYPE_CHECKING:
-    from enterprise_node.configuration import Column, FileSettings
+    from enterprise_node.configuration import Column, TextForm
     from enterprise_node.sessions import RawSession
 
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
@@ -31,7 +31,7 @@ class ParquetReader:
     """Reads Parquet through DuckDB."""
 
     def relation(
-        self, session: RawSession, path: Path, settings: FileSettings, columns: Mapping[str, Column]
+        self, session: RawSession, path: Path, form: TextForm, columns: Mapping[str, Column]
     ) -> Relation:
         """Compare the file's schema with the declaration and give it as a relation."""
         described = session.connection.execute(
@@ -42,7 +42,7 @@ class ParquetReader:
         items: list[str] = []
         for alias, column in columns.items():
             name = column.name or alias
-            types[alias] = _checked(path, name, column, actual)
+            types[alias] = checked_type(path, name, column, actual)
             items.append(f"{quoted(name)} AS {quoted(alias)}")
         source = f"read_parquet({literal(path)}, file_row_number = true)"
         return Relation(
@@ -50,7 +50,7 @@ class ParquetReader:
         )
 
 
-def _checked(path: Path, name: str, column: Column, actual: Mapping[str, str]) -> str:
+def checked_type(path: Path, name: str, column: Column, actual: Mapping[str, str]) -> str:
     """Give the column's SQL type if it is of the declared kind."""
     if name not in actual:
         raise column_problem(path, name, "is not in the file.", "Correct the name in node.toml.")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,26 +22,35 @@ from protos.problems import Malformed
 from protos.v1.problem_pb2 import REASON_CONFIGURATION_INVALID
 
 if TYPE_CHECKING:
-    from enterprise_node.configuration import Column, FileSettings
+    from enterprise_node.configuration import Column, TextForm
     from enterprise_node.sessions import RawSession
 
 HEADER_BYTES_MAX = 1 << 16
 LINE_BYTES_MAX = 1 << 20
 REJECTS_TABLE = "rejected_line"
 REJECTS_SCAN = "rejected_scan"
-_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+# Options of read_csv that keep the places of lines it cannot read.
+REJECTS = (
+    f"store_rejects = true, rejects_table = '{REJECTS_TABLE}', rejects_scan = '{REJECTS_SCAN}',"
+    " rejects_limit = 0"
+)
 
 
-class CsvReader:
+@dataclass(frozen=True, slots=True)
+class DelimitedReader:
     """Reads delimited text through DuckDB."""
 
+    # Used where the declaration names none.
+    delimiter: str
+
     def relation(
-        self, session: RawSession, path: Path, settings: FileSettings, columns: Mapping[str, Column]
+        self, session: RawSession, path: Path, form: TextForm, columns: Mapping[str, Column]
     ) -> Relation:
         """Compare the header with the declaration and give the file as a relation of text columns."""
         in_file = [column.name or alias for alias, column in columns.items()]
-        if settings.header:
-            in_file = _header(session, path, settings)
+        delimiter = form.delimiter or self.delimiter
+        if form.header:
+            in_file = _header(path, form.encoding, delimiter)
         for alias, column in columns.items():
             name = column.name or alias
             if name not in in_file:
@@ -49,9 +59,10 @@ class CsvReader:
         items = ", ".join(
             f"{quoted(column.name or alias)} AS {quoted(alias)}" for alias, column in columns.items()
         )
-        readable = path if settings.encoding == "utf-8" else decoded(session, path, settings.encoding)
-        source = f"read_csv({literal(readable)}, columns = {{{declared}}}, {_options(settings)})"
-        line = f"row_number() OVER () + {int(settings.header)} AS {quoted(LINE)}"
+        readable = path if form.encoding == "utf-8" else decoded(session, path, form.encoding)
+        options = delimited_options(delimiter, header=form.header)
+        source = f"read_csv({literal(readable)}, columns = {{{declared}}}, {options})"
+        line = f"row_number() OVER () + {int(form.header)} AS {quoted(LINE)}"
         return Relation(f"(SELECT {line}, {items} FROM {source})", dict.fromkeys(columns, "VARCHAR"))
 
 
@@ -67,21 +78,20 @@ def broken_lines(session: RawSession) -> tuple[tuple[int, str], ...]:
     return tuple((int(line), str(column)) for line, column in found)
 
 
-def _options(settings: FileSettings) -> str:
+def delimited_options(delimiter: str, *, header: bool) -> str:
     """Give read_csv's options: everything declared, nothing detected."""
-    header = "true" if settings.header else "false"
     return (
-        f"auto_detect = false, header = {header}, delim = {literal(settings.delimiter)}, quote = '\"', "
+        f"auto_detect = false, header = {str(header).lower()}, delim = {literal(delimiter)}, quote = '\"', "
         "escape = '\"', nullstr = '', null_padding = false, strict_mode = true,"
-        f" max_line_size = {LINE_BYTES_MAX}, store_rejects = true, rejects_table = '{REJECTS_TABLE}',"
-        f" rejects_scan = '{REJECTS_SCAN}', rejects_limit = 0"
+        f" max_line_size = {LINE_BYTES_MAX}, {REJECTS}"
     )
 
 
-def _header(session: RawSession, path: Path, settings: FileSettings) -> list[str]:
+def _header(path: Path, encoding: str, delimiter: str) -> list[str]:
     """Read the names in the first line."""
-    text = _first_bytes(session, path).decode(settings.encoding, errors="replace").removeprefix("\ufeff")
-    names = next(csv.reader(io.StringIO(text), delimiter=settings.delimiter), [])
+    with opened(path) as stream:
+        text = stream.read(HEADER_BYTES_MAX).decode(encoding, errors="replace").removeprefix("\ufeff")
+    names = next(csv.reader(io.StringIO(text), delimiter=delimiter), [])
     if not names or len(set(names)) != len(names):
         raise Malformed(
             REASON_CONFIGURATION_INVALID,
@@ -89,17 +99,3 @@ def _header(session: RawSession, path: Path, settings: FileSettings) -> list[str
             remedy="Give the file a header, or declare header = false and all columns in order.",
         )
     return names
-
-
-def _first_bytes(session: RawSession, path: Path) -> bytes:
-    """Give the file's first bytes, or its first line where only DuckDB can decompress it."""
-    with opened(path) as stream:
-        start = stream.read(HEADER_BYTES_MAX)
-    if not start.startswith(_ZSTD_MAGIC):
-        return start
-    source = (
-        f"read_csv({literal(path)}, auto_detect = false, header = false, columns = {{'line': 'VARCHAR'}},"
-        " delim = '\\x01', quote = '', escape = '')"
-    )
-    first = session.connection.execute(f"SELECT line FROM {source} LIMIT 1").fetchall()
-    return str(first[0][0]).encode() if first else b""

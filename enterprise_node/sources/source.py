@@ -1,67 +1,69 @@
-"""What a source of activities offers: its files, and each file as an SQL relation of declared columns.
+"""What a source of activities offers: pieces, each an SQL relation of declared columns with an identity.
 
 A relation has the declared columns, as text or in their native type, and `#line` for the row's place. Types
-are never sniffed; what a file really holds is compared with the declaration before it is read.
+are never sniffed; what a piece really holds is compared with the declaration before it is read. A piece is
+read whole or not at all, and known again by the hash of its content.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from protos.problems import Malformed, Unavailable
-from protos.v1.problem_pb2 import REASON_CONFIGURATION_INVALID, REASON_NOT_FOUND
+from protos.problems import Malformed
+from protos.v1.problem_pb2 import REASON_CONFIGURATION_INVALID
 
 if TYPE_CHECKING:
-    from enterprise_node.configuration import Column, FileSettings
+    from enterprise_node.configuration import Column, TextForm
     from enterprise_node.sessions import RawSession
+    from enterprise_node.store.sources import Outcome, SourceFile
 
 LINE = "#line"
+# A column of formats in which a line can be read but not understood: true where it was not.
+BROKEN = "#broken"
 
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """One file as a FROM item, and the SQL type each declared column has in it."""
+    """One piece as a FROM item, and the SQL type each declared column has in it."""
 
     sql: str
     types: Mapping[str, str]
+
+
+def nothing_more(outcome: Outcome) -> None:
+    """Note nothing beside the outcome itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One piece of a source: what it is, whether reading it could bring anything new, how to read it."""
+
+    file: SourceFile
+    is_known: bool
+    relation: Callable[[RawSession], Relation]
+    # Called inside the transaction that records what came of the piece.
+    recorded: Callable[[Outcome], None] = nothing_more
+
+
+class Source(Protocol):
+    """Where activities come from: files, a database, what was pushed here."""
+
+    def pieces(self) -> Iterator[Piece]:
+        """Give what there is, in order; one piece is done with before the next is asked for."""
+        ...
 
 
 class Reader(Protocol):
     """Reads files of one format."""
 
     def relation(
-        self, session: RawSession, path: Path, settings: FileSettings, columns: Mapping[str, Column]
+        self, session: RawSession, path: Path, form: TextForm, columns: Mapping[str, Column]
     ) -> Relation:
         """Compare the file with the declaration and give it as a relation."""
         ...
-
-
-def find_files(home: Path, settings: FileSettings) -> list[Path]:
-    """Give the files a path or glob names, in name order; raises Unavailable NOT_FOUND if there is none."""
-    pattern = home / settings.path
-    root = Path(pattern.anchor)
-    found = sorted(path for path in root.glob(str(pattern.relative_to(root))) if path.is_file())
-    if not found:
-        raise Unavailable(
-            REASON_NOT_FOUND,
-            f"No file matches {settings.path}.",
-            remedy="Put the file there, or correct `path` in node.toml (relative to its folder).",
-        )
-    return found
-
-
-def reader_for(settings: FileSettings) -> Reader:
-    """Choose the reader of a file's format."""
-    if settings.format == "parquet":
-        from enterprise_node.sources.columnar import ParquetReader
-
-        return ParquetReader()
-    from enterprise_node.sources.delimited import CsvReader
-
-    return CsvReader()
 
 
 def column_problem(path: Path, column: str, said: str, remedy: str) -> Malformed:

@@ -21,10 +21,13 @@ SCHEMA = Schema(
             enrolled INTEGER NOT NULL DEFAULT 0
         ) STRICT""",
         "CREATE INDEX person_to_enrol ON person (number) WHERE consented AND NOT enrolled",
+        "ALTER TABLE person ADD COLUMN erased INTEGER NOT NULL DEFAULT 0",
     ),
 )
 
 _VARIABLES_MAX = 500
+# Stands for the number of a person who asked to be erased.
+ERASED = 0
 
 Value = TypeVar("Value")
 
@@ -45,11 +48,11 @@ class PersonTable:
         self._database = database
 
     def numbers(self, lookups: Sequence[bytes]) -> dict[bytes, int]:
-        """Give the numbers of those found, by keyed hash."""
+        """Give the numbers of those found, by keyed hash; ERASED for those who asked for it."""
         found: dict[bytes, int] = {}
         for part in _parts(lookups):
             marks = ", ".join("?" * len(part))
-            sql = f"SELECT lookup, number FROM person WHERE lookup IN ({marks})"  # noqa: S608 (marks only)
+            sql = f"SELECT lookup, iif(erased, {ERASED}, number) FROM person WHERE lookup IN ({marks})"  # noqa: S608 (marks only)
             found.update((row[0], row[1]) for row in self._database.rows(sql, part))
         return found
 

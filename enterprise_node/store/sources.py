@@ -1,8 +1,9 @@
-"""Which files were read and what came of them: rows taken, excluded, repeated, quarantined by reason."""
+"""Which files were read and what came of them: rows taken, corrected, excluded, repeated, quarantined."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -41,6 +42,22 @@ SCHEMA = Schema(
             rows INTEGER NOT NULL,
             PRIMARY KEY (source_file, reason, column_name)
         ) STRICT""",
+        # The order of readings: what was read later is the later version where a source names none.
+        "ALTER TABLE source_file ADD COLUMN reading INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE source_file ADD COLUMN corrected INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE source_file ADD COLUMN late INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE activity_file ADD COLUMN reading INTEGER NOT NULL DEFAULT 0",
+        "UPDATE source_file SET reading = id",
+        "UPDATE activity_file SET reading = source_file",
+        # Versions of records that later ones took the place of.
+        """CREATE TABLE superseded_file (
+            path TEXT PRIMARY KEY,
+            source TEXT NOT NULL,
+            activity TEXT NOT NULL,
+            rows INTEGER NOT NULL,
+            first_day INTEGER NOT NULL,
+            last_day INTEGER NOT NULL
+        ) STRICT""",
     ),
 )
 
@@ -67,6 +84,26 @@ class ActivityFile(NamedTuple):
     last_day: int
 
 
+class StoredActivityFile(NamedTuple):
+    """One Parquet file of activities as stored: its source, and the reading it came of."""
+
+    path: str
+    source: str
+    activity: str
+    rows: int
+    first_day: int
+    last_day: int
+    reading: int
+
+
+class Replacement(NamedTuple):
+    """A Parquet file whose place is taken by one without some of its rows, which may be kept apart."""
+
+    path: str
+    left: ActivityFile | None
+    superseded: ActivityFile | None = None
+
+
 class FlawCount(NamedTuple):
     """Rows of one file with one reason."""
 
@@ -85,6 +122,9 @@ class Outcome:
     repeated: int
     activities: tuple[ActivityFile, ...] = ()
     flaws: tuple[FlawCount, ...] = ()
+    # Of the rows taken: those in the place of an earlier version, and those too late for a release.
+    corrected: int = 0
+    late: int = 0
 
     @property
     def quarantined(self) -> int:
@@ -105,6 +145,8 @@ class SourceTotals:
     lines: int = 0
     taken: int = 0
     repeated: int = 0
+    corrected: int = 0
+    late: int = 0
     excluded: Mapping[str, int] = field(default_factory=dict)
     quarantined: Mapping[str, int] = field(default_factory=dict)
 
@@ -129,37 +171,100 @@ class SourceFiles:
         )
         return found
 
-    def has_quarantine(self, source: str, sha256: str) -> bool:
-        """Tell whether rows of this content are in quarantine."""
-        return (source, sha256) in {(row[0], row[2]) for row in self.with_quarantine()}
+    def was_replaced(self, file: SourceFile) -> bool:
+        """Tell whether another content was read from the file's path after this one."""
+        latest = self._database.value(
+            "SELECT sha256 FROM source_file WHERE source = ? AND path = ? ORDER BY reading DESC LIMIT 1",
+            (file.source, file.path),
+        )
+        return latest is not None and latest != file.sha256
 
-    def record(self, file: SourceFile, outcome: Outcome) -> None:
+    def reading(self, file: SourceFile) -> int:
+        """Give a file's place in the order of readings; a mended mapping does not change it."""
+        sql = "SELECT reading FROM source_file WHERE source = ? AND sha256 = ?"
+        known: int | None = self._database.value(sql, (file.source, file.sha256))
+        if known is not None and not self.was_replaced(file):
+            return known
+        return int(self._database.value("SELECT coalesce(max(reading), 0) + 1 FROM source_file"))
+
+    def has_quarantine(self, source: str, sha256: str | None = None) -> bool:
+        """Tell whether rows of this content, or of any of the source, are in quarantine."""
+        return any(
+            row[0] == source and (sha256 is None or row[2] == sha256) for row in self.with_quarantine()
+        )
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Make everything inside one durable step."""
+        return self._database.transaction()
+
+    def record(
+        self, file: SourceFile, outcome: Outcome, *, reading: int, replaced: Iterable[Replacement] = ()
+    ) -> None:
         """Store what came of a file, in place of an earlier reading of the same content."""
         with self._database.transaction():
-            number = self._number(file, outcome)
+            number = self._number(file, outcome, reading)
             self._database.execute("DELETE FROM flaw_count WHERE source_file = ?", (number,))
             self._database.execute_many(
                 "INSERT INTO flaw_count VALUES (?, ?, ?, ?, ?)",
                 ((number, flaw.reason, flaw.column, int(flaw.excluded), flaw.rows) for flaw in outcome.flaws),
             )
             self._database.execute_many(
-                "INSERT INTO activity_file VALUES (?, ?, ?, ?, ?, ?, ?)",
-                ((one.path, number, file.source, *one[1:]) for one in outcome.activities),
+                "INSERT INTO activity_file VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                ((one.path, number, file.source, *one[1:], reading) for one in outcome.activities),
             )
+            self.replace(replaced)
 
-    def _number(self, file: SourceFile, outcome: Outcome) -> int:
+    def replace(self, replaced: Iterable[Replacement]) -> None:
+        """Put files in the place of others, which count no more."""
+        with self._database.transaction():
+            for path, left, superseded in replaced:
+                if superseded is not None:
+                    self._database.execute(
+                        "INSERT INTO superseded_file SELECT ?, source, ?, ?, ?, ? FROM activity_file"
+                        " WHERE path = ?",
+                        (*superseded, path),
+                    )
+                if left is not None:
+                    self._database.execute(
+                        "INSERT INTO activity_file SELECT ?, source_file, source, ?, ?, ?, ?, reading"
+                        " FROM activity_file WHERE path = ?",
+                        (*left, path),
+                    )
+                self._database.execute("DELETE FROM activity_file WHERE path = ?", (path,))
+
+    def replace_superseded(self, path: str, left: ActivityFile | None) -> None:
+        """Put a file of superseded versions in the place of another, or only forget that one."""
+        with self._database.transaction():
+            if left is not None:
+                self._database.execute(
+                    "INSERT INTO superseded_file SELECT ?, source, ?, ?, ?, ? FROM superseded_file"
+                    " WHERE path = ?",
+                    (*left, path),
+                )
+            self._database.execute("DELETE FROM superseded_file WHERE path = ?", (path,))
+
+    def forget_flaws(self, source: str) -> None:
+        """Forget the quarantine of a source that is about to be read again as a whole."""
+        self._database.execute(
+            "DELETE FROM flaw_count WHERE source_file IN (SELECT id FROM source_file WHERE source = ?)",
+            (source,),
+        )
+
+    def _number(self, file: SourceFile, outcome: Outcome, reading: int) -> int:
         """Write the file's row; rows taken in earlier readings stay counted as taken."""
         return int(
             self._database.value(
-                "INSERT INTO source_file"
-                " (source, path, sha256, size, modified_ns, mapping, lines, taken, repeated)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source, sha256) DO UPDATE SET"
+                "INSERT INTO source_file (source, path, sha256, size, modified_ns, mapping, lines, taken,"
+                " repeated, reading, corrected, late)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source, sha256) DO UPDATE SET"
                 " path = excluded.path, size = excluded.size, modified_ns = excluded.modified_ns,"
                 " mapping = excluded.mapping, lines = excluded.lines, taken = taken + excluded.taken,"
-                " repeated = max(0, excluded.repeated - taken) RETURNING id",
+                " repeated = max(0, excluded.repeated - taken), reading = excluded.reading,"
+                " corrected = corrected + excluded.corrected, late = late + excluded.late RETURNING id",
                 (
                     *(file.source, file.path, file.sha256, file.size, file.modified_ns, file.mapping),
-                    *(outcome.lines, outcome.taken, outcome.repeated),
+                    *(outcome.lines, outcome.taken, outcome.repeated, reading),
+                    *(outcome.corrected, outcome.late),
                 ),
             )
         )
@@ -174,6 +279,20 @@ class SourceFiles:
                 (activity, source),
             )
         ]
+
+    def activity_files(self, source: str | None = None) -> list[StoredActivityFile]:
+        """List the activity files, of one source or of all, in the order they came."""
+        found = self._database.rows(
+            "SELECT path, source, activity, rows, first_day, last_day, reading FROM activity_file"
+            " WHERE (?1 IS NULL OR source = ?1) ORDER BY rowid",
+            (source,),
+        )
+        return [StoredActivityFile(*row) for row in found]
+
+    def superseded_files(self) -> list[ActivityFile]:
+        """List the files of superseded versions."""
+        sql = "SELECT path, activity, rows, first_day, last_day FROM superseded_file ORDER BY path"
+        return [ActivityFile(*row) for row in self._database.rows(sql)]
 
     def activity_counts(self) -> dict[str, int]:
         """Count the activities kept, by code."""
@@ -198,7 +317,8 @@ class SourceFiles:
         ):
             flaws.setdefault((source, excluded), {})[reason] = rows
         sums = self._database.rows(
-            "SELECT source, count(*), sum(lines), sum(taken), sum(repeated) FROM source_file GROUP BY source"
+            "SELECT source, count(*), sum(lines), sum(taken), sum(repeated), sum(corrected), sum(late)"
+            " FROM source_file GROUP BY source"
         )
         return {
             source: SourceTotals(
@@ -206,10 +326,12 @@ class SourceFiles:
                 lines=lines,
                 taken=taken,
                 repeated=repeated,
+                corrected=corrected,
+                late=late,
                 excluded=flaws.get((source, 1), {}),
                 quarantined=flaws.get((source, 0), {}),
             )
-            for source, files, lines, taken, repeated in sums
+            for source, files, lines, taken, repeated, corrected, late in sums
         }
 
     def quarantine_counts(self) -> list[tuple[str, str, str, int]]:
@@ -230,8 +352,8 @@ class SourceFiles:
         return [(row[0], row[1], row[2]) for row in found]
 
     def generation(self) -> int:
-        """Give a number that grows with every activity file."""
-        return int(self._database.value("SELECT coalesce(max(rowid), 0) FROM activity_file"))
+        """Give a number that grows with every reading."""
+        return int(self._database.value("SELECT coalesce(max(reading), 0) FROM source_file"))
 
 
 def flaw_counts(rows: Iterable[tuple[str, str, bool, int]]) -> tuple[FlawCount, ...]:

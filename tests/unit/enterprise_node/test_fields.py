@@ -147,3 +147,10 @@ def test_shift_keeps_the_day_or_takes_the_last(raw: str, months: int, expected: 
 def test_day_number() -> None:
     assert value(day_number("CAST(raw AS DATE)"), "1970-01-02") == 1
     assert value(day_number("CAST(raw AS DATE)"), "1969-12-31") == -1
+
+
+@pytest.mark.parametrize("decimals", range(10))
+def test_all_digits_a_declaration_allows_are_read(decimals: int) -> None:
+    number = number_of(field("CAST(raw AS VARCHAR)", type="decimal", decimals=decimals))
+    whole, part = "9" * (18 - decimals), "9" * decimals
+    assert judged(number, f"{whole}.{part}") == int(whole + part)

@@ -68,18 +68,7 @@ def test_longer_export_brings_only_its_new_rows(home: Home) -> None:
     assert (outcome.taken, outcome.repeated, outcome.quarantined) == (1, 2, 0)
 
 
-def test_changed_record_is_counted_and_the_first_version_stays(home: Home) -> None:
-    home.write("trips-1.csv", *GOOD)
-    home.read()
-    home.write("trips-2.csv", f"t1,{ANNA},2021-01-05 08:00:00,9", GOOD[1])
-    outcome = home.outcome()
-    assert (outcome.taken, outcome.repeated) == (0, 1)
-    assert flaws(outcome) == {("changed-record", "trip"): 1}
-    with home.opened() as workspace:
-        assert kept(workspace)[0][-1] == 1250
-
-
-def test_first_of_two_rows_with_one_id_is_taken(home: Home) -> None:
+def test_one_of_two_rows_with_one_id_is_taken(home: Home) -> None:
     home.write("trips.csv", GOOD[0], f"t1,{BERT},2021-01-09 08:00:00,7", GOOD[1])
     outcome = home.outcome()
     assert outcome.taken == 2
