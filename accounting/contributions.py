@@ -27,7 +27,7 @@ from accounting.histograms import (
 from accounting.lowering import literal
 from accounting.packs import Purpose
 from accounting.quantities import MG_PER_GRAM
-from accounting.reach import Reach, measure_reach
+from accounting.reach import Reach, clamped_groups, measure_reach
 from accounting.relations import Relations, invalid_plan
 from accounting.terms import bounded
 from protos.epochs import Epoch, end_day, first_day
@@ -75,6 +75,8 @@ def plan_measure(measure_id: str, packs: Sequence[CompiledPack], day_clamp_grams
         raise invalid_plan(measure_id, "it sums no pack, or one twice", "Name each pack once.")
     if any(one.pack.purpose is Purpose.FOOTPRINT for one in packs):
         raise invalid_plan(measure_id, "a footprint pack is no credit", "Leave it out of measures.")
+    if any(one.pack.purpose is Purpose.POINTS for one in packs):
+        raise invalid_plan(measure_id, "a points pack gives no grams", "Put it into a measure of points.")
     if len({one.own_history for one in packs}) > 1:
         raise invalid_plan(measure_id, "it mixes own-history packs with others", "Make a measure of each.")
     if packs[0].own_history == bool(day_clamp_grams) or not 0 <= day_clamp_grams <= CLAMP_GRAMS_MAX:
@@ -91,13 +93,12 @@ def plan_measure(measure_id: str, packs: Sequence[CompiledPack], day_clamp_grams
 def statement_sql(measure: Measure, relations: Relations, epoch: Epoch) -> str:
     """Give (person, grams), one row for each person of `persons`."""
     if measure.own_history:
-        months = _months(measure.packs, relations, epoch)
-        summed = f"SELECT person, CAST(SUM(mg) AS BIGINT) AS mg FROM ({months}) AS u GROUP BY person"
-        grams = floor_sql("mg", -1, MG_PER_GRAM)
+        months, low = _months(measure.packs, relations, epoch), -1
     else:
-        clamped = f"SELECT person, {_clamped(measure)} AS mg FROM ({_days(measure, relations, epoch)}) AS c"
-        summed = f"SELECT person, CAST(SUM(mg) AS BIGINT) AS mg FROM ({clamped}) AS u GROUP BY person"
-        grams = floor_sql("mg", 0, MG_PER_GRAM)
+        parts = [_group_month(measure, group, relations, epoch) for group in clamped_groups(measure.packs)]
+        months, low = " UNION ALL ".join(parts), 0
+    summed = f"SELECT person, CAST(SUM(mg) AS BIGINT) AS mg FROM ({months}) AS u GROUP BY person"
+    grams = floor_sql("mg", low, MG_PER_GRAM)
     return (
         "SELECT p.person, CAST(COALESCE(s.grams, 0) AS BIGINT) AS grams "
         f"FROM {relations.persons} AS p LEFT JOIN "
@@ -109,10 +110,18 @@ def _clamped(measure: Measure) -> str:
     return f"GREATEST(LEAST(mg, {measure.day_clamp_grams * MG_PER_GRAM}), 0)"
 
 
-def _days(measure: Measure, relations: Relations, epoch: Epoch) -> str:
-    """Give (person, day, mg), the measure's packs added before the clamp."""
+def _group_month(measure: Measure, group: Sequence[CompiledPack], relations: Relations, epoch: Epoch) -> str:
+    """Give (person, mg) of the packs of one group: days clamped, then the month capped."""
+    clamped = f"SELECT person, {_clamped(measure)} AS mg FROM ({_days(group, relations, epoch)}) AS c"
+    mg, limit = "CAST(SUM(mg) AS BIGINT)", group[0].month_limit_mg
+    mg = mg if limit is None else f"LEAST({mg}, {limit})"
+    return f"SELECT person, {mg} AS mg FROM ({clamped}) AS g GROUP BY person"
+
+
+def _days(packs: Sequence[CompiledPack], relations: Relations, epoch: Epoch) -> str:
+    """Give (person, day, mg), the packs added before the clamp."""
     parts = []
-    for one in measure.packs:
+    for one in packs:
         days = one.person_day_sql(relations.of(one), None, first_day(epoch), end_day(epoch))
         included = relations.included(one, "x")
         parts.append(f"SELECT x.person, x.day, x.mg FROM ({days}) AS x WHERE {included}")
@@ -134,11 +143,15 @@ def statement_loss_sql(measure: Measure, relations: Relations, epoch: Epoch) -> 
     """Give one row (persons_clamped, days_clamped, lost_mg, insufficient_history): local figures only."""
     if not measure.own_history:
         lost = f"mg - {_clamped(measure)}"
-        parts = [f"SELECT person, {lost} AS lost_mg FROM ({_days(measure, relations, epoch)}) AS d"]
+        parts = [
+            f"SELECT person, {lost} AS lost_mg FROM ({_days(group, relations, epoch)}) AS d"
+            for group in clamped_groups(measure.packs)
+        ]
         insufficient = "0"
     else:
-        parts = [_history_loss(one, relations, epoch) for one in measure.packs]
-        longest = max(measure.packs, key=lambda one: one.years)
+        days = first_day(epoch), end_day(epoch)
+        parts = [one.history_loss_sql(relations.of(one), *days) for one in measure.packs]
+        longest = max(measure.packs, key=lambda one: one.months_back)
         insufficient = f"(SELECT COUNT(*) FROM ({longest.ineligible_sql(relations.persons, epoch)}) AS i)"
     return (
         "SELECT CAST(COUNT(DISTINCT l.person) AS BIGINT) AS persons_clamped, "
@@ -147,15 +160,6 @@ def statement_loss_sql(measure: Measure, relations: Relations, epoch: Epoch) -> 
         f"FROM ({' UNION ALL '.join(parts)}) AS l JOIN {relations.persons} AS p ON l.person = p.person "
         "WHERE l.lost_mg <> 0"
     )
-
-
-def _history_loss(one: CompiledPack, relations: Relations, epoch: Epoch) -> str:
-    """Give (person, lost_mg) of the month's days whose quantity was above its clamp."""
-    assert one.history is not None
-    days = one.history_day_sql(relations.of(one), first_day(epoch), end_day(epoch))
-    scale, over = one.milligrams_per_step, f"(total - {one.history.day_maximum})"
-    lost = f"({over} * {scale.numerator}) // {scale.denominator}"
-    return f"SELECT person, {lost} AS lost_mg FROM ({days}) AS h WHERE total > {one.history.day_maximum}"
 
 
 def reductions_sql(packs: Sequence[CompiledPack], relations: Relations, first_day: int, end_day: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import operator as operators
 from collections import defaultdict
@@ -11,6 +12,7 @@ from fractions import Fraction
 from typing import assert_never
 
 from accounting.activities import InputKind
+from accounting.conditions import RoundingPer
 from accounting.expressions import (
     Binary,
     Choice,
@@ -27,7 +29,6 @@ from accounting.expressions import (
 )
 from accounting.packs import Cap, CapPer, Pack
 from accounting.quantities import parse_decimal, parse_unit
-from protos.epochs import Epoch, checked_epoch, end_day, epoch_of, first_day, shift_epoch
 
 Value = Fraction | str | bool
 
@@ -55,27 +56,61 @@ class Record:
     inputs: Mapping[str, int | str]
 
 
-def evaluate_record(pack: Pack, inputs: Mapping[str, int | str], day: int) -> Fraction | None:
+def evaluate_record(
+    pack: Pack, inputs: Mapping[str, int | str], day: int, region: str = ""
+) -> Fraction | None:
     """Give one record's reduction in mg, exact; None where the pack does not apply or a key is unknown."""
-    if not _valid_on(pack, day):
+    # Own history is valid by its month, and reads days before it.
+    if not pack.baseline.own_history and not valid_on(pack, day):
         return None
-    formula = parse_expression(pack.formula)
+    if not _applicable(pack, inputs, region):
+        return None
+    formula = _parsed(pack.formula)
     record = _Evaluation(pack, inputs, day)
-    if pack.applies_when and not record.value(parse_expression(pack.applies_when)):
+    if pack.applies_when and not record.value(_parsed(pack.applies_when)):
         return None
     if any(record.factor(one) is None for one in walk(formula) if isinstance(one, Lookup)):
         return None
     reduction = _number(record.value(formula))
-    limits = [_maximum(cap) for cap in pack.caps if cap.per is CapPer.EVENT and cap.of == "reduction"]
-    return min([reduction, *limits])
+    limits = [maximum_of(cap) for cap in pack.caps if cap.per is CapPer.EVENT and cap.of == "reduction"]
+    return _rounded(pack, RoundingPer.EVENT, min([reduction, *limits]))
 
 
-def _valid_on(pack: Pack, day: int) -> bool:
+@functools.lru_cache(maxsize=256)
+def _parsed(text: str) -> Node:
+    return parse_expression(text)
+
+
+def _applicable(pack: Pack, inputs: Mapping[str, int | str], region: str) -> bool:
+    stated = pack.applicability
+    if stated.regions and region not in stated.regions:
+        return False
+    if any(inputs[name] not in words for name, words in stated.only.items()):
+        return False
+    return not any(inputs[one.input] in one.words for one in pack.exclusions)
+
+
+def _rounded(pack: Pack, per: RoundingPer, reduction: Fraction) -> Fraction:
+    if pack.rounding is None or pack.rounding.per is not per:
+        return reduction
+    step = parse_decimal(pack.rounding.step) * parse_unit(pack.rounding.unit).ratio
+    return Fraction(math.floor(reduction / step)) * step
+
+
+def linear_factor(pack: Pack, day: int) -> Fraction:
+    """Give the mg of one step of an own-history pack's quantity."""
+    assert pack.baseline.quantity is not None
+    return _number(_Evaluation(pack, {pack.baseline.quantity: 1}, day).value(_parsed(pack.formula)))
+
+
+def valid_on(pack: Pack, day: int) -> bool:
+    """Tell whether a day is inside the pack's validity."""
     since, until = pack.since_day, pack.until_day
     return (since is None or day >= since) and (until is None or day < until)
 
 
-def _maximum(cap: Cap) -> Fraction:
+def maximum_of(cap: Cap) -> Fraction:
+    """Give a cap's maximum in base units."""
     return parse_decimal(cap.maximum) * parse_unit(cap.unit).ratio
 
 
@@ -120,10 +155,14 @@ class _Evaluation:
         if name in self.pack.parameters:
             parameter = self.pack.parameters[name]
             return parse_decimal(parameter.value) * parse_unit(parameter.unit).ratio
+        if name in self.pack.curves:
+            curve = self.pack.curves[name]
+            amount = _number(self._name(curve.of)) / parse_unit(curve.of_unit).ratio
+            return curve.at(amount) * parse_unit(curve.unit).ratio
         one = self.pack.activity.input(name)
         if one.kind is InputKind.KEY:
             return str(self.inputs[name])
-        limits = [_maximum(cap) for cap in self.pack.caps if cap.per is CapPer.EVENT and cap.of == name]
+        limits = [maximum_of(cap) for cap in self.pack.caps if cap.per is CapPer.EVENT and cap.of == name]
         return min([int(self.inputs[name]) * one.step, *limits])
 
 
@@ -139,77 +178,24 @@ def person_days(pack: Pack, records: Iterable[Record]) -> dict[tuple[int, int], 
     """Give mg by (person, day), floored once."""
     days: dict[tuple[int, int], list[tuple[Fraction, Record]]] = defaultdict(list)
     for record in records:
-        reduction = evaluate_record(pack, record.inputs, record.day)
+        reduction = evaluate_record(pack, record.inputs, record.day, record.region)
         if reduction is not None:
             days[record.person, record.day].append((reduction, record))
-    return {key: math.floor(_capped_day(pack, parts)) for key, parts in days.items()}
+    return {
+        key: math.floor(_rounded(pack, RoundingPer.DAY, _capped_day(pack, parts)))
+        for key, parts in days.items()
+    }
 
 
 def _capped_day(pack: Pack, parts: Sequence[tuple[Fraction, Record]]) -> Fraction:
     total = uncapped = sum((reduction for reduction, _ in parts), Fraction(0))
     for cap in pack.caps:
-        if cap.per is CapPer.EVENT:
+        if cap.per is not CapPer.DAY:
             continue
-        limit = _maximum(cap)
+        limit = maximum_of(cap)
         if cap.of != "reduction":
             step = pack.activity.input(cap.of).step
             quantity = sum((int(record.inputs[cap.of]) * step for _, record in parts), Fraction(0))
             limit = uncapped * limit / quantity if quantity > limit else uncapped
         total = min(total, limit)
     return total
-
-
-def person_months(
-    pack: Pack, records: Sequence[Record], persons: Mapping[int, tuple[int, int | None]], epoch: int
-) -> dict[int, int]:
-    """Give a month's mg by person; persons map to (since_day, until_day)."""
-    month = checked_epoch(epoch)
-    if pack.baseline.years is None:
-        total: dict[int, int] = defaultdict(int)
-        for (person, day), mg in person_days(pack, records).items():
-            if epoch_of(day) == month:
-                total[person] += mg
-        return dict(total)
-    days = history_days(pack, records)
-    return {
-        person: history_month(
-            pack, {day: steps for (one, day), steps in days.items() if one == person}, month
-        )
-        for person in {one for one, _ in days}
-        if person in persons and eligible(pack, persons[person], month)
-    }
-
-
-def eligible(pack: Pack, dates: tuple[int, int | None], month: Epoch) -> bool:
-    """Tell whether a person's dates cover the month and all its baseline months, and the pack is in force."""
-    since, until = dates
-    begin, end = first_day(shift_epoch(month, -12 * (pack.baseline.years or 0))), end_day(month)
-    in_force = _valid_on(pack, first_day(month)) and _valid_on(pack, end - 1)
-    return in_force and since <= begin and (until is None or until >= end)
-
-
-def history_days(pack: Pack, records: Iterable[Record]) -> dict[tuple[int, int], int]:
-    """Give the clamped day quantity in steps by (person, day)."""
-    baseline = pack.baseline
-    assert baseline.quantity is not None
-    assert baseline.day_maximum is not None
-    unit = parse_unit(baseline.day_maximum.unit)
-    step = pack.activity.input(baseline.quantity).step
-    most = parse_decimal(baseline.day_maximum.value) * unit.ratio / step
-    total: dict[tuple[int, int], int] = defaultdict(int)
-    for record in records:
-        if evaluate_record(pack, record.inputs, record.day) is not None:
-            total[record.person, record.day] += int(record.inputs[baseline.quantity])
-    return {key: max(0, min(steps, int(most))) for key, steps in total.items()}
-
-
-def history_month(pack: Pack, days: Mapping[int, int], month: Epoch) -> int:
-    """Give one person's month in mg from clamped day quantities: mean of the earlier years minus it."""
-    years, quantity = pack.baseline.years, pack.baseline.quantity
-    assert years is not None
-    assert quantity is not None
-    factor = _number(_Evaluation(pack, {quantity: 1}, first_day(month)).value(parse_expression(pack.formula)))
-    baseline = [shift_epoch(month, -12 * year) for year in range(1, years + 1)]
-    before = sum(steps for day, steps in days.items() if epoch_of(day) in baseline)
-    now = sum(steps for day, steps in days.items() if epoch_of(day) == month)
-    return math.floor(factor * (Fraction(before, years) - now))

@@ -5,10 +5,15 @@ A record counts if the pack applies to it and each table the formula reads has a
 
 from __future__ import annotations
 
+import itertools
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import assert_never
 
 from accounting.activities import InputKind
+from accounting.conditions import Curve, RoundingPer
 from accounting.documents import is_word
 from accounting.expressions import (
     Binary,
@@ -37,6 +42,7 @@ from accounting.terms import (
     combine,
     constant,
     divide,
+    floored,
     integer,
     invalid,
     multiply,
@@ -78,7 +84,11 @@ def lower(pack: Pack) -> Lowered:
     scope = _Scope(pack, {pair: f"f{index}" for index, pair in enumerate(pairs, start=1)})
     value = scope.reduction(formula)
     # LEAST and GREATEST pass over NULL in both engines: a missing quantity would count as its cap.
-    applies = [_window(pack), *(f"a.{name} IS NOT NULL" for name in pack.inputs)]
+    applies = [f"a.{name} IS NOT NULL" for name in pack.inputs]
+    applies += _applicable(pack)
+    if not pack.baseline.own_history:
+        # Own history is valid by its month; the days it is compared with lie before.
+        applies.insert(0, _window(pack))
     if condition:
         applies.append(truth(scope.term(condition)).sql)
     read = sorted({(one.table, one.key) for one in nodes if isinstance(one, Lookup)})
@@ -88,6 +98,16 @@ def lower(pack: Pack) -> Lowered:
         applies=tuple(one for one in applies if one),
         matched=tuple(f"{scope.aliases[pair]}.v IS NOT NULL" for pair in read),
     )
+
+
+def _applicable(pack: Pack) -> list[str]:
+    conditions = [_among("region", pack.applicability.regions)] if pack.applicability.regions else []
+    conditions += [_among(name, words) for name, words in pack.applicability.only.items()]
+    return conditions + [f"NOT {_among(one.input, one.words)}" for one in pack.exclusions]
+
+
+def _among(column: str, words: Sequence[str]) -> str:
+    return f"(a.{column} IN ({', '.join(literal(word) for word in words)}))"
 
 
 def _window(pack: Pack) -> str:
@@ -116,7 +136,8 @@ class _Scope:
         for cap in self.pack.caps:
             if cap.per is CapPer.EVENT and cap.of == REDUCTION:
                 value = number(combine(Operator.LEAST, value, amount(cap)))
-        return integer(value)
+        step = rounding_step(self.pack, RoundingPer.EVENT)
+        return integer(value) if step is None else floored(integer(value), step)
 
     def term(self, node: Node) -> Term:
         """Type one node and what is below it."""
@@ -152,8 +173,10 @@ class _Scope:
         if name in self.pack.parameters:
             parameter = self.pack.parameters[name]
             return constant(parse_decimal(parameter.value), parse_unit(parameter.unit))
+        if name in self.pack.curves:
+            return self._curve(self.pack.curves[name])
         if name not in self.pack.inputs:
-            known = ", ".join([*self.pack.inputs, *self.pack.parameters])
+            known = ", ".join([*self.pack.inputs, *self.pack.parameters, *self.pack.curves])
             raise invalid(f"{name!r} is neither input nor parameter", f"Known are {known}.")
         one = self.pack.activity.input(name)
         if one.kind is InputKind.KEY:
@@ -165,6 +188,15 @@ class _Scope:
                 assert isinstance(capped, Integer)
                 column = capped
         return column
+
+    def _curve(self, curve: Curve) -> Constant | Integer:
+        amount, unit = self._name(curve.of), parse_unit(curve.unit)
+        value: Constant | Integer = constant(parse_decimal(curve.bands[-1].value), unit)
+        for band, above in reversed(list(itertools.pairwise(curve.bands))):
+            limit = constant(parse_decimal(above.since), parse_unit(curve.of_unit))
+            below = truth(combine(Operator.LESS, amount, limit))
+            value = choose(below, constant(parse_decimal(band.value), unit), value)
+        return value
 
     def _keyed(self, table: str, key: str) -> FactorTable:
         if table not in self.pack.tables:
@@ -208,13 +240,36 @@ def amount(cap: Cap) -> Constant:
     return constant(parse_decimal(cap.maximum), parse_unit(cap.unit))
 
 
+def rounding_step(pack: Pack, per: RoundingPer) -> Fraction | None:
+    """Give the step in mg the pack rounds down to there, None if it does not."""
+    if pack.rounding is None or pack.rounding.per is not per:
+        return None
+    unit = parse_unit(pack.rounding.unit)
+    step = parse_decimal(pack.rounding.step) * unit.ratio
+    if unit.dimensions != CO2E_MG.dimensions or step < 1 or step.denominator != 1:
+        raise invalid("rounding is to a whole number of mg of CO2e")
+    return step
+
+
+def month_cap(pack: Pack, lowered: Lowered) -> int | None:
+    """Give the most mg of a person-month, None without a month's cap."""
+    limits = []
+    for cap in pack.caps:
+        if cap.per is CapPer.MONTH:
+            limit = amount(cap)
+            limits.append(limit if cap.of == REDUCTION else _as_reduction(pack, lowered, cap, limit))
+    if any(limit.unit.dimensions != CO2E_MG.dimensions or limit.value < 0 for limit in limits):
+        raise invalid("a month's cap on the reduction is an amount of CO2e")
+    return min((math.floor(limit.value) for limit in limits), default=None)
+
+
 def day_cap(pack: Pack, lowered: Lowered, total: Integer) -> Integer:
     """Bind a person-day's total by the pack's day caps, exactly.
 
     A cap on an input's day holds only where the reduction is a constant times that input.
     """
     for cap in pack.caps:
-        if cap.per is CapPer.EVENT:
+        if cap.per is not CapPer.DAY:
             continue
         limit = amount(cap)
         if cap.of != REDUCTION:
@@ -229,10 +284,10 @@ def _as_reduction(pack: Pack, lowered: Lowered, cap: Cap, limit: Constant) -> Co
     one = pack.activity.input(cap.of)
     if cap.of not in pack.inputs or lowered.value.sql != f"a.{cap.of}":
         raise invalid(
-            f"the day cap on {cap.of} needs a formula that is a constant times {cap.of}",
-            "Cap the event's input or the day's reduction instead.",
+            f"the {cap.per.value} cap on {cap.of} needs a formula that is a constant times {cap.of}",
+            "Cap the event's input or the reduction instead.",
         )
     if limit.unit.dimensions != one.dimension.dimensions:
-        raise invalid(f"the day cap on {cap.of} has another unit than the input")
+        raise invalid(f"the {cap.per.value} cap on {cap.of} has another unit than the input")
     ratio = lowered.value.unit.ratio / one.step
     return replace(limit, value=limit.value * ratio, unit=CO2E_MG)

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from accounting.activities import Activity, Code, InputKind, InputName
+from accounting.conditions import Applicability, Curve, Exclusion, RoundedTo, Tariff, UnitText
 from accounting.documents import DateText, DecimalText, Strict, checked, day_of, invalid, read_toml
 from accounting.factors import Confidence, FactorTable, TableId, Title, Version, parse_table, table_files
 from accounting.quantities import parse_unit
@@ -26,13 +27,13 @@ KEY_UNIT = "key"
 CANONICAL_BYTES_MAX = 4 * 1024 * 1024
 
 FormulaText = Annotated[str, Field(min_length=1, max_length=1000)]
-UnitText = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class Purpose(enum.StrEnum):
-    """Whether a pack's figures are credited, or only show a footprint at the enterprise."""
+    """Whether grams are credited, points are given, or a footprint is only shown at the enterprise."""
 
     CREDIT = "credit"
+    POINTS = "points"
     FOOTPRINT = "footprint"
 
 
@@ -94,20 +95,44 @@ class Parameter(Amount):
 
 
 class Baseline(Strict):
-    """The comparison; own-history kinds name the quantity, its clamp by day and how many years are read."""
+    """The comparison; own-history kinds name the quantity, its clamp by day and what is averaged.
+
+    `years` is of the same month, `months` of months before, `days` of a moving average, `line` the parameter
+    that is a population's use by day; a spend history clamps the day's footprint and names no quantity.
+    """
 
     kind: BaselineKind
     text: Title
     quantity: InputName | None = None
     day_maximum: Amount | None = None
     years: Annotated[int, Field(ge=1, le=5)] | None = None
+    months: Annotated[int, Field(ge=1, le=24)] | None = None
+    days: Annotated[int, Field(ge=1, le=28)] | None = None
+    line: InputName | None = None
+
+    @property
+    def own_history(self) -> bool:
+        """Tell whether the person's own earlier days are the baseline, wholly or in part."""
+        return self.kind in OWN_HISTORY_KINDS
+
+
+OWN_HISTORY_KINDS = frozenset(
+    {
+        BaselineKind.OWN_HISTORY_SAME_MONTH,
+        BaselineKind.OWN_MOVING_AVERAGE,
+        BaselineKind.OWN_HISTORY_MEAN,
+        BaselineKind.OWN_HISTORY_SPEND,
+        BaselineKind.DUAL_POPULATION_THEN_OWN,
+    }
+)
 
 
 class CapPer(enum.StrEnum):
-    """Whether a cap binds one record or a person's whole day."""
+    """Whether a cap binds one record, a person's whole day, or a person's whole month."""
 
     EVENT = "event"
     DAY = "day"
+    MONTH = "month"
 
 
 class Cap(Strict):
@@ -121,16 +146,27 @@ class Cap(Strict):
     confidence: Confidence
 
 
-class Vector(Strict):
-    """A worked example: one record's inputs, or day quantities by month (this month, then earlier years).
+class VectorRecord(Strict):
+    """One of a worked example's records."""
 
-    milligrams is the result floored once, None where the pack does not apply.
+    date: DateText
+    inputs: dict[InputName, str]
+
+
+class Vector(Strict):
+    """A worked example: one record's inputs; or records, or day quantities by month, of the month of `date`.
+
+    `months` has this month's days, then each earlier year's. milligrams is the result floored once, None
+    where the pack does not apply; points are those of the month.
     """
 
     inputs: dict[InputName, str] = Field(default_factory=dict)
+    records: Annotated[tuple[VectorRecord, ...], Field(max_length=400)] = ()
     months: tuple[tuple[DecimalText, ...], ...] = ()
     date: DateText = ""
+    region: str = ""
     milligrams: int | None = None
+    points: int | None = None
 
 
 class Pack(Strict):
@@ -148,27 +184,47 @@ class Pack(Strict):
     inputs: Annotated[dict[InputName, UnitText], Field(min_length=1)]
     parameters: dict[InputName, Parameter] = Field(default_factory=dict)
     tables: dict[InputName, FactorTable] = Field(default_factory=dict)
+    curves: dict[InputName, Curve] = Field(default_factory=dict)
     formula: FormulaText
     applies_when: FormulaText | None = None
+    applicability: Applicability = Applicability()
+    exclusions: Annotated[tuple[Exclusion, ...], Field(max_length=20)] = ()
     caps: tuple[Cap, ...] = ()
+    rounding: RoundedTo | None = None
+    tariff: Tariff | None = None
     notes: tuple[Title, ...] = ()
     vectors: Annotated[tuple[Vector, ...], Field(min_length=1, max_length=100)]
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
-        names = [*self.inputs, *self.parameters, *self.tables]
+        names = [*self.inputs, *self.parameters, *self.tables, *self.curves]
         if len(set(names)) < len(names):
-            raise ValueError("inputs, parameters and tables must have different names")
+            raise ValueError("inputs, parameters, tables and curves must have different names")
+        keyed = [*self.applicability.only, *(one.input for one in self.exclusions)]
+        if any(self.inputs.get(name) != KEY_UNIT for name in keyed):
+            raise ValueError("applicability and exclusions name key inputs that stand under [inputs]")
+        if any(self.inputs.get(one.of, KEY_UNIT) == KEY_UNIT for one in self.curves.values()):
+            raise ValueError("a curve is of one of the quantities under [inputs]")
+        if (self.purpose is Purpose.POINTS) != (self.tariff is not None):
+            raise ValueError("a tariff is what a pack of purpose points has, and no other")
         if any(cap.of not in {*self.inputs, "reduction"} for cap in self.caps):
             raise ValueError("a cap is of one of the inputs or of reduction")
         try:
             for name, unit in self.inputs.items():
                 self._check_input(name, unit)
-            for unit in [*(one.unit for one in self.parameters.values()), *(cap.unit for cap in self.caps)]:
+            for unit in self._units():
                 parse_unit(unit)
         except Problem as problem:
             raise ValueError(problem.message) from problem
         return self
+
+    def _units(self) -> list[str]:
+        figures: list[Parameter | Cap | Curve] = [
+            *self.parameters.values(),
+            *self.caps,
+            *self.curves.values(),
+        ]
+        return [one.unit for one in figures] + [one.of_unit for one in self.curves.values()]
 
     def _check_input(self, name: str, unit: str) -> None:
         one = self.activity.input(name)
@@ -193,7 +249,11 @@ class Pack(Strict):
     @property
     def illustrative(self) -> bool:
         """Tell whether any figure is only illustrative (caps aside, they only lower): then no units."""
-        figures: list[Parameter | FactorTable] = [*self.parameters.values(), *self.tables.values()]
+        figures: list[Parameter | FactorTable | Curve] = [
+            *self.parameters.values(),
+            *self.tables.values(),
+            *self.curves.values(),
+        ]
         return any(one.confidence is Confidence.ILLUSTRATIVE for one in figures)
 
     @property

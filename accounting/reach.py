@@ -6,6 +6,7 @@ that cannot be shown is refused, never guessed.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,8 +28,9 @@ class Reach:
 def measure_reach(packs: Sequence[CompiledPack], day_clamp_grams: int) -> Reach:
     """Bound one person-day over all statements of a series: D if days are clamped, else release by release.
 
-    A day of an own-history month moves its own month by factor * Q, each of n later years' by factor * Q / n;
-    flooring lets each pack's part grow to the next mg, and the release's sum to the next gram.
+    Packs with a month's cap are clamped by D each for itself, before their cap: every one of them adds D. A
+    day of own history moves its own month by factor * Q and later ones by what they weigh it; flooring lets
+    each pack's part grow to the next mg, and the release's sum to the next gram.
     """
     if not any(one.own_history for one in packs):
         if day_clamp_grams <= 0:
@@ -37,10 +39,18 @@ def measure_reach(packs: Sequence[CompiledPack], day_clamp_grams: int) -> Reach:
                 "A measure without a day clamp has no bound on one day.",
                 remedy="Set day_clamp_grams; only own-history packs clamp quantities themselves.",
             )
-        return Reach(day_clamp_grams, 1, signed=False)
-    releases = 1 + max(one.years for one in packs)
-    deltas = [sum(one.day_delta_mg(release) for one in packs if one.history) for release in range(releases)]
-    return Reach(sum(-(-delta // MG_PER_GRAM) for delta in deltas), releases, signed=True)
+        return Reach(day_clamp_grams * len(clamped_groups(packs)), 1, signed=False)
+    deltas: Counter[int] = Counter()
+    for one in packs:
+        deltas.update(one.history.deltas_mg() if one.history else {})
+    return Reach(sum(-(-delta // MG_PER_GRAM) for delta in deltas.values()), len(deltas), signed=True)
+
+
+def clamped_groups(packs: Sequence[CompiledPack]) -> list[tuple[CompiledPack, ...]]:
+    """Group the packs whose person-days are summed before the clamp: those with a month's cap stand alone."""
+    together = tuple(one for one in packs if one.month_limit_mg is None)
+    alone: list[tuple[CompiledPack, ...]] = [(one,) for one in packs if one.month_limit_mg is not None]
+    return [together, *alone] if together else alone
 
 
 def histogram_reach(packs: Sequence[CompiledPack], month_clamp_grams: int) -> Reach:
@@ -51,5 +61,5 @@ def histogram_reach(packs: Sequence[CompiledPack], month_clamp_grams: int) -> Re
     """
     if month_clamp_grams <= 0:
         raise Refused(REASON_REACH_UNBOUNDED, "A histogram without a month clamp has no bound.")
-    years = max((one.years for one in packs), default=0)
-    return Reach(month_clamp_grams * (1 + 2 * years), 1 + years, signed=years > 0)
+    later = {offset for one in packs if one.history for offset in one.history.window.offsets}
+    return Reach(month_clamp_grams * (1 + 2 * len(later)), 1 + len(later), signed=bool(later))

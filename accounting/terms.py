@@ -146,6 +146,30 @@ def integer(term: Number) -> Integer:
     return term if isinstance(term, Integer) else _in_steps(term, term.unit, abs(term.value) or Fraction(1))
 
 
+def floor_sql(column: str, low: int, divisor: int) -> str:
+    """Divide a column by a positive constant towards minus infinity; low is its proved least value."""
+    if divisor == 1:
+        return column
+    if low >= 0:
+        return f"{column} // {divisor}"
+    negative = f"-((-{column} + {divisor - 1}) // {divisor})"
+    return f"CASE WHEN {column} >= 0 THEN {column} // {divisor} ELSE {negative} END"
+
+
+def floored(value: Integer, step: Fraction) -> Integer:
+    """Round a value down to whole multiples of a step in base units."""
+    scale = value.unit.ratio / step
+    low, high = floored_interval(value.low, value.high, scale, "a rounded value")
+    sql = floor_sql(f"({value.sql} * {scale.numerator})", value.low, scale.denominator)
+    return Integer(f"({sql})", low, high, Unit(value.unit.dimensions, step))
+
+
+def floored_interval(low: int, high: int, scale: Fraction, what: str) -> tuple[int, int]:
+    """Prove that scaling and flooring an interval stays inside 64 bits; give it floored."""
+    bounded(low * scale.numerator - scale.denominator, high * scale.numerator + scale.denominator, what)
+    return math.floor(low * scale), math.floor(high * scale)
+
+
 def _aligned(left: Number, right: Number) -> tuple[Integer, Integer]:
     """Bring two numbers to the coarsest scale that holds both; zero fits any unit."""
     unit = _common_unit(left, right)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from accounting.activities import InputKind
 from accounting.documents import day_of, invalid
-from accounting.evaluator import Record, history_month, person_days
+from accounting.evaluator import Record, person_days
+from accounting.months import person_months, person_points
 from accounting.packs import Pack, Vector
-from protos.epochs import end_day, epoch_of, first_day, next_epoch, shift_epoch
+from protos.epochs import Epoch, end_day, epoch_of, first_day, next_epoch, shift_epoch
 from protos.problems import Malformed
 
 _DEFAULT_DAY = 18262  # 2020-01-01
@@ -18,24 +21,37 @@ def check_vectors(pack: Pack) -> None:
         key = f"vectors {number}"
         try:
             got = evaluate_vector(pack, vector)
+            points = evaluate_points(pack, vector) if pack.tariff is not None else None
         except Malformed as problem:
             raise invalid(f"Pack {pack.id}", key, problem.message, problem.remedy) from problem
-        if got != vector.milligrams:
+        if got != vector.milligrams or points != vector.points:
             raise invalid(
                 f"Pack {pack.id}",
                 key,
-                f"gives {_text(got)}, expected {_text(vector.milligrams)}.",
-                "Correct the formula or the example.",
+                f"gives {_text(got, points)}, expected {_text(vector.milligrams, vector.points)}.",
+                "Correct the formula, the tariff or the example.",
             )
 
 
 def evaluate_vector(pack: Pack, vector: Vector) -> int | None:
     """Give what the oracle makes of a vector's inputs, in mg."""
-    return _months(pack, vector) if vector.months else _record(pack, vector)
+    records = _records(pack, vector)
+    if pack.baseline.own_history or vector.records:
+        return person_months(pack, records, _ALWAYS, _month(pack, vector)).get(0)
+    return person_days(pack, records).get((0, _day(pack, vector)))
 
 
-def _text(milligrams: int | None) -> str:
-    return "no reduction" if milligrams is None else f"{milligrams} mg"
+def evaluate_points(pack: Pack, vector: Vector) -> int | None:
+    """Give the points the oracle makes of a vector's month."""
+    return person_points(pack, _records(pack, vector), _ALWAYS, _month(pack, vector)).get(0)
+
+
+_ALWAYS = {0: (-(2**31), None)}
+
+
+def _text(milligrams: int | None, points: int | None) -> str:
+    grams = "no reduction" if milligrams is None else f"{milligrams} mg"
+    return grams if points is None else f"{grams}, {points} points"
 
 
 def _day(pack: Pack, vector: Vector) -> int:
@@ -43,38 +59,42 @@ def _day(pack: Pack, vector: Vector) -> int:
     return day if day is not None else pack.since_day or _DEFAULT_DAY
 
 
-def _record(pack: Pack, vector: Vector) -> int | None:
-    if set(vector.inputs) != set(pack.inputs):
+def _month(pack: Pack, vector: Vector) -> Epoch:
+    day = _day(pack, vector)
+    month = epoch_of(day)
+    # Own history needs a whole month in force.
+    return month if not pack.baseline.own_history or day == first_day(month) else next_epoch(month)
+
+
+def _records(pack: Pack, vector: Vector) -> list[Record]:
+    if vector.months:
+        return _by_months(pack, vector)
+    if not vector.records:
+        return [_record(pack, vector, _day(pack, vector), vector.inputs)]
+    return [_record(pack, vector, day_of(one.date) or 0, one.inputs) for one in vector.records]
+
+
+def _record(pack: Pack, vector: Vector, day: int, texts: Mapping[str, str]) -> Record:
+    if set(texts) != set(pack.inputs):
         raise invalid("vectors.toml", "inputs", f"must be {', '.join(pack.inputs)}.")
     inputs: dict[str, int | str] = {}
-    for name, text in vector.inputs.items():
+    for name, text in texts.items():
         one = pack.activity.input(name)
         inputs[name] = one.value(text, None if one.kind is InputKind.KEY else pack.inputs[name])
-    day = _day(pack, vector)
-    return person_days(pack, [Record(0, day, "", inputs)]).get((0, day))
+    return Record(0, day, vector.region, inputs)
 
 
-def _months(pack: Pack, vector: Vector) -> int:
-    baseline = pack.baseline
+def _by_months(pack: Pack, vector: Vector) -> list[Record]:
+    baseline, month = pack.baseline, _month(pack, vector)
     if baseline.quantity is None or baseline.years is None or len(vector.months) != baseline.years + 1:
         raise invalid("vectors.toml", "months", "must be this month's days, then each earlier year's.")
-    first = _day(pack, vector)
-    month = epoch_of(first) if first == first_day(epoch_of(first)) else next_epoch(epoch_of(first))
-    one, days = pack.activity.input(baseline.quantity), {}
+    records = []
     for year, quantities in enumerate(vector.months):
-        start = first_day(shift_epoch(month, -12 * year))
-        if len(quantities) > end_day(shift_epoch(month, -12 * year)) - start:
+        start, end = (edge(shift_epoch(month, -12 * year)) for edge in (first_day, end_day))
+        if len(quantities) > end - start:
             raise invalid("vectors.toml", "months", "has more days than the month.")
-        for offset, text in enumerate(quantities):
-            steps = one.value(text, pack.inputs[baseline.quantity])
-            assert isinstance(steps, int)
-            days[start + offset] = min(steps, _most(pack))
-    return history_month(pack, days, month)
-
-
-def _most(pack: Pack) -> int:
-    maximum = pack.baseline.day_maximum
-    one = pack.activity.input(pack.baseline.quantity or "")
-    most = one.value(maximum.value, maximum.unit) if maximum else 0
-    assert isinstance(most, int)
-    return most
+        records += [
+            _record(pack, vector, start + offset, {baseline.quantity: text})
+            for offset, text in enumerate(quantities)
+        ]
+    return records

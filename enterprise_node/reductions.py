@@ -215,7 +215,9 @@ class Reductions:
         """Count the persons whose contract does not cover what an own-history pack compares."""
         relations = self._relations(persons)
         longest = max(
-            (one for one in self._packs.values() if one.own_history), key=lambda one: one.years, default=None
+            (one for one in self._packs.values() if one.own_history),
+            key=lambda one: one.months_back,
+            default=None,
         )
         if longest is None:
             return 0

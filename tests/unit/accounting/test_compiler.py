@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accounting.compiler import CompiledPack, compile_pack, floor_sql
-from accounting.evaluator import Record, person_days, person_months
+from accounting.evaluator import Record, person_days
+from accounting.months import person_months
 from accounting.packs import Pack
 from engine.engine import Engine
 from protos.epochs import end_day, first_day, shift_epoch
@@ -278,13 +279,24 @@ def test_what_does_not_type_is_refused_with_the_place(case: str) -> None:
     assert problem in raised.value.message
 
 
+LINE = {"value": "8", "unit": "kWh", **CO2E}
+GRID = {"value": "0.3125", "unit": "kgCO2e/kWh", **CO2E}
+CLAMP = {"value": "12", "unit": "kWh"}
+DUAL = {
+    "kind": "dual_population_then_own7",
+    "text": "line",
+    "quantity": "energy",
+    "day_maximum": CLAMP,
+    "days": 7,
+}
+
+
 @pytest.mark.parametrize(
     "changes",
     [
         {"formula": "max(0, energy * grid)"},
         {"formula": "0 - energy * grid"},
-        {"formula": "energy * grid", "baseline": {"kind": "own_moving_average", "text": "seven days"}},
-        {"formula": "energy * grid", "baseline": {"kind": "dual_population_then_own7", "text": "line"}},
+        {"baseline": {**DUAL, "line": "line"}, "parameters": {"grid": GRID, "line": LINE}},
     ],
 )
 def test_own_history_without_a_bound_is_refused(changes: dict[str, Any]) -> None:

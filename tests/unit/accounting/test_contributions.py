@@ -18,7 +18,8 @@ from accounting.contributions import (
     statement_loss_sql,
     statement_sql,
 )
-from accounting.evaluator import Record, person_days, person_months
+from accounting.evaluator import Record, person_days
+from accounting.months import person_months
 from engine.engine import Engine
 from protos.epochs import Epoch, days_in, end_day, epoch_of, first_day, shift_epoch
 from protos.problems import Malformed

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from accounting.evaluator import Record, person_days, person_months
+from accounting.evaluator import Record, person_days
+from accounting.months import person_months
 from enterprise_node.reductions import HistogramSpec, MeasureSpec, Reductions
 from enterprise_node.workspace import Workspace
 from protos.epochs import Epoch, first_day
