@@ -15,6 +15,7 @@ from custodian.delivery import DeliveryLoop, ReportDelivery
 from custodian.evaluation import Evaluator, Turns
 from custodian.followed_log import FollowedLog
 from custodian.holding import Holding
+from custodian.quota import Rate
 from custodian.reports import CountReports
 from custodian.rpc import SERVICE, EvaluationServicer, connected_hub
 from custodian.setup import Opened
@@ -134,6 +135,8 @@ class Custodian:
             self._log,
             self._store,
             Turns(settings.batches_per_enterprise),
+            Rate(settings.evaluations_per_minute, settings.evaluations_at_once),
+            clock=time.time,
             random=secrets.token_bytes,
             threads=settings.evaluation_threads,
             on_charged=self._loop.wake,

@@ -57,6 +57,9 @@ class CustodianSettings(Settings):
     evaluation_threads: int = Field(default=2, ge=1, le=64)
     # Batches of one enterprise in work at a time, so that none delays another.
     batches_per_enterprise: int = Field(default=2, ge=1, le=16)
+    # Evaluations an enterprise may have in a minute, and at once after a pause (at least one largest batch).
+    evaluations_per_minute: int = Field(default=30_000, ge=1, le=10_000_000)
+    evaluations_at_once: int = Field(default=262_144, ge=65_535, le=100_000_000)
     # Least time between two readings of the log that an unknown caller can cause.
     refresh_seconds: int = Field(default=2, ge=1, le=3600)
     # Longest wait between two attempts to submit a count report.

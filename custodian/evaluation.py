@@ -12,6 +12,7 @@ from custodian import quota
 from custodian.followed_log import FollowedLog
 from custodian.holding import Holding
 from custodian.orders import check_order, meant_commitments
+from custodian.quota import Rate
 from custodian.share import KeyShare, obstacle
 from custodian.store import Store
 from privacy import pseudonyms, shares
@@ -67,7 +68,9 @@ class Evaluator:
         log: FollowedLog,
         store: Store,
         turns: Turns,
+        rate: Rate,
         *,
+        clock: Callable[[], float],
         random: Random,
         threads: int,
         on_charged: Callable[[], None],
@@ -76,6 +79,8 @@ class Evaluator:
         self._log = log
         self._store = store
         self._turns = turns
+        self._rate = rate
+        self._clock = clock
         self._random = random
         self._threads = threads
         self._on_charged = on_charged
@@ -92,7 +97,8 @@ class Evaluator:
             root = self._log.root_where(lambda root: self._suffices(root, caller, meant))
             share = self._holding.under(root)
             checked = check_order(order, blinded, caller=caller, root=root, share=share)
-            left = quota.charge(self._store, root, checked)
+            now = int(self._clock() * 1_000_000)
+            left = quota.charge(self._store, root, checked, self._rate, now=now)
             self._on_charged()
             answer = pseudonyms.evaluate_batch(
                 share.share, checked.quorum, blinded, self._random, workers=self._threads

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from protos.problems import Conflict, InvariantBroken
 from protos.v1.problem_pb2 import REASON_ALREADY_EXISTS, REASON_INVARIANT_BROKEN, REASON_LOG_AHEAD
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_MS = 10_000
 
 _SCHEMA = """
@@ -39,6 +40,11 @@ CREATE TABLE batch(
 CREATE INDEX batch_unreported ON batch(number) WHERE report IS NULL;
 CREATE INDEX batch_report ON batch(report);
 """
+# Since version 2: until when, in microseconds of the epoch, an enterprise's evaluations so far fill its rate.
+_RATE = "CREATE TABLE rate(enterprise_id TEXT PRIMARY KEY, filled_until INTEGER NOT NULL) STRICT"
+
+# Takes until when the rate is filled, gives the new time, or raises the refusal.
+Admit: TypeAlias = Callable[[int], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +93,13 @@ class Store:
             version = database.execute("PRAGMA user_version").fetchone()[0]
             if version == SCHEMA_VERSION:
                 return
-            if version != 0:
+            if version not in (0, 1):
                 raise InvariantBroken(
                     REASON_INVARIANT_BROKEN, f"The database has version {version}, not {SCHEMA_VERSION}."
                 )
-            for statement in _SCHEMA.split(";"):
+            for statement in _SCHEMA.split(";") if version == 0 else ():
                 database.execute(statement)
+            database.execute(_RATE)
             database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def close(self) -> None:
@@ -112,10 +119,11 @@ class Store:
                     self._connection.execute("ROLLBACK")
                 raise
 
-    def charge(self, batch: Batch, granted: int) -> int | None:
+    def charge(self, batch: Batch, granted: int, admit: Admit | None = None) -> int | None:
         """Charge a batch unless it was charged before; give what is left, None if it does not suffice.
 
-        Raises Conflict if it was charged under another key: the log counts a batch once.
+        Raises Conflict if it was charged under another key: the log counts a batch once; and what `admit`
+        raises, charging nothing.
         """
         with self._transaction() as database:
             used = _used(database, batch.enterprise_id)
@@ -130,6 +138,8 @@ class Store:
                 return max(granted - used, 0)
             if used + batch.elements > granted:
                 return None
+            if admit is not None:
+                _fill(database, batch.enterprise_id, admit)
             _insert(database, batch, None)
         return granted - used - batch.elements
 
@@ -246,6 +256,17 @@ def _used(database: sqlite3.Connection, enterprise_id: str) -> int:
         "SELECT COALESCE(SUM(elements), 0) FROM batch WHERE enterprise_id = ?", (enterprise_id,)
     ).fetchone()
     return int(row[0])
+
+
+def _fill(database: sqlite3.Connection, enterprise_id: str, admit: Admit) -> None:
+    row = database.execute(
+        "SELECT filled_until FROM rate WHERE enterprise_id = ?", (enterprise_id,)
+    ).fetchone()
+    database.execute(
+        "INSERT INTO rate VALUES (?, ?) ON CONFLICT (enterprise_id)"
+        " DO UPDATE SET filled_until = excluded.filled_until",
+        (enterprise_id, admit(int(row[0]) if row else 0)),
+    )
 
 
 def _known_key(database: sqlite3.Connection, batch: Batch) -> bytes | None:

@@ -29,9 +29,10 @@ from protos.v1.problem_pb2 import (
     REASON_NOT_REGISTERED,
     REASON_PROOF_INVALID,
     REASON_QUORUM_UNAVAILABLE,
+    REASON_RATE_EXCEEDED,
 )
 from runtime.problems import reason_name
-from runtime.retries import DEFAULT_POLICY, RetryPolicy, Wait, log_wait, retry
+from runtime.retries import DEFAULT_POLICY, RetryPolicy, Wait, is_retryable, log_wait, retry
 
 if TYPE_CHECKING:
     from enterprise_node.chain import OwnChain
@@ -85,6 +86,8 @@ class _Asking:
 
     def _too_few(self) -> Problem:
         """Say who is missing: waiting helps against silence, not against a refusal or a wrong proof."""
+        if limited := [problem for problem in self.silent.values() if problem.reason == REASON_RATE_EXCEEDED]:
+            return limited[0]
         if len(self.trust.custodians) - len(self.caught | self.refusing.keys()) >= self.key.threshold:
             return Unavailable(
                 REASON_QUORUM_UNAVAILABLE,
@@ -185,7 +188,8 @@ class Quorum:
             outcomes = list(pool.map(ask, quorum))
         for custodian, outcome in zip(quorum, outcomes, strict=True):
             if isinstance(outcome, Problem):
-                passed_over = asking.refusing if isinstance(outcome, Refused) else asking.silent
+                is_final = isinstance(outcome, Refused) and not is_retryable(outcome)
+                passed_over = asking.refusing if is_final else asking.silent
                 passed_over[custodian.index] = outcome
                 extra = {"custodian_id": custodian.id, "reason": reason_name(outcome.reason)}
                 logger.warning("custodian gave no evaluation", extra=extra)

@@ -10,6 +10,7 @@ import pytest
 from custodian.evaluation import Evaluator, Turns
 from custodian.followed_log import FollowedLog
 from custodian.holding import Holding
+from custodian.quota import Rate
 from custodian.share import open_from_ceremony
 from custodian.store import Store
 from privacy import pseudonyms, ristretto, trust
@@ -57,6 +58,8 @@ def evaluator(federation: Federation, store: Store, tmp_path: Path, woken: list[
         log,
         store,
         Turns(2),
+        Rate(per_minute=60_000, burst=65_535),
+        clock=lambda: 1_600_000_000.0,
         random=os.urandom,
         threads=1,
         on_charged=lambda: woken.append(store.used(ENTERPRISE)),

@@ -13,6 +13,7 @@ from custodian.ceremony import Recipient
 from custodian.evaluation import Evaluator, Turns
 from custodian.followed_log import FollowedLog
 from custodian.holding import Holding
+from custodian.quota import Rate
 from custodian.setup import Opened, import_share
 from custodian.status import describe
 from custodian.store import Store
@@ -66,6 +67,8 @@ def started(federation: Federation, opened: Opened) -> Evaluator:
         log,
         Store(opened.home.database),
         Turns(2),
+        Rate(per_minute=60_000, burst=65_535),
+        clock=lambda: 1_600_000_000.0,
         random=os.urandom,
         threads=1,
         on_charged=lambda: None,

@@ -30,7 +30,7 @@ from protos.v1.custodian_pb2_grpc import (
     EvaluationServiceServicer,
     add_EvaluationServiceServicer_to_server,
 )
-from protos.v1.problem_pb2 import REASON_QUOTA_EXCEEDED
+from protos.v1.problem_pb2 import REASON_QUOTA_EXCEEDED, REASON_RATE_EXCEEDED
 from runtime.authority import CertificateAuthority
 from runtime.channels import require_role
 from runtime.identity import Identity, Role, SpiffeName
@@ -57,6 +57,8 @@ class SimulatedCustodian(EvaluationServiceServicer):
         self.batches: set[bytes] = set()
         self.is_lying = False
         self.quota = 1_000_000
+        # How often it still refuses as too fast.
+        self.hasty = 0
         self._identity = identity
         self._server: GrpcServer | None = None
         self.address = "127.0.0.1:0"
@@ -82,6 +84,9 @@ class SimulatedCustodian(EvaluationServiceServicer):
         assert (order.enterprise_id, order.custodian_id, order.origin) == (peer.id, self.id, ORIGIN)
         assert order.batch_hash == hashlib.sha256(request.blinded_elements).digest()
         assert order.elements * 32 == len(request.blinded_elements)
+        if self.hasty:
+            self.hasty -= 1
+            raise Refused(REASON_RATE_EXCEEDED, "Too fast.", remedy="Send the same batch again in 1 s.")
         if order.batch_hash not in self.batches and order.elements > self.quota:
             raise Refused(REASON_QUOTA_EXCEEDED, "The enterprise's quota here is used up.")
         self.quota -= order.elements

@@ -241,3 +241,19 @@ def test_when_too_few_do_not_refuse_the_refusal_is_told(federation: Federation, 
     with pytest.raises(Refused) as caught:
         node.pseudonymiser.pseudonymise(number(node), federation.root, ENTERPRISE)
     assert caught.value.reason == REASON_QUOTA_EXCEEDED
+
+
+def test_a_custodian_that_asks_for_patience_is_asked_again(federation: Federation, node: Node) -> None:
+    for custodian in federation.custodians[:2]:
+        custodian.hasty = 1
+    found = node.pseudonymiser.pseudonymise(number(node), federation.root, ENTERPRISE)
+    assert len(found) == len(VALUES)
+
+
+def test_a_rate_that_stays_exceeded_is_told_with_its_remedy(federation: Federation, node: Node) -> None:
+    for custodian in federation.custodians:
+        custodian.hasty = 1000
+    with pytest.raises(Refused) as caught:
+        node.pseudonymiser.pseudonymise(number(node), federation.root, ENTERPRISE)
+    assert caught.value.reason == REASON_RATE_EXCEEDED
+    assert "in 1 s" in caught.value.remedy
