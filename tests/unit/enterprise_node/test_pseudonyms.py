@@ -24,7 +24,12 @@ from enterprise_node.store.outbox import OutboxTable
 from enterprise_node.store.persons import SCHEMA as PERSON_SCHEMA
 from enterprise_node.store.persons import PersonTable
 from protos.problems import Refused, Unavailable, Unverified
-from protos.v1.problem_pb2 import REASON_PROOF_INVALID, REASON_QUORUM_UNAVAILABLE, REASON_QUOTA_EXCEEDED
+from protos.v1.problem_pb2 import (
+    REASON_PROOF_INVALID,
+    REASON_QUORUM_UNAVAILABLE,
+    REASON_QUOTA_EXCEEDED,
+    REASON_RATE_EXCEEDED,
+)
 from runtime.retries import RetryPolicy
 from tests.unit.enterprise_node.simulators import ENTERPRISE, LOCAL_KEYS, ORIGIN, Federation, signing_key
 
