@@ -24,7 +24,15 @@ demo: $(STAMP) ## Run the whole federation; DATA=DIR real bikes and meters, KEEP
 	@$(BIN)/python -m examples.federation --home .demo $(if $(DATA),--data $(DATA)) $(if $(KEEP),--keep) $(if $(KILL),--kill)
 
 test: $(STAMP) ## Run the tests
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests
+	@$(BIN)/python -m pytest -n 2 tests
+
+.PHONY: test-spark
+test-spark: $(STAMP) ## Compare Spark with DuckDB and the oracle, row by row; needs Java 17
+	@scripts/test-spark
+
+.PHONY: test-privacy
+test-privacy: $(STAMP) ## Test what is promised: noise, an empirical audit of the whole node, canaries (≤ 5 minutes)
+	@$(BIN)/python -m pytest -n 2 --dist loadscope tests/privacy
 
 check: $(STAMP) proto-check format-check lint types layers test ## All of CI
 

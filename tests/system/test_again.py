@@ -22,7 +22,7 @@ from examples.federation.prepare import SMALL
 from protos.epochs import Epoch
 from tests.system.small_federation import SmallFederation
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("federation")]
+pytestmark = pytest.mark.system
 
 EPOCHS = (Epoch(202012), Epoch(202101))
 MEASURES = {
@@ -83,7 +83,6 @@ def is_running(pid: int) -> bool:
         return False
 
 
-@pytest.mark.xdist_group("second-run")
 def test_run_killed_outright_is_followed_by_one_that_passes(tmp_path: Path) -> None:
     home = tmp_path / "home"
     first = started(home)

@@ -12,7 +12,7 @@ from auditor.app import verify_source
 from auditor.findings import Verdict
 from tests.system.small_federation import SmallFederation
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("federation")]
+pytestmark = pytest.mark.system
 
 # Of each file the first, last and some bytes between are changed, one at a time.
 PLACES_PER_FILE = 5

@@ -13,7 +13,7 @@ import pytest
 from tests.system import canaries
 from tests.system.small_federation import MARKED, MARKED_METER_MOBILE, MARKED_RIDER_MOBILE, SmallFederation
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("federation")]
+pytestmark = pytest.mark.system
 
 PLANTED: dict[str, Callable[[bytes], bytes]] = {
     "plain": bytes,

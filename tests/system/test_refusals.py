@@ -34,7 +34,7 @@ from runtime.log_reader import FolderLog
 from runtime.retries import unary
 from tests.system.small_federation import SmallFederation
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("federation")]
+pytestmark = pytest.mark.system
 
 NEXT_EPOCH = Epoch(202102)
 LAST_EPOCH = Epoch(202101)

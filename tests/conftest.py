@@ -1,0 +1,25 @@
+"""How tests are spread over processes: those that share the running federation stay together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+_SHARED = "tests/system/"
+# Runs a federation of its own.
+_ALONE = "test_run_killed_outright"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Spread tests one by one, but keep the system tests on one worker."""
+    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
+
+    class Spread(LoadScopeScheduling):  # type: ignore[misc]  (xdist ships no types)
+        """Groups by who needs the same federation."""
+
+        def _split_scope(self, nodeid: str) -> str:
+            return _SHARED if _SHARED in nodeid and _ALONE not in nodeid else nodeid
+
+    return Spread(config, log)
