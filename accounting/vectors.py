@@ -35,15 +35,15 @@ def check_vectors(pack: Pack) -> None:
 
 def evaluate_vector(pack: Pack, vector: Vector) -> int | None:
     """Give what the oracle makes of a vector's inputs, in mg."""
-    records = _records(pack, vector)
+    records = vector_records(pack, vector)
     if pack.baseline.own_history or vector.records:
-        return person_months(pack, records, _ALWAYS, _month(pack, vector)).get(0)
+        return person_months(pack, records, _ALWAYS, vector_month(pack, vector)).get(0)
     return person_days(pack, records).get((0, _day(pack, vector)))
 
 
 def evaluate_points(pack: Pack, vector: Vector) -> int | None:
     """Give the points the oracle makes of a vector's month."""
-    return person_points(pack, _records(pack, vector), _ALWAYS, _month(pack, vector)).get(0)
+    return person_points(pack, vector_records(pack, vector), _ALWAYS, vector_month(pack, vector)).get(0)
 
 
 _ALWAYS = {0: (-(2**31), None)}
@@ -59,14 +59,16 @@ def _day(pack: Pack, vector: Vector) -> int:
     return day if day is not None else pack.since_day or _DEFAULT_DAY
 
 
-def _month(pack: Pack, vector: Vector) -> Epoch:
+def vector_month(pack: Pack, vector: Vector) -> Epoch:
+    """Give the month a vector's monthly figures are of."""
     day = _day(pack, vector)
     month = epoch_of(day)
     # Own history needs a whole month in force.
     return month if not pack.baseline.own_history or day == first_day(month) else next_epoch(month)
 
 
-def _records(pack: Pack, vector: Vector) -> list[Record]:
+def vector_records(pack: Pack, vector: Vector) -> list[Record]:
+    """Give a vector as records of person 0; PACK_INVALID if its inputs or months do not fit the pack."""
     if vector.months:
         return _by_months(pack, vector)
     if not vector.records:
@@ -85,7 +87,7 @@ def _record(pack: Pack, vector: Vector, day: int, texts: Mapping[str, str]) -> R
 
 
 def _by_months(pack: Pack, vector: Vector) -> list[Record]:
-    baseline, month = pack.baseline, _month(pack, vector)
+    baseline, month = pack.baseline, vector_month(pack, vector)
     if baseline.quantity is None or baseline.years is None or len(vector.months) != baseline.years + 1:
         raise invalid("vectors.toml", "months", "must be this month's days, then each earlier year's.")
     records = []
