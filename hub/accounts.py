@@ -69,6 +69,7 @@ class Closer:
         *,
         random: Callable[[int], bytes],
         step: Step,
+        wait_witnessed: Callable[[int], None] = lambda size: None,
     ) -> None:
         self._state = state
         self._intake = intake
@@ -77,6 +78,7 @@ class Closer:
         self._resources = resources
         self._random = random
         self._step = step
+        self._wait_witnessed = wait_witnessed
         self._lock = threading.Lock()
 
     def close(self, epoch: Epoch, *, allow_missing: bool) -> tuple[bytes, bytes]:
@@ -152,6 +154,8 @@ class Closer:
         """Fold what is logged, then close in one transaction, unless another answer came meanwhile."""
         for _ in range(FOLDS_MAX):
             seen = self._state.last_answer(epoch)
+            # Nobody is paid from entries that the trust root's witnesses have not seen.
+            self._wait_witnessed(self._state.size)
             folded = self._fold(epoch)
             self._step("folded")
             stored = self._writer.call(

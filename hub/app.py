@@ -26,6 +26,7 @@ from hub.store import entries
 from hub.store.database import open_readers, open_writer
 from hub.store.writer import Writer
 from hub.views import Views
+from hub.witnesses import Witnessing
 from privacy.envelope import Kind
 from protos.problems import InvariantBroken
 from protos.v1.problem_pb2 import REASON_INVARIANT_BROKEN
@@ -39,6 +40,8 @@ RENEWAL_CHECK_SECONDS = 3600.0
 GRPC_WORKERS = 16
 GRPC_CALLS_MAX = 128
 PUBLISH_LAG_SECONDS_MAX = 30.0
+# How long a close waits for the witnesses of what it stands on.
+WITNESS_SECONDS_MAX = 30.0
 # Replay needs the bodies that make up state; statements are folded from their files.
 _REPLAYED_WITH_BODIES = frozenset({Kind.ROSTER_BATCH.value, Kind.LINK_BATCH.value})
 
@@ -120,7 +123,15 @@ class Hub:
         self._readers = open_readers(opened.home.database)
         stack.callback(self._readers.dispose)
         self._state = State(opened.settings.origin)
-        self._log = LogWriter(opened.home.folder, opened.settings.origin, opened.log_key, step=self._step)
+        self._witnessing = Witnessing(opened.home.folder, lambda: self._state.trust_root)
+        stack.callback(self._witnessing.stop)
+        self._log = LogWriter(
+            opened.home.folder,
+            opened.settings.origin,
+            opened.log_key,
+            step=self._step,
+            offer=self._witnessing.offer,
+        )
         replay(self._state, self._log, self._readers)
         self._writer = Writer(engine, after_commit=self._publish, on_broken=self._on_broken, step=self._step)
 
@@ -129,6 +140,9 @@ class Hub:
         self._metrics = Metrics("hub")
         self._entries = self._metrics.gauge("log_entries", "Entries of the log.")
         self._unpublished = self._metrics.gauge("log_unpublished", "Entries no checkpoint covers yet.")
+        self._unwitnessed = self._metrics.gauge(
+            "log_unwitnessed", "Entries that no served checkpoint covers yet."
+        )
         self._entries.set(self._state.size)
         self._intake = Intake(
             self._state,
@@ -147,6 +161,7 @@ class Hub:
             Resources(self._opened.home.work, settings.close_memory_mb, settings.close_threads),
             random=secrets.token_bytes,
             step=self._step,
+            wait_witnessed=lambda size: self._witnessing.wait(size, seconds=WITNESS_SECONDS_MAX),
         )
         self._views = Views(self._state, self._readers)
         self._registrar = Registrar(
@@ -199,6 +214,7 @@ class Hub:
         self._published_at = time.monotonic()
         self._entries.set(self._state.size)
         self._unpublished.set(self._log.unpublished)
+        self._unwitnessed.set(self._state.size - max(self._witnessing.served_size, 0))
 
     def _waiting_for(self) -> str:
         if self._writer.broken is not None or self._stopping.is_set():

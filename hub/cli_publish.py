@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from privacy.keys import SigningKey
     from privacy.policy import Policy
     from privacy.trust import TrustRoot
+    from privacy.witness_policy import WitnessPolicy
 
 DOCUMENT_BYTES_MAX = 65_535
 
@@ -61,9 +62,16 @@ def keygen(name: str, out: Path, *, as_json: bool) -> None:
 @trust.command()
 @_home_option
 @click.option("--pseudonym-key", type=click.Path(path_type=Path), help="pseudonym-key.json of the ceremony.")
+@click.option(
+    "--witnesses",
+    type=click.Path(path_type=Path),
+    help="Policy file (c2sp.org/tlog-policy); kept in the home, where the hub learns whom to ask.",
+)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 @json_option
-def propose(folder: Path, pseudonym_key: Path | None, out: Path, *, as_json: bool) -> None:
+def propose(
+    folder: Path, pseudonym_key: Path | None, witnesses: Path | None, out: Path, *, as_json: bool
+) -> None:
     """Write the next trust root, unsigned, with everybody who has joined. 提出信任根。"""
     from hub import trust_documents
     from hub.lookup import latest_trust_root
@@ -77,16 +85,30 @@ def propose(folder: Path, pseudonym_key: Path | None, out: Path, *, as_json: boo
     key = pseudonym_key and trust_documents.parse_pseudonym_key(
         read_bounded(pseudonym_key, DOCUMENT_BYTES_MAX)
     )
+    policy = _witness_policy(opened, witnesses) if witnesses is not None else None
     proposal = trust_documents.propose(
         opened.genesis,
         parties,
         previous=latest_trust_root(opened),
         pseudonym_key=key or None,
         issued_at=int(time.time()),
+        witnesses=policy,
     )
     described = _described(describe(proposal), proposal)
     write_atomic(out, proposal)
     print_result({"file": str(out), **described}, as_json=as_json)
+
+
+def _witness_policy(opened: Opened, file: Path) -> WitnessPolicy:
+    """Read a witness policy and keep it where the hub looks for addresses."""
+    from hub.witnesses import POLICY_FILE
+    from privacy.witness_policy import POLICY_BYTES_MAX, parse_policy
+    from runtime.configuration import read_bounded, write_atomic
+
+    data = read_bounded(file, POLICY_BYTES_MAX)
+    policy = parse_policy(data)
+    write_atomic(opened.home.folder / POLICY_FILE, data)
+    return policy
 
 
 @trust.command()

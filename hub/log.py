@@ -1,7 +1,8 @@
 """The public log as a folder of C2SP tiles (c2sp.org/tlog-tiles), grown by one writer and served as it lies.
 
 The database says what the log is; the folder follows. Size and root are durable there before a checkpoint is
-signed, so a crash never leads to a second history: on start everything is derived again and compared.
+signed (Ed25519, and ML-DSA-44 on a second line), so a crash never leads to a second history: on start
+everything is derived again and compared.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Self
 
 from hub.store.entries import TreeHead
 from privacy import merkle, tiles
-from privacy.checkpoint import Checkpoint, log_vkey, open_checkpoint, sign_checkpoint
+from privacy.checkpoint import Checkpoint, log_vkey, open_checkpoint, sign_checkpoint_twice
 from privacy.keys import SigningKey
 from privacy.tiles import TILE_WIDTH, Tile, TileTree
 from protos.problems import Conflict, InvariantBroken, Unavailable, Unverified
@@ -66,7 +67,13 @@ class LogWriter:
     """Appends in memory as the database does, then lets the folder follow what was committed."""
 
     def __init__(
-        self, folder: Path, origin: str, key: SigningKey, *, step: Callable[[str], None] = lambda name: None
+        self,
+        folder: Path,
+        origin: str,
+        key: SigningKey,
+        *,
+        step: Callable[[str], None] = lambda name: None,
+        offer: Callable[[bytes, int], None] | None = None,
     ) -> None:
         self._folder = folder
         self._step = step
@@ -78,6 +85,8 @@ class LogWriter:
         self._waiting: list[tuple[bytes, bytes]] = []
         self._filled: list[tuple[Tile, bytes]] = []
         self._signed = -1
+        # Who serves a signed checkpoint, at once or when its witnesses have cosigned it.
+        self._offer = offer or self._serve
 
     @property
     def head(self) -> TreeHead:
@@ -151,9 +160,18 @@ class LogWriter:
         root = self._published.root()
         if self._published.size != self._tree.size or root != self._tree.root():
             raise InvariantBroken(REASON_INVARIANT_BROKEN, "Tiles and tree give different roots.")
-        note = sign_checkpoint(Checkpoint(self._origin, self._published.size, root), self._key)
-        write_atomic(self._folder / CHECKPOINT_FILE, note)
+        head = Checkpoint(self._origin, self._published.size, root)
+        self._offer(self._served_note(head) or sign_checkpoint_twice(head, self._key), head.size)
         self._signed = self._published.size
+
+    def _served_note(self, head: Checkpoint) -> bytes | None:
+        """Give the checkpoint that is served if it is this one, with the cosignatures it has gathered."""
+        path = self._folder / CHECKPOINT_FILE
+        note = path.read_bytes() if path.exists() else b""
+        return note if note.startswith(head.text + b"\n") else None
+
+    def _serve(self, note: bytes, size: int) -> None:
+        write_atomic(self._folder / CHECKPOINT_FILE, note)
 
     def _write(self, name: Tile, data: bytes) -> None:
         """Write a tile if it does not lie there already; not synced: a start derives it again."""

@@ -15,7 +15,7 @@ from hub.log import VKEY_FILE
 from hub.store.database import create_database
 from hub.trust_documents import Genesis
 from privacy import keys
-from privacy.checkpoint import log_vkey
+from privacy.checkpoint import log_vkey, subtree_vkey
 from privacy.keys import SigningKey, VerifyKey
 from privacy.standing import HUB_ID
 from protos.problems import Conflict, Malformed
@@ -76,6 +76,7 @@ class Opened:
             policy_keys=_verify_keys(settings.policy_keys),
             policy_threshold=settings.policy_threshold,
             log_vkey=self.log_vkey,
+            log_subtree_vkey=str(subtree_vkey(settings.origin, self.log_key)),
             hub_key=VerifyKey(self.hub_key.verify_key.public, name=HUB_ID),
             hub_ca=self.authority.ca_der,
         )

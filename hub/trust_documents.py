@@ -12,6 +12,7 @@ from hub.store.parties import Party
 from privacy import codec, envelope
 from privacy.envelope import Kind
 from privacy.keys import SigningKey, VerifyKey
+from privacy.witness_policy import WitnessPolicy
 from protos.problems import Malformed, Refused
 from protos.v1 import trust_pb2
 from protos.v1.problem_pb2 import REASON_CONFIGURATION_INVALID, REASON_NOT_REGISTERED
@@ -41,6 +42,7 @@ class Genesis:
     policy_keys: Sequence[VerifyKey]
     policy_threshold: int
     log_vkey: str
+    log_subtree_vkey: str
     hub_key: VerifyKey
     hub_ca: bytes
 
@@ -64,6 +66,7 @@ def propose(
     previous: bytes | None,
     pseudonym_key: PseudonymKeyFile | None,
     issued_at: int,
+    witnesses: WitnessPolicy | None = None,
 ) -> bytes:
     """Give an unsigned trust root that follows `previous` (an envelope) and names all who have joined."""
     message = trust_pb2.TrustRoot()
@@ -73,6 +76,9 @@ def propose(
     message.version += 1
     message.issued_at = issued_at
     _fill_genesis(message, genesis)
+    if witnesses is not None:
+        message.witness_vkeys[:] = map(str, witnesses.vkeys)
+        message.witness_quorum = witnesses.quorum
     if pseudonym_key is not None:
         _fill_pseudonym_key(message, pseudonym_key)
     indices = {item.id: item.index for item in message.custodians}
@@ -95,6 +101,7 @@ def _fill_genesis(message: trust_pb2.TrustRoot, genesis: Genesis) -> None:
     message.root_threshold = genesis.root_threshold
     message.policy_threshold = genesis.policy_threshold
     message.log_vkey = genesis.log_vkey
+    message.log_subtree_vkey = genesis.log_subtree_vkey
     message.hub_key.CopyFrom(genesis.hub_key.to_wire())
     message.hub_ca = genesis.hub_ca
     for field, keys in ((message.root_keys, genesis.root_keys), (message.policy_keys, genesis.policy_keys)):

@@ -7,7 +7,8 @@ import pytest
 from hub.store.parties import Party
 from hub.trust_documents import Genesis, add_signature, parse_pseudonym_key, propose
 from privacy import trust
-from privacy.checkpoint import log_vkey
+from privacy.checkpoint import log_vkey, subtree_vkey, witness_vkey
+from privacy.witness_policy import PolicyWitness, WitnessPolicy
 from protos.problems import Malformed, Refused, Unverified
 from tests.simulator import ORIGIN, key
 from tests.unit.hub.world import refused
@@ -19,6 +20,7 @@ GENESIS = Genesis(
     policy_keys=[key("operator").verify_key],
     policy_threshold=1,
     log_vkey=str(log_vkey(ORIGIN, key("log").verify_key)),
+    log_subtree_vkey=str(subtree_vkey(ORIGIN, key("log"))),
     hub_key=key("hub").verify_key,
     hub_ca=b"certificate",
 )
@@ -77,6 +79,22 @@ def test_the_first_trust_root_names_everybody_who_joined() -> None:
 def test_too_few_signatures_are_no_trust_root() -> None:
     proposal = propose(GENESIS, PARTIES, previous=None, pseudonym_key=None, issued_at=1)
     assert isinstance(refused(lambda: trust.verify_first(signed(proposal, "operator"))), Unverified)
+
+
+def test_witnesses_are_named_and_stay_until_others_are() -> None:
+    vkey = witness_vkey("witness.example", key("witness").verify_key)
+    policy = WitnessPolicy((PolicyWitness(vkey, "http://127.0.0.1:1"),), 1)
+    named = propose(GENESIS, PARTIES, previous=first(), pseudonym_key=None, issued_at=2, witnesses=policy)
+    root = trust.describe(named)
+    assert (root.witness_vkeys, root.witness_quorum) == ((vkey,), 1)
+    kept = propose(
+        GENESIS,
+        PARTIES,
+        previous=signed(named, "operator", "regulator"),
+        pseudonym_key=None,
+        issued_at=3,
+    )
+    assert trust.describe(kept).witness_quorum == 1
 
 
 def test_signing_twice_changes_nothing() -> None:
