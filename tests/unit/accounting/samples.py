@@ -150,8 +150,23 @@ def shipped(pack_id: str, version: int = 1) -> Pack:
 
 
 def shipped_ids() -> list[str]:
-    """Name the packs that ship with the project."""
+    """Name the packs that ship with the project, first versions."""
     return sorted(path.parent.parent.name for path in PACKS.glob("*/*/pack.toml"))
+
+
+def known_keys(pack: Pack) -> tuple[str, ...]:
+    """Give words a pack's keys may hold: of its tables, conditions and vectors, and an unknown one."""
+    words = {row.key for table in pack.tables.values() for row in table.rows[:5]}
+    words |= {word for one in pack.applicability.only.values() for word in one}
+    words |= {word for one in pack.exclusions for word in one.words}
+    vectors = [
+        *(one.inputs for one in pack.vectors),
+        *(row.inputs for one in pack.vectors for row in one.records),
+    ]
+    words |= {
+        inputs[name] for inputs in vectors for name, unit in pack.inputs.items() if unit == "key" and inputs
+    }
+    return (*sorted(words), "unknown")
 
 
 def load_records(engine: Engine, name: str, activity: Activity, records: Iterable[Record]) -> None:
