@@ -24,19 +24,31 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14protos/v1/node.proto\x12\x07\x63gsp.v1\"\x1d\n\x1bNodeServiceGetStatusRequest\"\xb8\x01\n\x1cNodeServiceGetStatusResponse\x12\x15\n\renterprise_id\x18\x01 \x01(\t\x12\x12\n\nactivities\x18\x02 \x01(\x06\x12\x13\n\x0bquarantined\x18\x03 \x01(\x06\x12\x10\n\x08\x65nrolled\x18\x04 \x01(\x06\x12\r\n\x05stage\x18\x05 \x01(\t\x12\x13\n\x0bwaiting_for\x18\x06 \x01(\t\x12\"\n\x06\x65pochs\x18\x07 \x03(\x0b\x32\x12.cgsp.v1.NodeEpoch\")\n\tNodeEpoch\x12\r\n\x05\x65poch\x18\x01 \x01(\x07\x12\r\n\x05state\x18\x02 \x01(\t2g\n\x0bNodeService\x12X\n\tGetStatus\x12$.cgsp.v1.NodeServiceGetStatusRequest\x1a%.cgsp.v1.NodeServiceGetStatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14protos/v1/node.proto\x12\x07\x63gsp.v1\"\x1d\n\x1bNodeServiceGetStatusRequest\"\xb8\x01\n\x1cNodeServiceGetStatusResponse\x12\x15\n\renterprise_id\x18\x01 \x01(\t\x12\x12\n\nactivities\x18\x02 \x01(\x06\x12\x13\n\x0bquarantined\x18\x03 \x01(\x06\x12\x10\n\x08\x65nrolled\x18\x04 \x01(\x06\x12\r\n\x05stage\x18\x05 \x01(\t\x12\x13\n\x0bwaiting_for\x18\x06 \x01(\t\x12\"\n\x06\x65pochs\x18\x07 \x03(\x0b\x32\x12.cgsp.v1.NodeEpoch\")\n\tNodeEpoch\x12\r\n\x05\x65poch\x18\x01 \x01(\x07\x12\r\n\x05state\x18\x02 \x01(\t\"\xc9\x01\n\x18\x45stimateFootprintRequest\x12\x0f\n\x07pack_id\x18\x01 \x01(\t\x12\x10\n\x08\x61\x63tivity\x18\x02 \x01(\t\x12=\n\x06inputs\x18\x03 \x03(\x0b\x32-.cgsp.v1.EstimateFootprintRequest.InputsEntry\x12\x0c\n\x04\x64\x61te\x18\x04 \x01(\t\x12\x0e\n\x06region\x18\x05 \x01(\t\x1a-\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"J\n\x19\x45stimateFootprintResponse\x12-\n\testimates\x18\x01 \x03(\x0b\x32\x1a.cgsp.v1.FootprintEstimate\"\x93\x01\n\x11\x46ootprintEstimate\x12\x0f\n\x07pack_id\x18\x01 \x01(\t\x12\x14\n\x0cpack_version\x18\x02 \x01(\x07\x12\x0f\n\x07purpose\x18\x03 \x01(\t\x12\x12\n\nmilligrams\x18\x04 \x01(\x10\x12\x32\n\x0b\x65quivalence\x18\x05 \x01(\x0b\x32\x1d.cgsp.v1.FootprintEquivalence\"\x80\x01\n\x14\x46ootprintEquivalence\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rtable_version\x18\x02 \x01(\x07\x12\x13\n\x0bthousandths\x18\x03 \x01(\x10\x12\x0f\n\x07name_en\x18\x04 \x01(\t\x12\x0f\n\x07name_zh\x18\x05 \x01(\t\x12\x0e\n\x06source\x18\x06 \x01(\t2\xc3\x01\n\x0bNodeService\x12X\n\tGetStatus\x12$.cgsp.v1.NodeServiceGetStatusRequest\x1a%.cgsp.v1.NodeServiceGetStatusResponse\x12Z\n\x11\x45stimateFootprint\x12!.cgsp.v1.EstimateFootprintRequest\x1a\".cgsp.v1.EstimateFootprintResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.v1.node_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_ESTIMATEFOOTPRINTREQUEST_INPUTSENTRY']._loaded_options = None
+  _globals['_ESTIMATEFOOTPRINTREQUEST_INPUTSENTRY']._serialized_options = b'8\001'
   _globals['_NODESERVICEGETSTATUSREQUEST']._serialized_start=33
   _globals['_NODESERVICEGETSTATUSREQUEST']._serialized_end=62
   _globals['_NODESERVICEGETSTATUSRESPONSE']._serialized_start=65
   _globals['_NODESERVICEGETSTATUSRESPONSE']._serialized_end=249
   _globals['_NODEEPOCH']._serialized_start=251
   _globals['_NODEEPOCH']._serialized_end=292
-  _globals['_NODESERVICE']._serialized_start=294
-  _globals['_NODESERVICE']._serialized_end=397
+  _globals['_ESTIMATEFOOTPRINTREQUEST']._serialized_start=295
+  _globals['_ESTIMATEFOOTPRINTREQUEST']._serialized_end=496
+  _globals['_ESTIMATEFOOTPRINTREQUEST_INPUTSENTRY']._serialized_start=451
+  _globals['_ESTIMATEFOOTPRINTREQUEST_INPUTSENTRY']._serialized_end=496
+  _globals['_ESTIMATEFOOTPRINTRESPONSE']._serialized_start=498
+  _globals['_ESTIMATEFOOTPRINTRESPONSE']._serialized_end=572
+  _globals['_FOOTPRINTESTIMATE']._serialized_start=575
+  _globals['_FOOTPRINTESTIMATE']._serialized_end=722
+  _globals['_FOOTPRINTEQUIVALENCE']._serialized_start=725
+  _globals['_FOOTPRINTEQUIVALENCE']._serialized_end=853
+  _globals['_NODESERVICE']._serialized_start=856
+  _globals['_NODESERVICE']._serialized_end=1051
 # @@protoc_insertion_point(module_scope)

@@ -94,3 +94,151 @@ class NodeEpoch(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___NodeEpoch: _TypeAlias = NodeEpoch  # noqa: Y015
+
+@_typing.final
+class EstimateFootprintRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class InputsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    PACK_ID_FIELD_NUMBER: _builtins.int
+    ACTIVITY_FIELD_NUMBER: _builtins.int
+    INPUTS_FIELD_NUMBER: _builtins.int
+    DATE_FIELD_NUMBER: _builtins.int
+    REGION_FIELD_NUMBER: _builtins.int
+    pack_id: _builtins.str
+    """One of the node's packs; empty: every pack of the activity."""
+    activity: _builtins.str
+    date: _builtins.str
+    """As 2026-01-31; empty is today."""
+    region: _builtins.str
+    @_builtins.property
+    def inputs(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Words, and decimal text in the units of the pack's inputs."""
+
+    def __init__(
+        self,
+        *,
+        pack_id: _builtins.str = ...,
+        activity: _builtins.str = ...,
+        inputs: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        date: _builtins.str = ...,
+        region: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activity", b"activity", "date", b"date", "inputs", b"inputs", "pack_id", b"pack_id", "region", b"region"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EstimateFootprintRequest: _TypeAlias = EstimateFootprintRequest  # noqa: Y015
+
+@_typing.final
+class EstimateFootprintResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ESTIMATES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def estimates(self) -> _containers.RepeatedCompositeFieldContainer[Global___FootprintEstimate]: ...
+    def __init__(
+        self,
+        *,
+        estimates: _abc.Iterable[Global___FootprintEstimate] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["estimates", b"estimates"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EstimateFootprintResponse: _TypeAlias = EstimateFootprintResponse  # noqa: Y015
+
+@_typing.final
+class FootprintEstimate(_message.Message):
+    """One pack's figure, floored to milligrams; credits are what the act saves, footprints what it emits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PACK_ID_FIELD_NUMBER: _builtins.int
+    PACK_VERSION_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    MILLIGRAMS_FIELD_NUMBER: _builtins.int
+    EQUIVALENCE_FIELD_NUMBER: _builtins.int
+    pack_id: _builtins.str
+    pack_version: _builtins.int
+    purpose: _builtins.str
+    """"footprint", "credit" or "points"."""
+    milligrams: _builtins.int
+    @_builtins.property
+    def equivalence(self) -> Global___FootprintEquivalence: ...
+    def __init__(
+        self,
+        *,
+        pack_id: _builtins.str = ...,
+        pack_version: _builtins.int = ...,
+        purpose: _builtins.str = ...,
+        milligrams: _builtins.int = ...,
+        equivalence: Global___FootprintEquivalence | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["equivalence", b"equivalence"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["equivalence", b"equivalence", "milligrams", b"milligrams", "pack_id", b"pack_id", "pack_version", b"pack_version", "purpose", b"purpose"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FootprintEstimate: _TypeAlias = FootprintEstimate  # noqa: Y015
+
+@_typing.final
+class FootprintEquivalence(_message.Message):
+    """The same amount said in another way, from the node's versioned table."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    TABLE_VERSION_FIELD_NUMBER: _builtins.int
+    THOUSANDTHS_FIELD_NUMBER: _builtins.int
+    NAME_EN_FIELD_NUMBER: _builtins.int
+    NAME_ZH_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    table_version: _builtins.int
+    thousandths: _builtins.int
+    """Thousandths of the unit, floored."""
+    name_en: _builtins.str
+    name_zh: _builtins.str
+    source: _builtins.str
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        table_version: _builtins.int = ...,
+        thousandths: _builtins.int = ...,
+        name_en: _builtins.str = ...,
+        name_zh: _builtins.str = ...,
+        source: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "name_en", b"name_en", "name_zh", b"name_zh", "source", b"source", "table_version", b"table_version", "thousandths", b"thousandths"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FootprintEquivalence: _TypeAlias = FootprintEquivalence  # noqa: Y015

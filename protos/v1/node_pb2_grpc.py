@@ -40,6 +40,11 @@ class NodeServiceStub:
                 request_serializer=protos_dot_v1_dot_node__pb2.NodeServiceGetStatusRequest.SerializeToString,
                 response_deserializer=protos_dot_v1_dot_node__pb2.NodeServiceGetStatusResponse.FromString,
                 _registered_method=True)
+        self.EstimateFootprint = channel.unary_unary(
+                '/cgsp.v1.NodeService/EstimateFootprint',
+                request_serializer=protos_dot_v1_dot_node__pb2.EstimateFootprintRequest.SerializeToString,
+                response_deserializer=protos_dot_v1_dot_node__pb2.EstimateFootprintResponse.FromString,
+                _registered_method=True)
 
 
 class NodeServiceServicer:
@@ -52,6 +57,13 @@ class NodeServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EstimateFootprint(self, request, context):
+        """What one purchase or trip comes to, for the enterprise's own checkout; nothing is stored.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_NodeServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -59,6 +71,11 @@ def add_NodeServiceServicer_to_server(servicer, server):
                     servicer.GetStatus,
                     request_deserializer=protos_dot_v1_dot_node__pb2.NodeServiceGetStatusRequest.FromString,
                     response_serializer=protos_dot_v1_dot_node__pb2.NodeServiceGetStatusResponse.SerializeToString,
+            ),
+            'EstimateFootprint': grpc.unary_unary_rpc_method_handler(
+                    servicer.EstimateFootprint,
+                    request_deserializer=protos_dot_v1_dot_node__pb2.EstimateFootprintRequest.FromString,
+                    response_serializer=protos_dot_v1_dot_node__pb2.EstimateFootprintResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -89,6 +106,33 @@ class NodeService:
             '/cgsp.v1.NodeService/GetStatus',
             protos_dot_v1_dot_node__pb2.NodeServiceGetStatusRequest.SerializeToString,
             protos_dot_v1_dot_node__pb2.NodeServiceGetStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EstimateFootprint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cgsp.v1.NodeService/EstimateFootprint',
+            protos_dot_v1_dot_node__pb2.EstimateFootprintRequest.SerializeToString,
+            protos_dot_v1_dot_node__pb2.EstimateFootprintResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -34,6 +34,8 @@ class NodeServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> NodeServiceAsyncStub: ...
     GetStatus: _grpc.UnaryUnaryMultiCallable[_node_pb2.NodeServiceGetStatusRequest, _node_pb2.NodeServiceGetStatusResponse]
+    EstimateFootprint: _grpc.UnaryUnaryMultiCallable[_node_pb2.EstimateFootprintRequest, _node_pb2.EstimateFootprintResponse]
+    """What one purchase or trip comes to, for the enterprise's own checkout; nothing is stored."""
 
 @_typing.type_check_only
 class NodeServiceAsyncStub(NodeServiceStub):
@@ -41,6 +43,8 @@ class NodeServiceAsyncStub(NodeServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetStatus: _aio.UnaryUnaryMultiCallable[_node_pb2.NodeServiceGetStatusRequest, _node_pb2.NodeServiceGetStatusResponse]  # type: ignore[assignment]
+    EstimateFootprint: _aio.UnaryUnaryMultiCallable[_node_pb2.EstimateFootprintRequest, _node_pb2.EstimateFootprintResponse]  # type: ignore[assignment]
+    """What one purchase or trip comes to, for the enterprise's own checkout; nothing is stored."""
 
 class NodeServiceServicer(metaclass=_abc_1.ABCMeta):
     """What an enterprise's own operators may ask of its node; loopback or mTLS, never the hub."""
@@ -51,5 +55,13 @@ class NodeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _node_pb2.NodeServiceGetStatusRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_node_pb2.NodeServiceGetStatusResponse, _abc.Awaitable[_node_pb2.NodeServiceGetStatusResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def EstimateFootprint(
+        self,
+        request: _node_pb2.EstimateFootprintRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_node_pb2.EstimateFootprintResponse, _abc.Awaitable[_node_pb2.EstimateFootprintResponse]]:
+        """What one purchase or trip comes to, for the enterprise's own checkout; nothing is stored."""
 
 def add_NodeServiceServicer_to_server(servicer: NodeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
