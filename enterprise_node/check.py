@@ -14,7 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from accounting.activities import Activity, InputKind
-from enterprise_node.ingest import Judging, outcome_of
+from enterprise_node.ingest import Judging, outcome_of, shown_path
 from enterprise_node.quarantine import remedy
 from enterprise_node.sql_text import quoted
 from enterprise_node.store.sources import Outcome
@@ -112,7 +112,7 @@ def check_sources(workspace: Workspace) -> Iterator[FileCheck]:
             with judging.judged(
                 workspace.home / "temp" / "checking", settings, piece.relation, reading
             ) as judgement:
-                yield _check(settings, workspace.home / piece.file.path, judgement)
+                yield _check(settings, shown_path(workspace.home, settings, piece), judgement)
 
 
 def _check(settings: SourceSettings, path: Path, judgement: Judgement) -> FileCheck:

@@ -107,7 +107,7 @@ class Ingest:
         """Read what is new of every source, one piece at a time; `note` is told what is being read."""
         for settings in self.sources:
             for piece in self.open_source(settings, self._mapping(settings)).pieces():
-                path = self.home / piece.file.path
+                path = shown_path(self.home, settings, piece)
                 if piece.is_known:
                     yield FileReport(settings.id, path, None)
                     continue
@@ -175,6 +175,11 @@ class Ingest:
                 yield self.activities.without(
                     judgement.connection, one, gone, name=file.sha256, keep_apart=True
                 )
+
+
+def shown_path(home: Path, settings: SourceSettings, piece: Piece) -> Path:
+    """Give a file's path, or the name of a piece that is none."""
+    return Path(piece.file.path) if settings.path is None else home / piece.file.path
 
 
 def reading_folder(home: Path) -> Path:

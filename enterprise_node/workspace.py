@@ -24,10 +24,12 @@ from enterprise_node.reductions import Reductions
 from enterprise_node.register import Register
 from enterprise_node.sources.files import FileSource
 from enterprise_node.staging import Stage
+from enterprise_node.store import marks as mark_store
 from enterprise_node.store import persons as person_store
 from enterprise_node.store import releases as release_store
 from enterprise_node.store import sources as source_store
 from enterprise_node.store.database import Database, Schema
+from enterprise_node.store.marks import MarkTable
 from enterprise_node.store.releases import ReleaseState, ReleaseTable
 from protos.epochs import Epoch
 from runtime.configuration import open_home
@@ -41,7 +43,12 @@ if TYPE_CHECKING:
 STATE_FILE = "state.sqlite"
 LOCK_FILE = "reading.lock"
 # Reading asks which months were released.
-DATA_SCHEMAS: tuple[Schema, ...] = (person_store.SCHEMA, source_store.SCHEMA, release_store.SCHEMA)
+DATA_SCHEMAS: tuple[Schema, ...] = (
+    person_store.SCHEMA,
+    source_store.SCHEMA,
+    mark_store.SCHEMA,
+    release_store.SCHEMA,
+)
 
 CIVIL_ZONE = datetime.timezone(datetime.timedelta(hours=8))
 
@@ -91,6 +98,11 @@ class Workspace:
 
     def open_source(self, settings: SourceSettings, mapping: str) -> Source:
         """Give what tells a source's pieces."""
+        if settings.kind == "postgresql":
+            from enterprise_node.sources.postgres import PIECE_BYTES_MAX, PostgresSource
+
+            size = min(PIECE_BYTES_MAX, (self.configuration.engine.memory_limit_mb << 20) // 8)
+            return PostgresSource(self.home, settings, mapping, self.files, MarkTable(self.database), size)
         return FileSource(self.home, settings, mapping, self.files)
 
     def released(self) -> Released:

@@ -13,6 +13,7 @@ from enterprise_node.store.sources import Outcome
 from enterprise_node.workspace import Workspace, open_workspace
 
 PACKS = Path(__file__).parents[3] / "packs"
+OWN_PACKS = ("trv.shared_bike", "life.electricity_saving", "con.plant_protein", "con.retail_footprint")
 TODAY = datetime.date(2021, 3, 1)
 
 HEAD = f"""
@@ -20,7 +21,7 @@ enterprise_id = "wheels"
 name = "Wheels"
 name_zh = "单车"
 region = "east"
-packs = ["{PACKS}"]
+packs = {[str(PACKS / name / "1") for name in OWN_PACKS]}
 data = "synthetic"
 """
 

@@ -11,12 +11,15 @@ import pytest
 import enterprise_node
 
 FOLDER = Path(enterprise_node.__file__).parent
-# Who may import what could carry bytes out of the process.
+# Who may import what could carry bytes out of the process. client.py is for the enterprise's other systems,
+# which push to the node; no module of the node imports it.
 ALLOWED = {
-    "grpc": {"rpc.py"},
+    "grpc": {"rpc.py", "client.py"},
     "protos.v1.hub_pb2_grpc": {"rpc.py"},
     "protos.v1.custodian_pb2_grpc": {"rpc.py"},
-    "runtime.channels": {"rpc.py"},
+    "runtime.channels": {"rpc.py", "client.py"},
+    # The enterprise's own database, which is read.
+    "psycopg": {"postgres.py"},
     "runtime.joining": {"outbox.py", "cli_release.py"},
     "runtime.https": set(),
     "runtime.log_reader": {"app.py", "outbox.py"},
@@ -79,3 +82,9 @@ def test_only_the_outbox_calls_what_sends() -> None:
                 is_end = isinstance(owner, ast.Attribute) and owner.attr in ("_hub", "_custodians", "hub")
                 if is_end and node.func.attr in ("submit", "evaluate"):
                     assert path.name == "outbox.py"
+
+
+def test_the_node_does_not_use_the_client_for_pushing_to_it() -> None:
+    for path in modules():
+        names = {name for name, _ in imports(ast.parse(path.read_text(encoding="utf-8")))}
+        assert not {name for name in names if name.startswith("enterprise_node.client")}, path.name

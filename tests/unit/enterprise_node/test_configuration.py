@@ -29,7 +29,7 @@ def test_defaults(tmp_path: Path) -> None:
     settings = loaded(tmp_path, HEAD + TRIPS + REGISTER)
     assert settings.identifier_kind == "cn_mobile"
     assert settings.ceilings.person_day_epsilon == Fraction(2)
-    assert settings.source[0].format == "csv"
+    assert settings.source[0].files().format_of(Path("trips-1.csv")) == "csv"
     assert settings.source[0].time.time_zone == "Asia/Shanghai"
     assert settings.persons is not None
     assert settings.persons.consent is None
@@ -41,14 +41,34 @@ def test_ceilings_are_exact_fractions(tmp_path: Path) -> None:
     assert "person_day_epsilon" in refused(tmp_path, HEAD + TRIPS + "[ceilings]\nperson_day_epsilon = 0.5\n")
 
 
-def test_parquet_is_told_by_the_ending(tmp_path: Path) -> None:
-    settings = loaded(tmp_path, HEAD + TRIPS.replace("trips*.csv", "trips.parquet"))
-    assert settings.source[0].format == "parquet"
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("trips.parquet", "parquet"),
+        ("trips.TSV", "tsv"),
+        ("trips.tsv.gz", "tsv"),
+        ("trips.jsonl.zst", "jsonl"),
+        ("trips.ndjson", "jsonl"),
+        ("trips.csv.gz", "csv"),
+        ("trips.txt", "csv"),
+    ],
+)
+def test_formats_are_told_by_the_ending(tmp_path: Path, name: str, expected: str) -> None:
+    settings = loaded(tmp_path, HEAD + TRIPS).source[0].files()
+    assert settings.format_of(Path(name)) == expected
+    assert settings.model_copy(update={"kind": "parquet"}).format_of(Path(name)) == "parquet"
 
 
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
+        ('path = "trips*.csv"', "", "needs path"),
+        ('path = "trips*.csv"', 'path = "trips*.csv"\nkind = "push"', "needs path"),
+        ('path = "trips*.csv"', 'path = "trips*.csv"\ntable = "trips"', 'only as "postgresql"'),
+        ('path = "trips*.csv"', 'kind = "postgresql"\ntable = "trips"', "either dsn_file or dsn_variable"),
+        ('path = "trips*.csv"', 'kind = "postgresql"\ndsn_file = "x"', "either table or query"),
+        ('person = "mobile"', 'person = "mobile"\nversion = "other"', "'other' is neither declared"),
+        ('person = "mobile"', 'person = "mobile"\nversion = "km"', "integer, timestamp or date"),
         ('person = "mobile"', 'person = "phone"', "'phone' is neither declared nor given by a lookup"),
         ('column = "km"', 'colum = "km"', "colum"),
         ('id = "trips"', 'id = "persons"', "persons"),
