@@ -34,6 +34,10 @@ test-spark: $(STAMP) ## Compare Spark with DuckDB and the oracle, row by row; ne
 test-privacy: $(STAMP) ## Test what is promised: noise, an empirical audit of the whole node, canaries (≤ 5 minutes)
 	@$(BIN)/python -m pytest -n 2 --dist loadscope tests/privacy
 
+.PHONY: bench-pseudonyms
+bench-pseudonyms: $(STAMP) ## Measure what a person costs node and custodian beside raw scalar multiplication
+	@$(BIN)/python -m benchmarks.pseudonyms
+
 check: $(STAMP) proto-check format-check lint types layers test ## All of CI
 
 format: $(STAMP) ## Format the code
