@@ -1,4 +1,7 @@
-"""How tests are spread over processes: those that share the running federation stay together."""
+"""How tests are spread over processes: those that share the running federation stay together.
+
+xdist ships no types; its own groups do not work with this pytest, whose node ids cannot be renamed.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Spread tests one by one, but keep the system tests on one worker."""
     from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
-    class Spread(LoadScopeScheduling):  # type: ignore[misc]  (xdist ships no types)
+    class Spread(LoadScopeScheduling):  # type: ignore[misc]
         """Groups by who needs the same federation."""
 
         def _split_scope(self, nodeid: str) -> str:
