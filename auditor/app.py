@@ -106,7 +106,7 @@ def _witnesses(copy: LogCopy, replayed: Replay, results: Results) -> str:
         return "unknown"
     root = replayed.state.trust
     cosigned = check_witnesses(copy.note, root, results)
-    return f"{cosigned} cosigned, quorum {root.witness_quorum}"
+    return f"{', '.join(sorted(cosigned)) or 'none'} cosigned, quorum {root.witness_quorum}"
 
 
 def _reader(source: str, root: TrustRoot, identity: Path | None, opened: ExitStack) -> LogReader:

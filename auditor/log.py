@@ -60,16 +60,17 @@ def _compare_vkey(reader: LogReader, vkey: Vkey, results: Results) -> None:
         results[Check.CHECKPOINT].find(VKEY_PLACE, "It is not the log key that the trust root names.")
 
 
-def check_witnesses(note: bytes, root: TrustRoot, results: Results) -> int:
-    """Count the witnesses that cosigned the checkpoint; fewer than the quorum is a finding.
+def check_witnesses(note: bytes, root: TrustRoot, results: Results) -> frozenset[str]:
+    """Name the witnesses that cosigned the checkpoint; fewer than the quorum is a finding.
 
     So is a checkpoint without the log's own ML-DSA-44 line, where the trust root names a key for it.
     """
     result = results[Check.CHECKPOINT]
-    cosigned = len(checkpoint.cosigners(note, root.witness_vkeys))
-    if cosigned < root.witness_quorum:
+    cosigned = checkpoint.cosigners(note, root.witness_vkeys)
+    if len(cosigned) < root.witness_quorum:
         result.find(
-            CHECKPOINT_PLACE, f"{cosigned} witnesses cosigned; the trust root asks for {root.witness_quorum}."
+            CHECKPOINT_PLACE,
+            f"{len(cosigned)} witnesses cosigned; the trust root asks for {root.witness_quorum}.",
         )
     if root.log_subtree_vkey is not None:
         try:

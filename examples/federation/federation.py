@@ -37,6 +37,7 @@ class Federation:
     raw: RawData
     hub: Process
     custodians: list[Process]
+    witness: Process
 
 
 def run(options: Options) -> int:
@@ -73,6 +74,8 @@ def found(raw: RawData, layout: Layout, supervisor: Supervisor, progress: Progre
     with progress.step("hub", "Keys of operator, regulator and auditor; the hub starts 启动平台"):
         founding.make_keys()
         hub = founding.start_hub()
+    with progress.step("witness", "A university witnesses the log 第三方见证日志"):
+        witness = founding.start_witness()
     with progress.step("custodians", "Three custodians share the pseudonym key, two needed 密钥分持"):
         founding.join_custodians()
         custodians = founding.start_custodians()
@@ -84,7 +87,7 @@ def found(raw: RawData, layout: Layout, supervisor: Supervisor, progress: Progre
         founding.publish_policy()
     with progress.step("check", "Each node checks its mapping 检查字段映射"):
         operation.check_nodes()
-    return Federation(layout, founding, operation, raw, hub, custodians)
+    return Federation(layout, founding, operation, raw, hub, custodians, witness)
 
 
 def release(federation: Federation, progress: Progress, *, kill: bool) -> report.Json:
@@ -96,8 +99,8 @@ def release(federation: Federation, progress: Progress, *, kill: bool) -> report
     with progress.step("release", "Nodes release and submit two months 企业节点发布"):
         nodes = operation.start_nodes()
         if kill:
-            operation.kill_each_once(nodes, federation.hub, federation.custodians)
-        operation.wait_for_nodes(nodes, [federation.hub, *federation.custodians])
+            operation.kill_each_once(nodes, federation.hub, [federation.witness, *federation.custodians])
+        operation.wait_for_nodes(nodes, [federation.hub, federation.witness, *federation.custodians])
     with progress.step("close", "The hub closes both epochs and posts accounts 结账入户"):
         closes = [operation.close(epoch) for epoch in EPOCHS]
     return closes[-1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import string
 import tomllib
 from collections.abc import Callable, Sequence
@@ -19,11 +20,16 @@ from examples.federation.layout import (
     POLICY_KEYS,
     ROOT_KEYS,
     ROOT_THRESHOLD,
+    WITNESS,
+    WITNESS_NAME,
+    WITNESS_QUORUM,
     Layout,
     Party,
 )
 from examples.federation.prepare import RawData
 from examples.federation.processes import Process, Supervisor, is_listening, program, wait_for
+from privacy.checkpoint import parse_vkey
+from privacy.witness_policy import PolicyWitness, WitnessPolicy, format_policy
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -78,6 +84,22 @@ class Founding:
         addresses = hub_addresses(self._layout)
         wait_for("the hub", lambda: all(is_listening(address) for address in addresses), process=process)
 
+    def start_witness(self) -> Process:
+        """Let somebody who is neither hub nor custodian witness the log, and write down where."""
+        home = ("--home", str(self._layout.witness))
+        made = self._supervisor.call(
+            WITNESS.id, [program("cgsp-audit"), "witness", "init", "--name", WITNESS_NAME, *home, "--json"]
+        )
+        log = (self._layout.hub / "log.vkey").read_text(encoding="utf-8").strip()
+        address = free_address()
+        serve = [program("cgsp-audit"), "witness", "serve", *home, "--log", log, "--listen", address]
+        process = self._supervisor.start(WITNESS.id, serve)
+        wait_for("the witness", lambda: is_listening(address), process=process)
+        witnesses = tuple(PolicyWitness(parse_vkey(vkey), f"http://{address}") for vkey in made["vkeys"])
+        policy = format_policy(parse_vkey(log), WitnessPolicy(witnesses, WITNESS_QUORUM))
+        self._layout.witness_policy.write_text(policy, encoding="utf-8")
+        return process
+
     def _invite(self, role: str, party: Party, *quota: str) -> str:
         names = ("--id", party.id, "--name", party.name, "--name-zh", party.name_zh)
         return str(self.hub_at_home("invite", "--role", role, *names, *quota)["token"])
@@ -102,7 +124,10 @@ class Founding:
                 *("--out", str(shares), "--json"),
             ],
         )
-        self.publish_trust_root("--pseudonym-key", str(shares / "pseudonym-key.json"))
+        self.publish_trust_root(
+            *("--pseudonym-key", str(shares / "pseudonym-key.json")),
+            *("--witnesses", str(self._layout.witness_policy)),
+        )
 
     def start_custodians(self) -> list[Process]:
         """Give each custodian its share and let it serve."""
@@ -163,6 +188,12 @@ def at_once(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Resul
     """Do independent commands side by side; the first failure is raised when all have ended."""
     with ThreadPoolExecutor(max_workers=len(items)) as pool:
         return list(pool.map(work, items))
+
+
+def free_address() -> str:
+    """Give an address on loopback that nothing listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 def hub_addresses(layout: Layout) -> tuple[str, str]:

@@ -38,6 +38,9 @@ ENTERPRISES = (
     Party("bikeshare", "Valley Bikes (demo)", "山谷单车（演示）"),
     Party("utility", "Grid Light (demo)", "光网电力（演示）"),
 )
+WITNESS = Party("university", "University (demo)", "大学（演示）")
+WITNESS_NAME = "witness.university.example/w1"
+WITNESS_QUORUM = 1
 AUDITOR = Party("public-auditor", "Public auditor", "公众审计")
 
 
@@ -81,6 +84,16 @@ class Layout:
     def auditor(self) -> Path:
         """Give the auditor's home."""
         return self.home / "auditor"
+
+    @property
+    def witness(self) -> Path:
+        """Give the home of the witness, who is neither hub nor custodian."""
+        return self.home / "witness"
+
+    @property
+    def witness_policy(self) -> Path:
+        """Give the file that says who witnesses the log and where (c2sp.org/tlog-policy)."""
+        return self.handed_over / "witness-policy"
 
     @property
     def bundle(self) -> Path:

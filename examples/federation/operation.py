@@ -78,9 +78,9 @@ class Operation:
                 self._progress.say(f"  … at work: {', '.join(waiting)}")
             time.sleep(_POLL_SECONDS)
 
-    def kill_each_once(self, nodes: dict[str, Process], hub: Process, custodians: list[Process]) -> None:
+    def kill_each_once(self, nodes: dict[str, Process], hub: Process, others: list[Process]) -> None:
         """Kill -9 every process while the nodes are at work, and start each again."""
-        for process in [*custodians, hub, *nodes.values()]:
+        for process in [*others, hub, *nodes.values()]:
             if process.exit_code is None:
                 time.sleep(_KILL_NODE_AFTER / 4)
                 process.kill()

@@ -43,7 +43,11 @@ def summarise(figures: Figures) -> Json:
             "in_two_or_more": figures.close["accounts_in_two_or_more"],
         },
         "population": figures.population,
-        "log": {**online["log"], "witness_quorum": figures.hub["witness_quorum"]},
+        "log": {
+            **online["log"],
+            "witness_quorum": figures.hub["witness_quorum"],
+            "witnesses": online["witnesses"],
+        },
         "audit": {
             "verdict": "PASS" if is_pass(figures.verdicts) else worst(figures.verdicts),
             "checks": online["checks"],
@@ -142,7 +146,8 @@ def _hub_lines(summary: Json) -> Iterator[str]:
         yield f"population {epoch['epoch']}: {_interval(epoch['total'])} kg CO2e ({domains}; 95 % intervals)"
     yield f"log {log['origin']}: {log['size']} entries, root {log['root']}"
     quorum = log["witness_quorum"]
-    yield f"witness quorum {quorum}" + (": nobody outside has cosigned this log yet" if quorum == 0 else "")
+    said = "nobody outside has cosigned this log yet" if quorum == 0 else log["witnesses"]
+    yield f"witness quorum {quorum}: {said}"
 
 
 def _interval(total: Json) -> str:

@@ -29,6 +29,7 @@ def verdict(name: str = "PASS", findings: tuple[dict[str, str], ...] = ()) -> di
     return {
         "verdict": name,
         "log": {"origin": "demo/log", "size": 3, "root": "ab" * 32},
+        "witnesses": "none cosigned, quorum 0",
         "checks": [CHECK],
         "findings": list(findings),
     }
