@@ -142,3 +142,78 @@ class NodeService:
             timeout,
             metadata,
             _registered_method=True)
+
+
+class ActivityServiceStub:
+    """Takes activities from the enterprise's own systems, over mTLS with a certificate of the same enterprise.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.RecordActivities = channel.stream_stream(
+                '/cgsp.v1.ActivityService/RecordActivities',
+                request_serializer=protos_dot_v1_dot_node__pb2.RecordActivitiesRequest.SerializeToString,
+                response_deserializer=protos_dot_v1_dot_node__pb2.RecordActivitiesResponse.FromString,
+                _registered_method=True)
+
+
+class ActivityServiceServicer:
+    """Takes activities from the enterprise's own systems, over mTLS with a certificate of the same enterprise.
+    """
+
+    def RecordActivities(self, request_iterator, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_ActivityServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'RecordActivities': grpc.stream_stream_rpc_method_handler(
+                    servicer.RecordActivities,
+                    request_deserializer=protos_dot_v1_dot_node__pb2.RecordActivitiesRequest.FromString,
+                    response_serializer=protos_dot_v1_dot_node__pb2.RecordActivitiesResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'cgsp.v1.ActivityService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('cgsp.v1.ActivityService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class ActivityService:
+    """Takes activities from the enterprise's own systems, over mTLS with a certificate of the same enterprise.
+    """
+
+    @staticmethod
+    def RecordActivities(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/cgsp.v1.ActivityService/RecordActivities',
+            protos_dot_v1_dot_node__pb2.RecordActivitiesRequest.SerializeToString,
+            protos_dot_v1_dot_node__pb2.RecordActivitiesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

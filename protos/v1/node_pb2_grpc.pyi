@@ -65,3 +65,31 @@ class NodeServiceServicer(metaclass=_abc_1.ABCMeta):
         """What one purchase or trip comes to, for the enterprise's own checkout; nothing is stored."""
 
 def add_NodeServiceServicer_to_server(servicer: NodeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
+class ActivityServiceStub:
+    """Takes activities from the enterprise's own systems, over mTLS with a certificate of the same enterprise."""
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> ActivityServiceAsyncStub: ...
+    RecordActivities: _grpc.StreamStreamMultiCallable[_node_pb2.RecordActivitiesRequest, _node_pb2.RecordActivitiesResponse]
+
+@_typing.type_check_only
+class ActivityServiceAsyncStub(ActivityServiceStub):
+    """Takes activities from the enterprise's own systems, over mTLS with a certificate of the same enterprise."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    RecordActivities: _aio.StreamStreamMultiCallable[_node_pb2.RecordActivitiesRequest, _node_pb2.RecordActivitiesResponse]  # type: ignore[assignment]
+
+class ActivityServiceServicer(metaclass=_abc_1.ABCMeta):
+    """Takes activities from the enterprise's own systems, over mTLS with a certificate of the same enterprise."""
+
+    @_abc_1.abstractmethod
+    def RecordActivities(
+        self,
+        request_iterator: _MaybeAsyncIterator[_node_pb2.RecordActivitiesRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_node_pb2.RecordActivitiesResponse], _abc.AsyncIterator[_node_pb2.RecordActivitiesResponse]]: ...
+
+def add_ActivityServiceServicer_to_server(servicer: ActivityServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
