@@ -66,6 +66,48 @@ def verify(
     return outcome.verdict.exit_code
 
 
+@audit.command(name="selftest-privacy")
+@click.option(
+    "--node", "program", default="cgsp-node", show_default=True, help="The node's program. 节点程序。"
+)
+@click.option("--canaries", default=5000, show_default=True, help="Invented persons. 虚构用户数。")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON. 输出 JSON。")
+def selftest_privacy(program: str, canaries: int, *, as_json: bool) -> int:
+    """Audit an installed node with canaries of a temporary home: bound beside claim. 节点隐私自检。
+
+    Exit codes: 0 the bound is under the claim; 1 it is not; 2 wrong use; else it could not be run.
+    """
+    from auditor.selftest import selftest
+    from runtime.console import print_result
+
+    outcome = selftest(program, canaries)
+    print_result(outcome.to_json(), as_json=as_json, lines=outcome.lines())
+    return outcome.verdict.exit_code
+
+
+@audit.command()
+@click.argument("exact", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("bundle", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "--trust-root",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    required=True,
+    help="The first trust root, handed over out of band. 线下取得的信任根。",
+)
+@click.option("--json", "as_json", is_flag=True, help="Write JSON. 输出 JSON。")
+def residuals(exact: Path, bundle: Path, trust_root: Path, *, as_json: bool) -> int:
+    """Hold released minus EXACT (from `cgsp-node exact`) against the claimed noise. 残差检验（仅限现场）。
+
+    Prints verdicts and how fine they are, never an amount. Exit codes: 0 all hold; 1 one does not.
+    """
+    from auditor.residuals import residuals as compare
+    from runtime.console import print_result
+
+    outcome = compare(exact, bundle, trust_root)
+    print_result(outcome.to_json(), as_json=as_json, lines=outcome.lines())
+    return outcome.verdict.exit_code
+
+
 def _check_source(source: str) -> None:
     """Refuse what is neither a folder nor an address as wrong use."""
     from protos.problems import Problem

@@ -1,4 +1,4 @@
-"""The program cgsp-node: commands over the node's data (cli_data) and towards the outside (cli_release)."""
+"""The program cgsp-node: its data (cli_data), the outside (cli_release), auditors here (cli_premises)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import click
 
 _DATA = ("check", "ingest", "explain", "person", "status", "doctor")
 _RELEASE = ("join", "enrol", "preview", "release", "submit", "run", "egress")
+_PREMISES = ("rehearse", "exact")
 
 
 class _LazyGroup(click.Group):
@@ -15,7 +16,7 @@ class _LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """List all commands in the order of use."""
-        return [*_RELEASE[:1], *_DATA, *_RELEASE[1:]]
+        return [*_RELEASE[:1], *_DATA, *_RELEASE[1:], *_PREMISES]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Find a command by its name in the module that holds it."""
@@ -27,6 +28,10 @@ class _LazyGroup(click.Group):
             from enterprise_node.cli_release import COMMANDS as RELEASE_COMMANDS
 
             return RELEASE_COMMANDS[cmd_name]
+        if cmd_name in _PREMISES:
+            from enterprise_node.cli_premises import COMMANDS as PREMISES_COMMANDS
+
+            return PREMISES_COMMANDS[cmd_name]
         return None
 
 

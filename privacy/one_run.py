@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 EPSILON_MAX = 20.0
 # Canaries guessed "in" and guessed "out", each as a share of all of them.
 GUESSED_SHARE = 0.2
+# The 99 % quantile of the normal distribution.
+_POWER_QUANTILE = 2.326347874
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,21 @@ def lower_bound(correct: int, guesses: int, *, false_alarm: float) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if _tail(correct, guesses, middle) <= false_alarm else (low, middle)
     return low
+
+
+def detectable(guesses: int, claim: float, *, false_alarm: float) -> float:
+    """Give an epsilon that an audit of so many guesses puts beyond the claim with a probability of 99 %.
+
+    It takes the best guesser there is, whose every guess is worth e^epsilon; what is released may hide more.
+    """
+    low, high = claim, EPSILON_MAX
+    while high - low > 1e-3:
+        middle = (low + high) / 2
+        right = 1.0 / (1.0 + math.exp(-middle))
+        correct = math.floor(guesses * right - _POWER_QUANTILE * math.sqrt(guesses * right * (1.0 - right)))
+        found = lower_bound(correct, guesses, false_alarm=false_alarm) > claim
+        low, high = (low, middle) if found else (middle, high)
+    return high
 
 
 def _evidence(views: Sequence[View]) -> tuple[Scores, Scores]:
