@@ -21,6 +21,7 @@ from privacy.links import LinkRows
 from privacy.policy import Policy
 from privacy.rosters import RosterRows, RosterState
 from privacy.standing import Answer, Chain, Closed, LoggedPack, Role, Signer, Standing
+from privacy.successions import Successions
 from privacy.trust import TrustRoot
 from privacy.verdicts import Submission, Verdict
 from protos.epochs import Epoch
@@ -186,6 +187,11 @@ class LogState:
     def is_linked(self, pseudonym: bytes) -> bool:
         """Say whether a pseudonym has a link (where link openings were at hand)."""
         return pseudonym in self._standing.linked
+
+    @property
+    def successions(self) -> Successions:
+        """Give which pseudonyms follow which after rotations of the key, not to be changed."""
+        return self._standing.successions
 
     @property
     def closes(self) -> dict[Epoch, Closed]:

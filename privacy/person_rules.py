@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from privacy import links, merkle, rosters
 from privacy.chunks import HALF_BYTES
-from privacy.rosters import RosterRows
+from privacy.rosters import NOBODY, RosterRows
 from privacy.standing import CountStanding, EnterpriseStanding, Standing
+from privacy.successions import Claim
 from privacy.verdicts import Submission, Verdict
 from protos.epochs import Epoch, checked_epoch
 from protos.problems import Conflict, Malformed, Refused, Unverified
@@ -45,8 +46,10 @@ def check_roster_batch(
     if tree is not None and tree.root() != message.roster_root:
         raise Refused(REASON_ROSTER_WRONG, "The roster root is not that of all slots so far.")
     change = _change(mine, message, rows)
+    claims = _claims(mine, message, rows, submission.issuer)
 
     def apply() -> None:
+        standing.successions.take(claims)
         entry = standing.entry_of(submission.issuer)
         entry.roster.add(message, tree)
         entry.openings_known = change is not None
@@ -199,6 +202,30 @@ def _change(
             remedy="Enrol only persons who are not active.",
         )
     return _Change(leaving, coming, rows.pseudonyms)
+
+
+def _claims(
+    mine: EnterpriseStanding, message: roster_pb2.RosterBatch, rows: RosterRows | None, issuer: str
+) -> list[Claim]:
+    """Give who succeeds whom: slots of another key that this very batch withdraws, each once."""
+    if rows is None or not rows.predecessors:
+        return []
+    named = [number for number in rows.predecessors if number != NOBODY]
+    if len(set(named)) != len(named) or not set(message.withdrawn_slots).issuperset(named):
+        raise Refused(
+            REASON_ROSTER_WRONG, "A slot succeeded is withdrawn by the same batch, and succeeded once."
+        )
+    if any(mine.roster.key_of(number) == message.pseudonym_key_id for number in named):
+        raise Refused(REASON_ROSTER_WRONG, "Slots are succeeded only after the pseudonym key was replaced.")
+    if rows.pseudonyms is None or not mine.openings_known:
+        return []
+    gone = bytes(HALF_BYTES)
+    pairs = [
+        (_pseudonym(mine.pseudonyms, number), rows.pseudonyms[row * HALF_BYTES : (row + 1) * HALF_BYTES])
+        for row, number in enumerate(rows.predecessors)
+        if number != NOBODY
+    ]
+    return [Claim(issuer, before, after) for before, after in pairs if gone not in (before, after)]
 
 
 def _distinct(pseudonyms: bytes, what: str) -> set[bytes]:

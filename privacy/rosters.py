@@ -24,15 +24,18 @@ from protos.v1.problem_pb2 import REASON_ROSTER_WRONG, REASON_WRONG_SHAPE
 SALT_BYTES = HALF_BYTES
 PSEUDONYM_BYTES = HALF_BYTES
 SLOT_BYTES = HASH_BYTES
+# Stands where a new slot succeeds none.
+NOBODY = 0xFFFF_FFFF
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Public rows: slots and consents, 32 bytes each, end to end."""
+    """Public rows: slots and consents, 32 bytes each, end to end; successions too, or none at all."""
 
     first_slot: int
     slots: bytes
     consents: bytes
+    successions: bytes = b""
 
     @property
     def count(self) -> int:
@@ -42,20 +45,25 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """Private rows: salts and pseudonyms, 16 bytes each, end to end."""
+    """Private rows: salts and pseudonyms, 16 bytes each, end to end; slots succeeded, or none at all."""
 
     first_slot: int
     salts: bytes
     pseudonyms: bytes
+    predecessors: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RosterRows:
-    """All rows of a batch, end to end; without its openings `pseudonyms` is None."""
+    """All rows of a batch, end to end; without its openings `pseudonyms` is None.
+
+    `predecessors` are the slots succeeded, a row each, or empty where the batch succeeds nobody.
+    """
 
     slots: bytes
     pseudonyms: bytes | None
     erased: int = 0
+    predecessors: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,11 @@ def consent(salt: bytes, receipt: bytes) -> bytes:
     return hashlib.sha256(salt + receipt).digest()
 
 
+def succession(salt: bytes, predecessor: int) -> bytes:
+    """Give the salted commitment to the slot that a new one succeeds: SHA-256(salt || number)."""
+    return hashlib.sha256(salt + predecessor.to_bytes(4, "big")).digest()
+
+
 def slots_of(salts: bytes, pseudonyms: bytes) -> bytes:
     """Give the slots of many rows, end to end."""
     sha256 = hashlib.sha256
@@ -85,9 +98,11 @@ def slots_of(salts: bytes, pseudonyms: bytes) -> bytes:
     )
 
 
-def encode_chunk(first_slot: int, slots: bytes, consents: bytes) -> bytes:
+def encode_chunk(first_slot: int, slots: bytes, consents: bytes, successions: bytes = b"") -> bytes:
     """Write a public chunk."""
-    return codec.encode(roster_pb2.RosterChunk(first_slot=first_slot, slots=slots, consents=consents))
+    return codec.encode(
+        roster_pb2.RosterChunk(first_slot=first_slot, slots=slots, consents=consents, successions=successions)
+    )
 
 
 def parse_chunk(data: bytes) -> Chunk:
@@ -98,12 +113,20 @@ def parse_chunk(data: bytes) -> Chunk:
         raise Malformed(REASON_WRONG_SHAPE, f"A roster chunk has 1 to {ROSTER_ROWS_MAX} rows.")
     chunks.check_rows(message.slots, rows, SLOT_BYTES, "Roster chunk's slots")
     chunks.check_rows(message.consents, rows, HASH_BYTES, "Roster chunk's consents")
-    return Chunk(first_slot=message.first_slot, slots=message.slots, consents=message.consents)
+    if message.successions:
+        chunks.check_rows(message.successions, rows, HASH_BYTES, "Roster chunk's successions")
+    return Chunk(message.first_slot, message.slots, message.consents, message.successions)
 
 
-def encode_opening(first_slot: int, salts: bytes, pseudonyms: bytes) -> bytes:
+def encode_opening(
+    first_slot: int, salts: bytes, pseudonyms: bytes, predecessors: Sequence[int] = ()
+) -> bytes:
     """Write a private opening."""
-    return codec.encode(roster_pb2.RosterOpening(first_slot=first_slot, salts=salts, pseudonyms=pseudonyms))
+    return codec.encode(
+        roster_pb2.RosterOpening(
+            first_slot=first_slot, salts=salts, pseudonyms=pseudonyms, predecessors=predecessors
+        )
+    )
 
 
 def parse_opening(data: bytes) -> Opening:
@@ -112,7 +135,10 @@ def parse_opening(data: bytes) -> Opening:
     rows = len(message.salts) // SALT_BYTES
     chunks.check_rows(message.salts, rows, SALT_BYTES, "Roster opening's salts")
     chunks.check_rows(message.pseudonyms, rows, PSEUDONYM_BYTES, "Roster opening's pseudonyms")
-    return Opening(first_slot=message.first_slot, salts=message.salts, pseudonyms=message.pseudonyms)
+    predecessors = tuple(message.predecessors)
+    if predecessors and len(predecessors) != rows:
+        raise Malformed(REASON_WRONG_SHAPE, "Roster opening's predecessors are not one a row.")
+    return Opening(message.first_slot, message.salts, message.pseudonyms, predecessors)
 
 
 def erase(opening: bytes, slot_number: int) -> bytes:
@@ -122,13 +148,17 @@ def erase(opening: bytes, slot_number: int) -> bytes:
     zero = bytes(HALF_BYTES)
     salts = row.salts[:at] + zero + row.salts[at + HALF_BYTES :]
     pseudonyms = row.pseudonyms[:at] + zero + row.pseudonyms[at + HALF_BYTES :]
-    return encode_opening(row.first_slot, salts, pseudonyms)
+    predecessors = list(row.predecessors)
+    if predecessors:
+        predecessors[slot_number - row.first_slot] = NOBODY
+    return encode_opening(row.first_slot, salts, pseudonyms, predecessors)
 
 
 def check_opening(chunk: Chunk, opening: Opening) -> int:
     """Check an opening row by row and give the number of rows erased (salt and pseudonym zero)."""
     if opening.first_slot != chunk.first_slot or len(opening.salts) != chunk.count * SALT_BYTES:
         raise chunks.mismatch("A roster opening does not belong to its chunk.")
+    _check_successions(chunk, opening)
     found = slots_of(opening.salts, opening.pseudonyms)
     if found == chunk.slots:
         return 0
@@ -148,6 +178,18 @@ def check_opening(chunk: Chunk, opening: Opening) -> int:
     return erased
 
 
+def _check_successions(chunk: Chunk, opening: Opening) -> None:
+    """Refuse predecessors other than those the chunk commits to; rows erased since have none."""
+    if bool(chunk.successions) != bool(opening.predecessors):
+        raise chunks.mismatch("A roster opening's predecessors are not those of its chunk.")
+    for row, predecessor in enumerate(opening.predecessors):
+        salt = opening.salts[row * SALT_BYTES : (row + 1) * SALT_BYTES]
+        is_erased = salt == bytes(SALT_BYTES) and predecessor == NOBODY
+        committed = chunk.successions[row * HASH_BYTES : (row + 1) * HASH_BYTES]
+        if not is_erased and succession(salt, predecessor) != committed:
+            raise chunks.mismatch(f"Slot {chunk.first_slot + row} does not succeed the slot it names.")
+
+
 def roster_root(slots: bytes | bytearray) -> bytes:
     """Give the RFC 6962 root over slots lying end to end."""
     tree = CompactTree()
@@ -160,6 +202,7 @@ class _Reach:
     effective: Epoch
     total: int
     root: bytes
+    key_id: bytes
 
 
 @dataclass(slots=True)
@@ -192,9 +235,15 @@ class RosterState:
         """Take a batch that has been checked; `tree` is None when its chunks were not at hand."""
         effective = Epoch(batch.effective_epoch)
         self.tree = tree
-        self._batches.append(_Reach(effective, batch.first_slot + batch.count, batch.roster_root))
+        total = batch.first_slot + batch.count
+        self._batches.append(_Reach(effective, total, batch.roster_root, batch.pseudonym_key_id))
         for number in batch.withdrawn_slots:
             self._until[number] = effective
+
+    def key_of(self, number: int) -> bytes:
+        """Name the pseudonym key a slot was given under."""
+        position = bisect_right(self._batches, number, key=lambda batch: batch.total)
+        return self._batches[position].key_id
 
     def is_withdrawn(self, number: int) -> bool:
         """Say whether a slot has a withdrawal on record."""
@@ -240,8 +289,16 @@ def build_batch(
     consents: bytes,
     withdrawn: Sequence[int],
     tree: CompactTree,
+    predecessors: Sequence[int] = (),
 ) -> BuiltBatch:
-    """Build a batch over all rows; `tree` holds the slots before it and is left as it was."""
+    """Build a batch over all rows; `tree` holds the slots before it and is left as it was.
+
+    `predecessors` are the withdrawn slots that the rows succeed after a rotation, NOBODY for new persons.
+    """
+    successions = b"".join(
+        succession(salts[row * SALT_BYTES : (row + 1) * SALT_BYTES], predecessor)
+        for row, predecessor in enumerate(predecessors)
+    )
     slots = slots_of(salts, pseudonyms)
     grown = tree.copy()
     grown.extend_rows(slots, SLOT_BYTES)
@@ -249,8 +306,9 @@ def build_batch(
     for start in range(0, len(slots) // SLOT_BYTES, ROSTER_ROWS_MAX):
         wide = slice(start * SLOT_BYTES, (start + ROSTER_ROWS_MAX) * SLOT_BYTES)
         half = slice(start * HALF_BYTES, (start + ROSTER_ROWS_MAX) * HALF_BYTES)
-        bodies.append(encode_chunk(first_slot + start, slots[wide], consents[wide]))
-        bodies.append(encode_opening(first_slot + start, salts[half], pseudonyms[half]))
+        before = predecessors[start : start + ROSTER_ROWS_MAX]
+        bodies.append(encode_chunk(first_slot + start, slots[wide], consents[wide], successions[wide]))
+        bodies.append(encode_opening(first_slot + start, salts[half], pseudonyms[half], before))
     message = roster_pb2.RosterBatch(
         header=header,
         effective_epoch=effective,
@@ -273,15 +331,19 @@ def check_bodies(
     if chunks.chunks_root(bodies[::2]) != batch.chunks_root:
         raise chunks.mismatch("The roster chunks are not those the batch signs.")
     slots, pseudonyms, erased = bytearray(), bytearray(), 0
+    predecessors: list[int] = []
     for number in range(expected):
         chunk = _chunk_at(batch, number, bodies[2 * number])
         opening = parse_opening(bodies[2 * number + 1])
         erased += check_opening(chunk, opening)
         slots += chunk.slots
         pseudonyms += opening.pseudonyms
+        predecessors += opening.predecessors
     if erased and not erasure_allowed:
         raise chunks.mismatch(f"{erased} rows of the roster's openings are empty.")
-    return RosterRows(bytes(slots), bytes(pseudonyms), erased)
+    if predecessors and len(predecessors) != batch.count:
+        raise chunks.mismatch("Some of the roster's chunks name predecessors, others do not.")
+    return RosterRows(bytes(slots), bytes(pseudonyms), erased, tuple(predecessors))
 
 
 def check_withdrawn(state: RosterState, batch: roster_pb2.RosterBatch) -> None:

@@ -16,6 +16,7 @@ from privacy.keys import VerifyKey
 from privacy.merkle import Tree
 from privacy.policy import Policy
 from privacy.rosters import RosterState
+from privacy.successions import Successions
 from privacy.trust import TrustRoot
 from protos.epochs import Epoch
 from protos.problems import Refused
@@ -134,6 +135,7 @@ class Standing:
     # Whatever any trust root named: what was done for them stays countable after they have left.
     enterprises_ever: set[str] = field(default_factory=set)
     pseudonym_keys_ever: set[bytes] = field(default_factory=set)
+    successions: Successions = field(default_factory=Successions)
 
     @property
     def trust(self) -> TrustRoot:

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from protos.v1 import envelope_pb2 as protos_dot_v1_dot_envelope__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16protos/v1/roster.proto\x12\x07\x63gsp.v1\x1a\x18protos/v1/envelope.proto\"\xc7\x01\n\x0bRosterBatch\x12\x1f\n\x06header\x18\x01 \x01(\x0b\x32\x0f.cgsp.v1.Header\x12\x17\n\x0f\x65\x66\x66\x65\x63tive_epoch\x18\x02 \x01(\x07\x12\x18\n\x10pseudonym_key_id\x18\x03 \x01(\x0c\x12\x12\n\nfirst_slot\x18\x04 \x01(\x07\x12\r\n\x05\x63ount\x18\x05 \x01(\x07\x12\x13\n\x0b\x63hunks_root\x18\x06 \x01(\x0c\x12\x13\n\x0broster_root\x18\x07 \x01(\x0c\x12\x17\n\x0fwithdrawn_slots\x18\x08 \x03(\x07\"B\n\x0bRosterChunk\x12\x12\n\nfirst_slot\x18\x01 \x01(\x07\x12\r\n\x05slots\x18\x02 \x01(\x0c\x12\x10\n\x08\x63onsents\x18\x03 \x01(\x0c\"F\n\rRosterOpening\x12\x12\n\nfirst_slot\x18\x01 \x01(\x07\x12\r\n\x05salts\x18\x02 \x01(\x0c\x12\x12\n\npseudonyms\x18\x03 \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16protos/v1/roster.proto\x12\x07\x63gsp.v1\x1a\x18protos/v1/envelope.proto\"\xc7\x01\n\x0bRosterBatch\x12\x1f\n\x06header\x18\x01 \x01(\x0b\x32\x0f.cgsp.v1.Header\x12\x17\n\x0f\x65\x66\x66\x65\x63tive_epoch\x18\x02 \x01(\x07\x12\x18\n\x10pseudonym_key_id\x18\x03 \x01(\x0c\x12\x12\n\nfirst_slot\x18\x04 \x01(\x07\x12\r\n\x05\x63ount\x18\x05 \x01(\x07\x12\x13\n\x0b\x63hunks_root\x18\x06 \x01(\x0c\x12\x13\n\x0broster_root\x18\x07 \x01(\x0c\x12\x17\n\x0fwithdrawn_slots\x18\x08 \x03(\x07\"W\n\x0bRosterChunk\x12\x12\n\nfirst_slot\x18\x01 \x01(\x07\x12\r\n\x05slots\x18\x02 \x01(\x0c\x12\x10\n\x08\x63onsents\x18\x03 \x01(\x0c\x12\x13\n\x0bsuccessions\x18\x04 \x01(\x0c\"\\\n\rRosterOpening\x12\x12\n\nfirst_slot\x18\x01 \x01(\x07\x12\r\n\x05salts\x18\x02 \x01(\x0c\x12\x12\n\npseudonyms\x18\x03 \x01(\x0c\x12\x14\n\x0cpredecessors\x18\x04 \x03(\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,7 +35,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ROSTERBATCH']._serialized_start=62
   _globals['_ROSTERBATCH']._serialized_end=261
   _globals['_ROSTERCHUNK']._serialized_start=263
-  _globals['_ROSTERCHUNK']._serialized_end=329
-  _globals['_ROSTEROPENING']._serialized_start=331
-  _globals['_ROSTEROPENING']._serialized_end=401
+  _globals['_ROSTERCHUNK']._serialized_end=350
+  _globals['_ROSTEROPENING']._serialized_start=352
+  _globals['_ROSTEROPENING']._serialized_end=444
 # @@protoc_insertion_point(module_scope)

@@ -77,20 +77,26 @@ class RosterChunk(_message.Message):
     FIRST_SLOT_FIELD_NUMBER: _builtins.int
     SLOTS_FIELD_NUMBER: _builtins.int
     CONSENTS_FIELD_NUMBER: _builtins.int
+    SUCCESSIONS_FIELD_NUMBER: _builtins.int
     first_slot: _builtins.int
     slots: _builtins.bytes
     """32 bytes each."""
     consents: _builtins.bytes
+    successions: _builtins.bytes
+    """After a rotation of the pseudonym key, 32 bytes each: SHA-256(salt || number of the slot succeeded, 4 bytes
+    big-endian); the slot is withdrawn by the same batch. Empty where the batch succeeds nobody.
+    """
     def __init__(
         self,
         *,
         first_slot: _builtins.int = ...,
         slots: _builtins.bytes = ...,
         consents: _builtins.bytes = ...,
+        successions: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["consents", b"consents", "first_slot", b"first_slot", "slots", b"slots"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consents", b"consents", "first_slot", b"first_slot", "slots", b"slots", "successions", b"successions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -105,20 +111,26 @@ class RosterOpening(_message.Message):
     FIRST_SLOT_FIELD_NUMBER: _builtins.int
     SALTS_FIELD_NUMBER: _builtins.int
     PSEUDONYMS_FIELD_NUMBER: _builtins.int
+    PREDECESSORS_FIELD_NUMBER: _builtins.int
     first_slot: _builtins.int
     salts: _builtins.bytes
     """16 bytes each."""
     pseudonyms: _builtins.bytes
+    @_builtins.property
+    def predecessors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Slots succeeded, one each beside successions; 4294967295 for nobody."""
+
     def __init__(
         self,
         *,
         first_slot: _builtins.int = ...,
         salts: _builtins.bytes = ...,
         pseudonyms: _builtins.bytes = ...,
+        predecessors: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_slot", b"first_slot", "pseudonyms", b"pseudonyms", "salts", b"salts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_slot", b"first_slot", "predecessors", b"predecessors", "pseudonyms", b"pseudonyms", "salts", b"salts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

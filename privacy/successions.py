@@ -1,0 +1,66 @@
+"""Which pseudonym follows which after a rotation of the key, as enterprises say and hub and auditor fold it.
+
+A pseudonym is a function of the person and the key alone, so all enterprises that know a person must name the
+same successor. Where two disagree one of them lies, nobody here can say which, and the accounts of all the
+pseudonyms named are frozen: they keep what they have, nothing is spent, and no successor inherits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One enterprise says that the person behind one pseudonym now has another."""
+
+    enterprise_id: str
+    before: bytes
+    after: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """A claim that contradicts what stood before it."""
+
+    claim: Claim
+    before: bytes
+    after: bytes
+
+
+@dataclass(slots=True)
+class Successions:
+    """All claims so far, and what is frozen by those that contradict each other."""
+
+    disputes: list[Dispute] = field(default_factory=list)
+    _after: dict[bytes, bytes] = field(default_factory=dict)
+    _before: dict[bytes, bytes] = field(default_factory=dict)
+    _frozen: set[bytes] = field(default_factory=set)
+
+    def take(self, claims: Iterable[Claim]) -> None:
+        """Take claims in log order; one repeated changes nothing, one that contradicts freezes."""
+        for claim in claims:
+            after = self._after.setdefault(claim.before, claim.after)
+            before = self._before.setdefault(claim.after, claim.before)
+            if (before, after) != (claim.before, claim.after):
+                self.disputes.append(Dispute(claim, before, after))
+                self._frozen |= {claim.before, claim.after, before, after}
+
+    def is_frozen(self, pseudonym: bytes) -> bool:
+        """Say whether a pseudonym, or one that it follows or that follows it, is disputed."""
+        return any(one in self._frozen for one in self._line(pseudonym))
+
+    def heir_of(self, pseudonym: bytes) -> bytes | None:
+        """Give the pseudonym whose account a new one inherits; None for a newcomer or in a dispute."""
+        return None if self.is_frozen(pseudonym) else self._before.get(pseudonym)
+
+    def _line(self, pseudonym: bytes) -> set[bytes]:
+        """Give the pseudonyms before and after, over all rotations."""
+        line = {pseudonym}
+        for step in (self._before, self._after):
+            one = step.get(pseudonym)
+            while one is not None and one not in line:
+                line.add(one)
+                one = step.get(one)
+        return line
