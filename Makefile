@@ -32,7 +32,7 @@ test-spark: $(STAMP) ## Compare Spark with DuckDB and the oracle, row by row; ne
 
 .PHONY: test-privacy
 test-privacy: $(STAMP) ## Test what is promised: noise, an empirical audit of the whole node, canaries (≤ 5 minutes)
-	@$(BIN)/python -m pytest -n 2 --dist loadscope tests/privacy
+	@scripts/test-privacy
 
 .PHONY: bench-pseudonyms
 bench-pseudonyms: $(STAMP) ## Measure what a person costs node and custodian beside raw scalar multiplication
