@@ -42,6 +42,9 @@ class Flaw(enum.StrEnum):
     ABOVE_MAXIMUM = "above-maximum"
     PERSON_MISSING = "person-missing"
     IDENTIFIER_INVALID = "identifier-invalid"
+    # Only of pushed records.
+    UNKNOWN_COLUMN = "unknown-column"
+    KEY_REUSED = "key-reused"
 
 
 _BY_RULE = ("A rule of node.toml keeps this row out.", "node.toml 的规则排除了该行。")
@@ -113,6 +116,14 @@ _REMEDIES: dict[str, tuple[str, str]] = {
     Flaw.IDENTIFIER_INVALID: (
         "Correct the identifier, or the declared identifier_kind.",
         "更正身份标识或其类型。",
+    ),
+    Flaw.UNKNOWN_COLUMN: (
+        "Send only the columns the source declares.",
+        "只发送该数据源声明的列。",
+    ),
+    Flaw.KEY_REUSED: (
+        "Send other values under another key; a correction keeps the record's own columns.",
+        "不同内容须用不同的键；更正时保留记录编号列。",
     ),
 }
 

@@ -1,4 +1,4 @@
-"""gRPC at the node's edge: clients of the hub's intake and of custodians, the node's own status service."""
+"""gRPC at the node's edge: clients of the hub's intake and of custodians, the services of the node itself."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from enterprise_node.quarantine import remedy
+from enterprise_node.spool import PushedRecord
 from privacy.standing import HUB_ID
-from protos.problems import Refused
+from protos.problems import Refused, Unavailable
 from protos.v1 import custodian_pb2_grpc, hub_pb2, hub_pb2_grpc, node_pb2, node_pb2_grpc
 from protos.v1.custodian_pb2 import EvaluateRequest, EvaluateResponse
-from protos.v1.problem_pb2 import REASON_ROLE_NOT_ALLOWED
+from protos.v1.problem_pb2 import REASON_BUSY, REASON_ROLE_NOT_ALLOWED
 from runtime.channels import open_channel, require_role
 from runtime.identity import Identity, Role, SpiffeName
 from runtime.retries import unary
@@ -18,11 +20,15 @@ from runtime.retries import unary
 if TYPE_CHECKING:
     import grpc
 
+    from enterprise_node.spool import Taken
     from privacy.trust import Custodian
 
 # A submission of a million statements takes seconds; a custodian's batch of 8192 about one.
 SUBMIT_SECONDS_MAX = 300
 EVALUATE_SECONDS_MAX = 60
+# Streams of pushed records at a time; each holds a worker.
+PUSHES_MAX = 4
+ACTIVITY_SERVICE = node_pb2.DESCRIPTOR.services_by_name["ActivityService"].full_name
 NODE_SERVICE = node_pb2.DESCRIPTOR.services_by_name["NodeService"].full_name
 
 
@@ -91,6 +97,44 @@ class GrpcCustodians:
             return self._channels[place]
 
 
+class ActivityServicer(node_pb2_grpc.ActivityServiceServicer):
+    """Takes activities from the enterprise's own systems, who hold its certificate; answers when durable."""
+
+    def __init__(self, enterprise_id: str, take: Callable[[str, Sequence[PushedRecord]], Taken]) -> None:
+        self._enterprise_id = enterprise_id
+        self._take = take
+        self._turns = threading.BoundedSemaphore(PUSHES_MAX)
+
+    def RecordActivities(  # noqa: N802 - the name is the protocol's
+        self,
+        request_iterator: Iterator[node_pb2.RecordActivitiesRequest],
+        context: grpc.ServicerContext,
+    ) -> Iterator[node_pb2.RecordActivitiesResponse]:
+        """Take one request after the other; the next is not read before the last is durable."""
+        _require_own(context, self._enterprise_id)
+        if not self._turns.acquire(blocking=False):
+            raise Unavailable(REASON_BUSY, "Others are pushing already.", remedy="Try again in a moment.")
+        try:
+            for request in request_iterator:
+                records = [PushedRecord(one.idempotency_key, one.values) for one in request.records]
+                taken = self._take(request.source, records)
+                yield node_pb2.RecordActivitiesResponse(
+                    accepted=taken.accepted,
+                    known=taken.known,
+                    quarantined=[
+                        node_pb2.QuarantinedRecord(
+                            idempotency_key=one.key,
+                            column=one.column,
+                            reason=one.reason,
+                            remedy=remedy(one.reason),
+                        )
+                        for one in taken.refused
+                    ],
+                )
+        finally:
+            self._turns.release()
+
+
 class NodeServicer(node_pb2_grpc.NodeServiceServicer):
     """Tells the enterprise's own operators, who hold its certificate, how far the node is."""
 
@@ -104,10 +148,15 @@ class NodeServicer(node_pb2_grpc.NodeServiceServicer):
         self, request: node_pb2.NodeServiceGetStatusRequest, context: grpc.ServicerContext
     ) -> node_pb2.NodeServiceGetStatusResponse:
         """Give counts and states; never to the hub or another enterprise."""
-        if require_role(context, Role.NODE).id != self._enterprise_id:
-            raise Refused(
-                REASON_ROLE_NOT_ALLOWED,
-                f"This is the node of {self._enterprise_id}; it answers that enterprise alone.",
-                remedy="Call with the certificate in the node's own home.",
-            )
+        _require_own(context, self._enterprise_id)
         return self._status()
+
+
+def _require_own(context: grpc.ServicerContext, enterprise_id: str) -> None:
+    """Refuse everybody but the node's own enterprise."""
+    if require_role(context, Role.NODE).id != enterprise_id:
+        raise Refused(
+            REASON_ROLE_NOT_ALLOWED,
+            f"This is the node of {enterprise_id}; it answers that enterprise alone.",
+            remedy="Call with the certificate in the node's own home.",
+        )

@@ -1,4 +1,4 @@
-"""What a running node answers its own operators: NodeService over mutual TLS, health and metrics."""
+"""What a running node answers its own enterprise: status, pushed activities, health and metrics."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from enterprise_node.overview import overview
-from enterprise_node.rpc import NODE_SERVICE, NodeServicer
+from enterprise_node.rpc import ACTIVITY_SERVICE, NODE_SERVICE, PUSHES_MAX, ActivityServicer, NodeServicer
 from protos.v1 import node_pb2, node_pb2_grpc
 from runtime.metrics import HealthServer, Metrics
 from runtime.servers import GrpcServer, ServerOptions
 
 if TYPE_CHECKING:
     from enterprise_node.app import App
+
+
+# Every stream of pushed records holds one; the status is answered beside them.
+WORKERS = PUSHES_MAX + 2
 
 
 @contextmanager
@@ -24,10 +28,14 @@ def serving(app: App) -> Iterator[str]:
     metrics = Metrics("node")
     _figures(app, metrics)
     identity = app.membership.identity
-    options = ServerOptions(service.listen_grpc, (NODE_SERVICE,), workers=2, reflection=True)
+    options = ServerOptions(
+        service.listen_grpc, (NODE_SERVICE, ACTIVITY_SERVICE), workers=WORKERS, reflection=True
+    )
     server = GrpcServer(lambda: identity, options, metrics)
     servicer = NodeServicer(app.membership.enterprise_id, lambda: status(app))
     node_pb2_grpc.add_NodeServiceServicer_to_server(servicer, server.server)
+    pushed = ActivityServicer(app.membership.enterprise_id, app.workspace.spool().take)
+    node_pb2_grpc.add_ActivityServiceServicer_to_server(pushed, server.server)
     with HealthServer(service.listen_metrics, metrics, lambda: app.course.waiting_for) as health, server:
         note = identity.renewal_note(datetime.datetime.now(datetime.UTC))
         for line in (f"serving gRPC {server.address}, health http://{health.address}", note):

@@ -26,10 +26,12 @@ from enterprise_node.sources.files import FileSource
 from enterprise_node.staging import Stage
 from enterprise_node.store import marks as mark_store
 from enterprise_node.store import persons as person_store
+from enterprise_node.store import push as push_store
 from enterprise_node.store import releases as release_store
 from enterprise_node.store import sources as source_store
 from enterprise_node.store.database import Database, Schema
 from enterprise_node.store.marks import MarkTable
+from enterprise_node.store.push import PushTable
 from enterprise_node.store.releases import ReleaseState, ReleaseTable
 from protos.epochs import Epoch
 from runtime.configuration import open_home
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from engine.duckdb_engine import DuckDbEngine
     from enterprise_node.configuration import SourceSettings
     from enterprise_node.sources.source import Source
+    from enterprise_node.spool import Spool
 
 STATE_FILE = "state.sqlite"
 LOCK_FILE = "reading.lock"
@@ -47,8 +50,12 @@ DATA_SCHEMAS: tuple[Schema, ...] = (
     person_store.SCHEMA,
     source_store.SCHEMA,
     mark_store.SCHEMA,
+    push_store.SCHEMA,
     release_store.SCHEMA,
 )
+
+# Of rows held in memory at once: of a query, or pushed.
+PIECE_BYTES_MAX = 64 << 20
 
 CIVIL_ZONE = datetime.timezone(datetime.timedelta(hours=8))
 
@@ -98,12 +105,23 @@ class Workspace:
 
     def open_source(self, settings: SourceSettings, mapping: str) -> Source:
         """Give what tells a source's pieces."""
+        size = min(PIECE_BYTES_MAX, (self.configuration.engine.memory_limit_mb << 20) // 8)
         if settings.kind == "postgresql":
-            from enterprise_node.sources.postgres import PIECE_BYTES_MAX, PostgresSource
+            from enterprise_node.sources.postgres import PostgresSource
 
-            size = min(PIECE_BYTES_MAX, (self.configuration.engine.memory_limit_mb << 20) // 8)
             return PostgresSource(self.home, settings, mapping, self.files, MarkTable(self.database), size)
+        if settings.kind == "push":
+            from enterprise_node.sources.pushed import PushedSource
+
+            return PushedSource(settings, mapping, self.files, self.spool(), size)
         return FileSource(self.home, settings, mapping, self.files)
+
+    def spool(self) -> Spool:
+        """Give where pushed records wait."""
+        from enterprise_node.spool import Spool
+
+        sources = {one.id: one for one in self.configuration.source if one.kind == "push"}
+        return Spool(PushTable(self.database), self.keys, sources)
 
     def released(self) -> Released:
         """Give the months whose release was begun, and drawn."""

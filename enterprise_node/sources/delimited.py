@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from enterprise_node.sources.decoding import decoded, opened
+from enterprise_node.sources.decoding import decoded, in_memory, opened
 from enterprise_node.sources.source import LINE, Relation, column_problem
 from enterprise_node.sql_text import literal, quoted
 from protos.problems import Malformed
@@ -64,6 +64,21 @@ class DelimitedReader:
         source = f"read_csv({literal(readable)}, columns = {{{declared}}}, {options})"
         line = f"row_number() OVER () + {int(form.header)} AS {quoted(LINE)}"
         return Relation(f"(SELECT {line}, {items} FROM {source})", dict.fromkeys(columns, "VARCHAR"))
+
+
+def rows_in_memory(session: RawSession, data: bytes, types: Mapping[str, str]) -> Relation:
+    """Give CSV rows of these columns without a header as a relation; texts become values of their types."""
+    readable, stream = in_memory(session)
+    with stream:
+        stream.write(data)
+    declared = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in types)
+    items = ", ".join(
+        quoted(name) if kind == "VARCHAR" else f"TRY_CAST({quoted(name)} AS {kind}) AS {quoted(name)}"
+        for name, kind in types.items()
+    )
+    options = delimited_options(",", header=False)
+    source = f"read_csv({literal(readable)}, columns = {{{declared}}}, {options})"
+    return Relation(f"(SELECT row_number() OVER () AS {quoted(LINE)}, {items} FROM {source})", types)
 
 
 def broken_lines(session: RawSession) -> tuple[tuple[int, str], ...]:

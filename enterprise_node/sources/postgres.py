@@ -21,9 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from enterprise_node.sources.columnar import checked_type
-from enterprise_node.sources.decoding import in_memory
-from enterprise_node.sources.delimited import delimited_options
-from enterprise_node.sources.source import LINE, Piece, Relation
+from enterprise_node.sources.delimited import rows_in_memory
+from enterprise_node.sources.source import Piece, Relation
 from enterprise_node.sql_text import literal, quoted
 from enterprise_node.store.marks import Mark
 from enterprise_node.store.sources import SourceFile
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     from enterprise_node.store.marks import MarkTable
     from enterprise_node.store.sources import Outcome, SourceFiles
 
-PIECE_BYTES_MAX = 64 << 20
 DSN_BYTES_MAX = 8192
 CONNECT_SECONDS_MAX = 10
 _MARK = "#mark"
@@ -67,7 +65,7 @@ class PostgresSource:
     mapping: str
     files: SourceFiles
     marks: MarkTable
-    piece_bytes: int = PIECE_BYTES_MAX
+    piece_bytes: int
 
     def pieces(self) -> Iterator[Piece]:
         """Give the new rows; raises Unavailable or Malformed, never with the connection string."""
@@ -110,18 +108,7 @@ class PostgresSource:
 
     def _relation(self, data: bytes, types: Mapping[str, str], session: RawSession) -> Relation:
         """Give rows in memory as a relation."""
-        readable, stream = in_memory(session)
-        with stream:
-            stream.write(data)
-        columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in (_MARK, *types))
-        items = ", ".join(
-            quoted(name) if kind == "VARCHAR" else f"TRY_CAST({quoted(name)} AS {kind}) AS {quoted(name)}"
-            for name, kind in types.items()
-        )
-        source = (
-            f"read_csv({literal(readable)}, columns = {{{columns}}}, {delimited_options(',', header=False)})"
-        )
-        return Relation(f"(SELECT row_number() OVER () AS {quoted(LINE)}, {items} FROM {source})", types)
+        return rows_in_memory(session, data, {_MARK: "VARCHAR", **types})
 
     @contextmanager
     def _connected(self) -> Iterator[psycopg.Connection]:

@@ -41,7 +41,7 @@ def distances(home: Home) -> dict[str, int]:
 
 
 def grams(workspace: Workspace, epoch: Epoch) -> list[int]:
-    return workspace.reductions.statement_vector(epoch, RIDES).grams.tolist()
+    return [int(value) for value in workspace.reductions.statement_vector(epoch, RIDES).grams]
 
 
 def begin_release(workspace: Workspace, epoch: Epoch, state: ReleaseState) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import psycopg
@@ -83,6 +84,12 @@ def source_of(workspace: Workspace, piece_bytes: int) -> PostgresSource:
     found = workspace.open_source(workspace.configuration.source[0], "mapping")
     assert isinstance(found, PostgresSource)
     return replace(found, piece_bytes=piece_bytes)
+
+
+def read_some(workspace: Workspace, pieces: int) -> None:
+    """Read a few small pieces and stop."""
+    small = replace(workspace.ingest(), open_source=lambda settings, mapping: source_of(workspace, 300))
+    assert len(list(islice(small.run(), pieces))) == pieces
 
 
 def test_rows_become_activities(home: Home, database: psycopg.Connection) -> None:
@@ -176,12 +183,7 @@ def test_a_reading_stopped_midway_goes_on_there(home: Home, database: psycopg.Co
         at = f"2021-01-{1 + number // 4:02} 00:00:00"
         add(database, f"t{number}", ANNA, "2021-01-06 08:00:00+08", "1", at)
     with home.opened() as workspace:
-        ingest = workspace.ingest()
-        small = replace(ingest, open_source=lambda settings, mapping: source_of(workspace, 300))
-        reports = small.run()
-        next(reports)
-        next(reports)
-        reports.close()
+        read_some(workspace, 2)
         taken = sum(workspace.activities.counts().values())
     assert 0 < taken < 40
     rest = outcomes(home)
@@ -195,11 +197,7 @@ def test_more_rows_of_one_watermark_than_a_piece_are_not_lost(
     for number in range(50):
         add(database, f"t{number}", ANNA, "2021-01-06 08:00:00+08", "1", "2021-01-01")
     with home.opened() as workspace:
-        ingest = workspace.ingest()
-        small = replace(ingest, open_source=lambda settings, mapping: source_of(workspace, 300))
-        reports = small.run()
-        next(reports)
-        reports.close()
+        read_some(workspace, 1)
     home.read()
     assert len(distances(home)) == 50
 
