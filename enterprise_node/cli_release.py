@@ -124,13 +124,16 @@ def join(token: str, trust_root_file: Path | None, home: Path, as_json: bool) ->
 
 @click.command("enrol")
 @click.option("--effective", "epoch", required=True, callback=_parsed_epoch, help="First epoch. 生效周期。")
+@click.option(
+    "--rotate", "is_rotation", is_flag=True, help="The pseudonym key was replaced. 假名密钥已轮换。"
+)
 @HOME
 @json_option
-def enrol(epoch: Epoch, home: Path, as_json: bool) -> None:
+def enrol(epoch: Epoch, is_rotation: bool, home: Path, as_json: bool) -> None:
     """Give new persons slots, end those of ended consents. 登记新用户，注销退出者。"""
     with _opened(home, as_json=as_json) as app, _alone(home):
-        enrolled = app.pipeline.enrol(epoch)
-        print_result(asdict(enrolled), as_json=as_json)
+        done = app.pipeline.rotate(epoch) if is_rotation else app.pipeline.enrol(epoch)
+        print_result(asdict(done), as_json=as_json)
 
 
 @click.command("preview")

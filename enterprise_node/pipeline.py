@@ -61,6 +61,15 @@ class Enrolled:
     withdrawn: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """How many persons got new slots for old ones, and how many were enrolled and withdrawn beside."""
+
+    rotated: int
+    enrolled: int
+    withdrawn: int
+
+
 @dataclass(slots=True)
 class Course:
     """What the node is doing now and what it waits for; told to whoever asks or watches."""
@@ -148,11 +157,7 @@ class Pipeline:
             if or_wait:
                 self.course.say(f"{len(persons)} new persons wait for a batch of {policy.roster_batch_min}")
                 return Enrolled(0, len(persons), withdrawn)
-            raise Refused(
-                REASON_ROSTER_WRONG,
-                f"{len(persons)} new persons are fewer than the smallest batch, {policy.roster_batch_min}.",
-                remedy="Enrol when more persons have joined.",
-            )
+            raise _too_few(len(persons), policy)
         self.course.say(f"pseudonymising {len(persons)} persons")
         trust = self.following.trust
         pseudonyms = self.pseudonymiser.pseudonymise(persons, trust, self.enterprise_id)
@@ -160,6 +165,33 @@ class Pipeline:
         self.course.say(f"enrolling {len(persons)} persons")
         self.settle()
         return Enrolled(len(persons), 0, withdrawn)
+
+    def rotate(self, effective: Epoch) -> Rotated:
+        """Give everybody a pseudonym and a slot under the key in force, for those of a former key.
+
+        Raises Refused ROSTER_WRONG if they are fewer than the policy's smallest batch.
+        """
+        policy = self._current(effective)
+        withdrawn = self._withdraw(effective)
+        newcomers = self.workspace.persons.new_for_enrolment()
+        persons = [*self.roster.enrolled_persons(), *newcomers]
+        self.course.say(f"pseudonymising {len(persons)} persons")
+        trust = self.following.trust
+        pseudonyms = self.pseudonymiser.pseudonymise(persons, trust, self.enterprise_id)
+        outdated = self.roster.outdated(pseudonyms)
+        if not outdated:
+            raise Refused(
+                REASON_ROSTER_WRONG,
+                "Every enrolled person has a slot under the pseudonym key in force.",
+                remedy="Enrol new persons without --rotate.",
+            )
+        if outdated + len(newcomers) < policy.roster_batch_min:
+            raise _too_few(outdated + len(newcomers), policy)
+        key_id = pseudonym_key(trust).key_id
+        self.roster.rotate(pseudonyms, effective, key_id, check=self.following.check)
+        self.course.say(f"moving {outdated} persons to new slots")
+        self.settle()
+        return Rotated(outdated, len(newcomers), withdrawn)
 
     def _withdraw(self, effective: Epoch) -> int:
         """End the slots of persons who consent no longer; gives how many persons."""
@@ -259,3 +291,11 @@ def _later(problem: Refused) -> Problem:
     if problem.reason not in _NOT_YET:
         return problem
     return Unavailable(REASON_BUSY, problem.message, remedy=problem.remedy)
+
+
+def _too_few(count: int, policy: Policy) -> Refused:
+    return Refused(
+        REASON_ROSTER_WRONG,
+        f"{count} persons are fewer than the smallest batch, {policy.roster_batch_min}.",
+        remedy="Enrol when more persons have joined.",
+    )

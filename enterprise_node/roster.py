@@ -10,13 +10,14 @@ from __future__ import annotations
 import secrets
 import struct
 from collections.abc import Collection, Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from enterprise_node.store.enrolment import StoredSlot
 from privacy import rosters, sealing
 from privacy.envelope import Kind
 from privacy.merkle import CompactTree
-from privacy.rosters import PSEUDONYM_BYTES, SALT_BYTES, SLOT_BYTES
+from privacy.rosters import NOBODY, PSEUDONYM_BYTES, SALT_BYTES, SLOT_BYTES
 from protos.epochs import Epoch, format_epoch
 from protos.problems import Refused
 from protos.v1.problem_pb2 import REASON_ROSTER_WRONG
@@ -43,12 +44,12 @@ class ActiveSlot(NamedTuple):
     person: int
 
 
-class _Rows(NamedTuple):
-    """New rows end to end, in slot order."""
+class _Entrant(NamedTuple):
+    """Somebody who gets a slot, and the slot it takes the place of; NOBODY's for a newcomer."""
 
-    salts: bytes
-    pseudonyms: bytes
-    consents: bytes
+    pseudonym: bytes
+    person: int
+    predecessor: int = NOBODY
 
 
 class Roster:
@@ -80,25 +81,36 @@ class Roster:
     ) -> StoredMessage:
         """Give new persons slots from `effective` on; one durable step with the message that says so."""
         self._check_effective(effective)
-        ordered = sorted(pseudonyms.items(), key=lambda item: item[1])
-        names = [pseudonym for _, pseudonym in ordered]
-        salts = [secrets.token_bytes(SALT_BYTES) for _ in ordered]
-        consents = [
-            rosters.consent(salt, consent_receipt(self._enterprise_id, effective, name))
-            for salt, name in zip(salts, names, strict=True)
-        ]
-        rows = _Rows(b"".join(salts), b"".join(names), b"".join(consents))
+        entrants = sorted(_Entrant(pseudonym, person) for person, pseudonym in pseudonyms.items())
         with self._database.transaction():
-            first = self._table.count()
-            message = self._append(effective, key_id, rows, (), check)
-            self._table.add_slots(
-                StoredSlot(
-                    slot, person, rosters.slot(salt, name), self._seal(slot, salt + name), effective, None
-                )
-                for slot, ((person, name), salt) in enumerate(zip(ordered, salts, strict=True), first)
-            )
-            self._persons.mark_enrolled(pseudonyms.keys())
-        return message
+            return self._enter(entrants, effective, key_id, check)
+
+    def rotate(
+        self,
+        pseudonyms: Mapping[int, bytes],
+        effective: Epoch,
+        key_id: bytes,
+        *,
+        check: Check | None = None,
+    ) -> list[StoredMessage]:
+        """Give persons slots under a new key; the old ones end in the same batch, and newcomers join in.
+
+        `pseudonyms` are those under the new key; whoever holds a slot under it already keeps that.
+        """
+        self._check_effective(effective)
+        with self._database.transaction():
+            return [
+                self._enter(part, effective, key_id, check)
+                for part in _parts(sorted(self._entrants(pseudonyms)), WITHDRAWN_MAX)
+            ]
+
+    def outdated(self, pseudonyms: Mapping[int, bytes]) -> int:
+        """Count the enrolled persons whose slots are under another key than these pseudonyms."""
+        return sum(entrant.predecessor != NOBODY for entrant in self._entrants(pseudonyms))
+
+    def enrolled_persons(self) -> list[int]:
+        """List the persons who hold a slot they have not given up, ascending."""
+        return sorted(slot.person for slot in self._table.enrolled())
 
     def withdraw(
         self, persons: Collection[int], effective: Epoch, key_id: bytes, *, check: Check | None = None
@@ -134,14 +146,56 @@ class Roster:
     def _withdraw(
         self, slots: Sequence[int], effective: Epoch, key_id: bytes, check: Check | None
     ) -> StoredMessage:
-        message = self._append(effective, key_id, _Rows(b"", b"", b""), slots, check)
+        message = self._append(effective, key_id, (), (), slots, check)
         self._table.withdraw(slots, effective)
         return message
 
+    def _entrants(self, pseudonyms: Mapping[int, bytes]) -> list[_Entrant]:
+        """Tell who needs a slot under these pseudonyms: holders of older ones, and who holds none."""
+        held = {slot.person: slot for slot in self._table.enrolled() if slot.person in pseudonyms}
+        entrants = []
+        for person, pseudonym in pseudonyms.items():
+            slot = held.get(person)
+            if slot is None:
+                entrants.append(_Entrant(pseudonym, person))
+            elif self.open_slot(slot)[1] != pseudonym:
+                entrants.append(_Entrant(pseudonym, person, slot.slot))
+        return entrants
+
+    def _enter(
+        self, entrants: Sequence[_Entrant], effective: Epoch, key_id: bytes, check: Check | None
+    ) -> StoredMessage:
+        """Give slots in the order of pseudonyms and end those succeeded; joins the caller's transaction."""
+        salts = [secrets.token_bytes(SALT_BYTES) for _ in entrants]
+        first = self._table.count()
+        succeeded = sorted(one.predecessor for one in entrants if one.predecessor != NOBODY)
+        message = self._append(effective, key_id, entrants, salts, succeeded, check)
+        self._table.withdraw(succeeded, effective)
+        self._table.add_slots(
+            StoredSlot(
+                slot,
+                one.person,
+                rosters.slot(salt, one.pseudonym),
+                self._seal(slot, salt + one.pseudonym),
+                effective,
+                None,
+            )
+            for slot, (one, salt) in enumerate(zip(entrants, salts, strict=True), first)
+        )
+        self._persons.mark_enrolled([one.person for one in entrants])
+        return message
+
     def _append(
-        self, effective: Epoch, key_id: bytes, rows: _Rows, withdrawn: Sequence[int], check: Check | None
+        self,
+        effective: Epoch,
+        key_id: bytes,
+        entrants: Sequence[_Entrant],
+        salts: Sequence[bytes],
+        withdrawn: Sequence[int],
+        check: Check | None,
     ) -> StoredMessage:
         before = self._table.names()
+        is_succession = any(one.predecessor != NOBODY for one in entrants)
 
         def build(header: Header) -> tuple[Message, Sequence[bytes]]:
             built = rosters.build_batch(
@@ -149,11 +203,15 @@ class Roster:
                 effective=effective,
                 key_id=key_id,
                 first_slot=len(before),
-                salts=rows.salts,
-                pseudonyms=rows.pseudonyms,
-                consents=rows.consents,
+                salts=b"".join(salts),
+                pseudonyms=b"".join(one.pseudonym for one in entrants),
+                consents=b"".join(
+                    rosters.consent(salt, consent_receipt(self._enterprise_id, effective, one.pseudonym))
+                    for one, salt in zip(entrants, salts, strict=True)
+                ),
                 withdrawn=withdrawn,
                 tree=_tree(before),
+                predecessors=[one.predecessor for one in entrants] if is_succession else (),
             )
             return built.message, built.bodies
 
@@ -176,6 +234,13 @@ class Roster:
 def consent_receipt(enterprise_id: str, effective: Epoch, pseudonym: bytes) -> bytes:
     """Write what a person holds as proof of consent; the log knows only its salted hash."""
     return f"cgsp-consent-v1\n{enterprise_id}\n{format_epoch(effective)}\n{pseudonym.hex()}\n".encode()
+
+
+def _parts(entrants: Sequence[_Entrant], size_max: int) -> list[Sequence[_Entrant]]:
+    """Divide into as few parts as fit, of nearly equal size: none falls below the smallest batch."""
+    count = -(-len(entrants) // size_max)
+    edges = [len(entrants) * part // count for part in range(count + 1)] if count else []
+    return [entrants[first:end] for first, end in pairwise(edges)]
 
 
 def _tree(names: Sequence[bytes]) -> CompactTree:

@@ -125,6 +125,11 @@ class EnrolmentTable:
         )
         return [row[0] for row in found if row[1] in wanted]
 
+    def enrolled(self) -> list[StoredSlot]:
+        """Give the slots nobody has given up, in order."""
+        found = self._database.rows("SELECT * FROM slot WHERE withdrawn_epoch IS NULL ORDER BY slot")
+        return [StoredSlot(*row) for row in found]
+
     def withdraw(self, slots: Iterable[int], epoch: int) -> None:
         """Note the first epoch without these slots."""
         self._database.execute_many(

@@ -145,10 +145,22 @@ class Federation:
         name = SpiffeName(DOMAIN, Role.NODE, enterprise_id)
         return self.authority.issue_identity(name, server_names=("127.0.0.1",))
 
-    def _sign_root(self) -> bytes:
+    def rotate(self) -> bytes:
+        """Give the custodians shares of another key; give the trust root that says so, to be logged."""
+        self.dealing = deal(
+            threshold=self.dealing.threshold, count=len(self.custodians), random=secrets.token_bytes
+        )
+        for custodian, share in zip(self.custodians, self.dealing.shares, strict=True):
+            custodian.share = share
+        data = self._sign_root(version=2, previous=trust.fingerprint(self.root_envelope))
+        self.root = trust.verify_update(self.root, data)
+        return data
+
+    def _sign_root(self, *, version: int = 1, previous: bytes = b"") -> bytes:
         root_key = signing_key("root")
         message = trust_pb2.TrustRoot(
-            version=1,
+            version=version,
+            previous=previous,
             origin=ORIGIN,
             root_keys=[root_key.verify_key.to_wire()],
             root_threshold=1,
