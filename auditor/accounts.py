@@ -34,9 +34,9 @@ def check_accounts(replayed: Replay, files: StatementFiles, results: Results) ->
 def _folded(replayed: Replay, files: StatementFiles, close: books_pb2.EpochClose) -> BooksSum:
     """Fold what stands in the beginning of the log that the close names."""
     statements = [
-        released.file
+        released.files
         for released in replayed.releases
-        if released.index < close.log_size and released.message.epoch <= close.epoch and released.file
+        if released.index < close.log_size and released.message.epoch <= close.epoch and released.files
     ]
     links = [
         linked.file

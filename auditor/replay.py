@@ -11,7 +11,7 @@ from pathlib import Path
 from auditor.findings import Check, Result, Results
 from auditor.log import LogCopy
 from auditor.statements import StatementFiles
-from engine.released import ReleasedRows
+from engine.released import ReleasedFiles, ReleasedRows
 from privacy import envelope
 from privacy.acceptance import Admission, LogState
 from privacy.chunks import HALF_BYTES
@@ -43,11 +43,11 @@ _CHECK_BY_REASON = {
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """A release, its entry, and the file its rows lie in (None where bodies were not at hand)."""
+    """A release, its entry, and the files its rows lie in (None where bodies were not at hand)."""
 
     index: int
     message: release_pb2.Release
-    file: Path | None
+    files: ReleasedFiles | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +174,7 @@ def _released(
     known = replayed.pseudonyms.get(admission.issuer, bytearray())
     if not admission.bodies_checked or len(known) != roster.total * HALF_BYTES:
         return Released(admission.index, message, None)
-    names = b"".join(
-        known[number * HALF_BYTES : (number + 1) * HALF_BYTES]
-        for number in roster.active_slots(Epoch(message.epoch))
-    )
-    rows = ReleasedRows(admission.leaf_hash, message, tuple(bodies or ()), names)
+    slots = roster.active_slots(Epoch(message.epoch))
+    names = b"".join(known[number * HALF_BYTES : (number + 1) * HALF_BYTES] for number in slots)
+    rows = ReleasedRows(admission.leaf_hash, message, tuple(bodies or ()), names, slots)
     return Released(admission.index, message, files.write(rows))

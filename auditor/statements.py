@@ -9,7 +9,14 @@ from types import TracebackType
 from typing import Self
 
 from engine.duckdb_engine import DuckDbEngine
-from engine.released import FoldedAccount, ReleasedRows, fold_accounts, write_links, write_statements
+from engine.released import (
+    FoldedAccount,
+    ReleasedFiles,
+    ReleasedRows,
+    fold_accounts,
+    write_links,
+    write_statements,
+)
 from privacy.links import LinkRows
 
 MEMORY_LIMIT_MB = 2048
@@ -25,7 +32,7 @@ class StatementFiles:
             memory_limit_mb=MEMORY_LIMIT_MB, threads=THREADS, temp_dir=Path(self._folder.name)
         )
 
-    def write(self, released: ReleasedRows) -> Path:
+    def write(self, released: ReleasedRows) -> ReleasedFiles:
         """Write one release's rows."""
         return write_statements(self._engine, Path(self._folder.name), released)
 
@@ -33,7 +40,7 @@ class StatementFiles:
         """Write one link batch's rows."""
         return write_links(self._engine, Path(self._folder.name), leaf_hash, links)
 
-    def fold(self, statements: Sequence[Path], links: Sequence[Path]) -> Iterator[FoldedAccount]:
+    def fold(self, statements: Sequence[ReleasedFiles], links: Sequence[Path]) -> Iterator[FoldedAccount]:
         """Fold the files' statements into accounts, ascending by account."""
         return fold_accounts(self._engine, statements, links)
 

@@ -1,31 +1,42 @@
 """Released statements and links as tables the account fold reads: one code at the hub and at an auditor.
 
-A release's rows become one Parquet file, named by its entry's leaf hash, so that a file of another history is
-never taken; it is derived from the log's bodies and made again if lost.
+A release's rows become Parquet files, named by its entry's leaf hash, so that a file of another history is
+never taken; they are derived from the log's bodies and made again if lost. Months, anchors and points lie
+apart: months and anchors are combined, points never meet grams.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from accounting.accounts import account_leaf, accounts_sql, variance_mg2
+from accounting.accounts import (
+    account_leaf,
+    accounts_sql,
+    anchor_weight,
+    anchored_sql,
+    points_sql,
+    variance_mg2,
+)
 from engine.engine import Engine
-from privacy.chunks import HALF_BYTES
+from privacy.chunks import HALF_BYTES, STATEMENT_ROWS_MAX, chunk_count
 from privacy.laplace import variance_upper
 from privacy.links import LinkRows
 from privacy.merkle import CompactTree
 from privacy.releases import parse_statement_chunk
+from privacy.series import MeasureKind
 from protos.v1 import release_pb2
 
 STATEMENT_COLUMNS = {
     "enterprise": "VARCHAR",
     "epoch": "INTEGER",
-    "slot_row": "BIGINT",
+    "measure": "VARCHAR",
+    "slot": "BIGINT",
     "pseudonym": "BLOB",
     "grams": "BIGINT",
     "variance": "BIGINT",
@@ -34,6 +45,18 @@ LINK_COLUMNS = {"pseudonym": "BLOB", "account": "BLOB"}
 
 ACCOUNT_LEAF_BYTES = 40
 
+_COVER_COLUMNS = {"enterprise": "VARCHAR", "measure": "VARCHAR", "anchor": "INTEGER", "epoch": "INTEGER"}
+_WEIGHT_COLUMNS = {
+    "enterprise": "VARCHAR",
+    "measure": "VARCHAR",
+    "anchor": "INTEGER",
+    "months": "BIGINT",
+    "share": "BIGINT",
+    "whole": "BIGINT",
+    "variance": "BIGINT",
+}
+_ARRAYS = {"VARCHAR": np.object_, "INTEGER": np.int32, "BIGINT": np.int64}
+_MONTHS, _ANCHORS, _POINTS = "months", "anchors", "points"
 _STAGED = "staged"
 _FOLDED = "folded"
 _ACCOUNTS_AT_ONCE = 65_536
@@ -42,12 +65,28 @@ _ROWS_BYTES_AT_ONCE = 256 * ACCOUNT_LEAF_BYTES
 
 @dataclass(frozen=True, slots=True)
 class ReleasedRows:
-    """One release with its bodies, and the pseudonym (16 bytes) of each row in slot order."""
+    """One release with its bodies; slot number and pseudonym (16 bytes) of each row, in slot order."""
 
     leaf_hash: bytes
     message: release_pb2.Release
     bodies: Sequence[bytes]
     pseudonyms: bytes
+    slots: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasedFiles:
+    """Where a release's rows lie, and what its statements say of their noise and of the epochs they total."""
+
+    enterprise: str
+    epoch: int
+    months: Path
+    anchors: Path | None
+    points: Path | None
+    # Variance of one row of a month's statement in grams, by measure.
+    variances: Mapping[str, int] = field(default_factory=dict)
+    # Variance of one row of an anchor and the epochs it totals, by measure.
+    anchored: Mapping[str, tuple[int, tuple[int, ...]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,29 +99,36 @@ class FoldedAccount:
     enterprises: int
 
 
-def write_statements(engine: Engine, folder: Path, released: ReleasedRows) -> Path:
-    """Write a release's rows into one file, whole or not at all."""
-    path = folder / f"{released.leaf_hash.hex()}.parquet"
-    if path.exists():
-        return path
+@dataclass(frozen=True, slots=True)
+class FoldedPoints:
+    """One account's points of node-evaluated tariffs after the fold."""
+
+    account: bytes
+    points: int
+    variance: int
+    enterprises: int
+
+
+def write_statements(engine: Engine, folder: Path, released: ReleasedRows) -> ReleasedFiles:
+    """Write a release's rows into files, each whole or not at all."""
     message = released.message
-    rows = message.active_slots
-    grams, variances = _measured(message, released.bodies)
-    statements = len(message.statements)
-    columns = {
-        "slot_row": np.tile(np.arange(rows, dtype=np.int64), statements),
-        "pseudonym": np.tile(as_objects(released.pseudonyms), statements),
-        "grams": grams,
-        "variance": variances,
+    split = _split(message, released.bodies)
+    paths = {
+        part: _write_part(engine, folder, part, released, chosen)
+        for part, chosen in split.items()
+        if chosen or part == _MONTHS
     }
-    engine.register(_STAGED, columns, {name: STATEMENT_COLUMNS[name] for name in columns})
-    issuer = message.header.issuer.replace("'", "''")
-    engine.write_parquet(
-        f"SELECT CAST('{issuer}' AS VARCHAR) AS enterprise, CAST({message.epoch} AS INTEGER) AS epoch, "  # noqa: S608
-        f"slot_row, pseudonym, grams, variance FROM {_STAGED}",
-        path,
+    return ReleasedFiles(
+        enterprise=message.header.issuer,
+        epoch=message.epoch,
+        months=paths[_MONTHS],
+        anchors=paths.get(_ANCHORS),
+        points=paths.get(_POINTS),
+        variances={one.measure_id: variance_upper(one.claim.scale) for one, _ in split[_MONTHS]},
+        anchored={
+            one.measure_id: (variance_upper(one.claim.scale), tuple(one.epochs)) for one, _ in split[_ANCHORS]
+        },
     )
-    return path
 
 
 def write_links(engine: Engine, folder: Path, leaf_hash: bytes, links: LinkRows) -> Path:
@@ -96,21 +142,66 @@ def write_links(engine: Engine, folder: Path, leaf_hash: bytes, links: LinkRows)
 
 
 def fold_accounts(
-    engine: Engine, statement_files: Sequence[Path], link_files: Sequence[Path]
+    engine: Engine, released: Sequence[ReleasedFiles], link_files: Sequence[Path]
 ) -> Iterator[FoldedAccount]:
     """Fold statements into accounts, ascending by account; the engine keeps what memory does not hold."""
-    engine.view("statement", statement_files, STATEMENT_COLUMNS)
+    engine.view("statement", [one.months for one in released], STATEMENT_COLUMNS)
     engine.view("link", link_files, LINK_COLUMNS)
-    folded = f"SELECT row_number() OVER (ORDER BY account) AS number, * FROM ({accounts_sql()}) AS folded"  # noqa: S608
+    anchors = [one.anchors for one in released if one.anchors is not None]
+    if anchors:
+        engine.view("anchor", anchors, STATEMENT_COLUMNS)
+        _register_anchors(engine, released)
+    text = accounts_sql(f"({anchored_sql()})" if anchors else "statement")
+    for account, balance_mg, variance, enterprises in _in_batches(engine, text):
+        yield FoldedAccount(bytes(account), balance_mg, variance_mg2(variance), enterprises)
+
+
+def fold_points(
+    engine: Engine, released: Sequence[ReleasedFiles], link_files: Sequence[Path]
+) -> Iterator[FoldedPoints]:
+    """Fold statements of points into accounts, ascending by account."""
+    engine.view("points", [one.points for one in released if one.points is not None], STATEMENT_COLUMNS)
+    engine.view("link", link_files, LINK_COLUMNS)
+    for account, points, variance, enterprises in _in_batches(engine, points_sql()):
+        yield FoldedPoints(bytes(account), points, variance, enterprises)
+
+
+def _in_batches(engine: Engine, text: str) -> Iterator[tuple[Any, ...]]:
+    """Give the rows of a fold without holding them all."""
+    folded = f"SELECT row_number() OVER (ORDER BY account) AS number, * FROM ({text}) AS folded"  # noqa: S608
     engine.execute(f"CREATE OR REPLACE TABLE {_FOLDED} AS {folded}")
     [[count]] = engine.rows(f"SELECT COUNT(*) FROM {_FOLDED}")  # noqa: S608
     for first in range(1, count + 1, _ACCOUNTS_AT_ONCE):
         batch = (
-            f"SELECT account, balance_mg, variance, enterprises FROM {_FOLDED} "  # noqa: S608
-            f"WHERE number >= {first} AND number < {first + _ACCOUNTS_AT_ONCE} ORDER BY number"
+            f"SELECT * FROM {_FOLDED} WHERE number >= {first} "  # noqa: S608
+            f"AND number < {first + _ACCOUNTS_AT_ONCE} ORDER BY number"
         )
-        for account, balance_mg, variance, enterprises in engine.rows(batch):
-            yield FoldedAccount(bytes(account), balance_mg, variance_mg2(variance), enterprises)
+        for row in engine.rows(batch):
+            yield row[1:]
+
+
+def _register_anchors(engine: Engine, released: Sequence[ReleasedFiles]) -> None:
+    """Lay out which epochs each anchor totals, and its weight beside the last n of them, for every n.
+
+    A slot that is active at the anchor's epoch has a row in each covered epoch since it was given, so the
+    months released to it are always the last n.
+    """
+    variances = {(one.enterprise, one.epoch): one.variances for one in released}
+    covers: list[tuple[Any, ...]] = []
+    weights: list[tuple[Any, ...]] = []
+    for one in released:
+        for measure, (variance, epochs) in one.anchored.items():
+            place = (one.enterprise, measure, one.epoch)
+            covers += [(*place, epoch) for epoch in epochs]
+            for months in range(1, len(epochs) + 1):
+                mine = [variances[one.enterprise, epoch][measure] for epoch in epochs[-months:]]
+                weights.append((*place, months, *anchor_weight(mine, variance)))
+    for name, schema, rows in (("cover", _COVER_COLUMNS, covers), ("weight", _WEIGHT_COLUMNS, weights)):
+        columns: dict[str, NDArray[Any]] = {
+            column: np.array([row[position] for row in rows], dtype=_ARRAYS[kind])
+            for position, (column, kind) in enumerate(schema.items())
+        }
+        engine.register(name, columns, schema)
 
 
 class BooksSum:
@@ -150,15 +241,54 @@ def as_objects(halves: bytes) -> NDArray[np.object_]:
     return cut
 
 
-def _measured(
+def _split(
     message: release_pb2.Release, bodies: Sequence[bytes]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Give grams and variance of every row, statement after statement."""
-    scales = {statement.measure_id: statement.claim.scale for statement in message.statements}
-    grams: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)]
-    variances: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)]
-    for body in bodies:
-        chunk = parse_statement_chunk(body)
-        grams.append(np.frombuffer(chunk.raw, dtype="<i8").astype(np.int64))
-        variances.append(np.full(chunk.rows, variance_upper(scales[chunk.measure_id]), dtype=np.int64))
-    return np.concatenate(grams), np.concatenate(variances)
+) -> dict[str, list[tuple[release_pb2.Statement, Sequence[bytes]]]]:
+    """Put each statement with its bodies where its rows belong."""
+    split: dict[str, list[tuple[release_pb2.Statement, Sequence[bytes]]]] = {
+        part: [] for part in (_MONTHS, _ANCHORS, _POINTS)
+    }
+    position = 0
+    for statement in message.statements:
+        end = position + chunk_count(statement.rows, STATEMENT_ROWS_MAX)
+        is_points = int(statement.kind) == MeasureKind.POINTS
+        part = _POINTS if is_points else _ANCHORS if statement.epochs else _MONTHS
+        split[part].append((statement, bodies[position:end]))
+        position = end
+    return split
+
+
+def _write_part(
+    engine: Engine,
+    folder: Path,
+    part: str,
+    released: ReleasedRows,
+    chosen: Sequence[tuple[release_pb2.Statement, Sequence[bytes]]],
+) -> Path:
+    path = folder / f"{released.leaf_hash.hex()}-{part}.parquet"
+    if path.exists():
+        return path
+    message, statements = released.message, [statement for statement, _ in chosen]
+    rows = message.active_slots
+    grams = [_values(body) for _, bodies in chosen for body in bodies]
+    columns = {
+        "measure": np.repeat(np.array([one.measure_id for one in statements], dtype=object), rows),
+        "slot": np.tile(np.asarray(released.slots, dtype=np.int64), len(statements)),
+        "pseudonym": np.tile(as_objects(released.pseudonyms), len(statements)),
+        "grams": np.concatenate([np.empty(0, dtype=np.int64), *grams]),
+        "variance": np.repeat(
+            np.array([variance_upper(one.claim.scale) for one in statements], dtype=np.int64), rows
+        ),
+    }
+    engine.register(_STAGED, columns, {name: STATEMENT_COLUMNS[name] for name in columns})
+    issuer = message.header.issuer.replace("'", "''")
+    engine.write_parquet(
+        f"SELECT CAST('{issuer}' AS VARCHAR) AS enterprise, CAST({message.epoch} AS INTEGER) AS epoch, "  # noqa: S608
+        f"measure, slot, pseudonym, grams, variance FROM {_STAGED}",
+        path,
+    )
+    return path
+
+
+def _values(body: bytes) -> NDArray[np.int64]:
+    return np.frombuffer(parse_statement_chunk(body).raw, dtype="<i8").astype(np.int64)

@@ -13,6 +13,7 @@ from enterprise_node.contents import Draw
 from enterprise_node.custodians import Quorum
 from enterprise_node.egress import EgressJournal
 from enterprise_node.following import Following
+from enterprise_node.kept import Kept
 from enterprise_node.membership import Membership
 from enterprise_node.outbox import CustodianPort, HubPort, HubReads, Outbox
 from enterprise_node.pipeline import Course, Pipeline
@@ -150,6 +151,7 @@ def build_app(
         chain,
         roster,
         workspace.reductions,
+        Kept(workspace.home),
         enterprise_id=enterprise_id,
         ceilings=workspace.configuration.ceilings,
         draw=draw,

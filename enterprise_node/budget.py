@@ -36,6 +36,8 @@ class PlannedCharge:
     series: str
     unit: Unit
     epsilon: Fraction
+    # Of an anchor: every epoch it is charged to; else the release's own alone.
+    epochs: tuple[Epoch, ...] = ()
 
 
 class BudgetLedger:
@@ -60,14 +62,22 @@ class BudgetLedger:
         with self._database.transaction():
             self.check(epoch, charges, allowance)
             self._table.add(
-                StoredCharge(epoch, charge.unit, charge.series, nonce, charge.epsilon, "reserved")
+                StoredCharge(one, charge.unit, charge.series, nonce, charge.epsilon, "reserved")
                 for charge in charges
+                for one in charge.epochs or (epoch,)
             )
 
     def check(
         self, epoch: Epoch, charges: Sequence[PlannedCharge], allowance: Mapping[Unit, Fraction]
     ) -> None:
-        """Refuse charges that do not fit."""
+        """Refuse charges that do not fit, in this epoch or in one that an anchor totals."""
+        for one in sorted({epoch, *(other for charge in charges for other in charge.epochs)}):
+            here = [charge for charge in charges if one in (charge.epochs or (epoch,))]
+            self._check_epoch(one, here, allowance)
+
+    def _check_epoch(
+        self, epoch: Epoch, charges: Sequence[PlannedCharge], allowance: Mapping[Unit, Fraction]
+    ) -> None:
         for unit, name in UNIT_NAMES.items():
             asked = sum((charge.epsilon for charge in charges if charge.unit == unit), Fraction())
             if not asked:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from enterprise_node.terms import histogram_spec, measure_spec
-from privacy.policy import SeriesKind
+from privacy.series import SeriesKind
 from protos.problems import InvariantBroken
 from protos.v1.problem_pb2 import REASON_INVARIANT_BROKEN
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from enterprise_node.reductions import Histogram, Losses, Reductions, Vector
     from enterprise_node.roster import ActiveSlot
+    from privacy.anchors import Covered
     from privacy.policy import Policy
     from protos.epochs import Epoch
 
@@ -27,9 +28,13 @@ Draw: TypeAlias = "Callable[[Values, int], Values]"
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """The vectors of a release by series name; exact ones never leave this process."""
+    """The vectors of a release by series name; exact ones never leave this process.
+
+    `people` are the statements before they were put in the order of slots, by measure.
+    """
 
     vectors: Mapping[str, Values]
+    people: Mapping[str, Vector] = field(default_factory=dict)
 
     def noised(self, policy: Policy, enterprise_id: str, draw: Draw) -> Contents:
         """Draw the noise of every series at the policy's scale."""
@@ -37,15 +42,16 @@ class Contents:
             {
                 item.name: draw(self.vectors[item.name], item.claim.scale)
                 for item in policy.series(enterprise_id)
+                if item.name in self.vectors
             }
         )
 
     def statements(self, policy: Policy, enterprise_id: str) -> dict[str, bytes]:
-        """Give the statements by measure as little-endian int64."""
+        """Give statements and anchors by series name as little-endian int64."""
         return {
-            item.measure_id: self.vectors[item.name].astype("<i8").tobytes()
+            item.name: self.vectors[item.name].astype("<i8").tobytes()
             for item in policy.series(enterprise_id)
-            if item.kind is SeriesKind.STATEMENT
+            if item.by_slot and item.name in self.vectors
         }
 
     def tables(self, policy: Policy, enterprise_id: str) -> dict[str, list[int]]:
@@ -53,29 +59,61 @@ class Contents:
         return {
             item.name: self.vectors[item.name].tolist()
             for item in policy.series(enterprise_id)
-            if item.kind is not SeriesKind.STATEMENT
+            if not item.by_slot
         }
 
 
 def exact_contents(
     reductions: Reductions, epoch: Epoch, policy: Policy, enterprise_id: str, active: Sequence[ActiveSlot]
 ) -> Contents:
-    """Compute the exact vectors of the epoch over the active slots."""
+    """Compute the exact statements and tables of the epoch over the active slots; `Year` adds anchors."""
     mine = policy.enterprise(enterprise_id)
     persons = person_numbers(active)
     vectors: dict[str, Values] = {}
+    people: dict[str, Vector] = {}
     for measure in mine.measures:
-        vector = reductions.statement_vector(epoch, measure_spec(measure))
-        vectors[f"statement/{measure.id}"] = _rows(vector, persons)
+        people[measure.id] = reductions.statement_vector(epoch, measure_spec(measure))
+        vectors[f"statement/{measure.id}"] = _rows(people[measure.id], persons)
     tables = {
         table.table_id: table for table in reductions.histogram(epoch, histogram_spec(policy, mine), persons)
     }
     for item in policy.series(enterprise_id):
-        if item.kind is not SeriesKind.STATEMENT:
+        if not item.by_slot:
             table = tables[item.table_id]
             vectors[item.name] = table.sums if item.kind is SeriesKind.SUM else table.counts
             _check_cells(item.name, vectors[item.name], item.cells)
-    return Contents(vectors)
+    return Contents(vectors, people)
+
+
+@dataclass(frozen=True, slots=True)
+class Year:
+    """What an anchor is made of: the epochs each one totals, what was released then, and who had a slot."""
+
+    covered: Covered
+    # Gives a measure's vector as an epoch's release had it.
+    earlier: Callable[[Epoch, str], Vector]
+    active: Callable[[Epoch], Sequence[ActiveSlot]]
+
+    def anchors(self, contents: Contents, policy: Policy, enterprise_id: str, epoch: Epoch) -> Contents:
+        """Add the epoch's anchors: for each active slot the sum of exactly what was released to it."""
+        mine = self.active(epoch)
+        persons = person_numbers(mine)
+        vectors = dict(contents.vectors)
+        for item in policy.series(enterprise_id, epoch):
+            if item.kind is SeriesKind.ANCHOR:
+                total = contents.vectors[f"statement/{item.measure_id}"].copy()
+                for one in self.covered[item.name]:
+                    if one != epoch:
+                        total += self._month(one, item.measure_id, mine, persons)
+                vectors[item.name] = total
+        return Contents(vectors, contents.people)
+
+    def _month(self, epoch: Epoch, measure_id: str, mine: Sequence[ActiveSlot], persons: Values) -> Values:
+        import numpy as np
+
+        then = {slot for slot, _ in self.active(epoch)}
+        had = np.fromiter((one.slot in then for one in mine), dtype=np.bool_, count=len(mine))
+        return np.where(had, _rows(self.earlier(epoch, measure_id), persons), 0).astype(np.int64)
 
 
 def losses(

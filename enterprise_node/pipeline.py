@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from enterprise_node.release import Releaser
     from enterprise_node.roster import Roster
     from enterprise_node.workspace import Workspace
+    from privacy.anchors import Covered
     from privacy.policy import Policy
 
 _ORIGIN = datetime.date(1970, 1, 1)
@@ -213,6 +214,7 @@ class Pipeline:
             roster=self.roster,
             reductions=self.workspace.reductions,
             ceilings=self.workspace.configuration.ceilings,
+            covered=self._covered(policy, epoch),
         )
 
     def release(self, epoch: Epoch) -> ReleaseState:
@@ -221,7 +223,8 @@ class Pipeline:
             policy = self._current(epoch)
             self._check_over(epoch)
             self.course.say(f"{format_epoch(epoch)}: reserving the charge")
-            self.releaser.reserve(epoch, policy, check=self.following.check)
+            covered = self._covered(policy, epoch)
+            self.releaser.reserve(epoch, policy, covered=covered, check=self.following.check)
         if self.releaser.state(epoch) is ReleaseState.RESERVED:
             self.course.say(f"{format_epoch(epoch)}: logging the reservation")
             self.settle()
@@ -245,6 +248,9 @@ class Pipeline:
         self.following.refresh()
         self.outbox.deliver()
         self.following.wait_until_seen()
+
+    def _covered(self, policy: Policy, epoch: Epoch) -> Covered:
+        return self.following.state.covered(self.enterprise_id, policy, epoch)
 
     def _current(self, epoch: Epoch) -> Policy:
         """Bring the node's view up to date and give the policy in force."""

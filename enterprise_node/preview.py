@@ -14,9 +14,8 @@ from enterprise_node.budget import UNIT_NAMES
 from enterprise_node.contents import losses
 from enterprise_node.release import planned_charges
 from enterprise_node.terms import check_policy
-from privacy.charges import UNITS, WholeCost, allowance, cost, whole_cost
+from privacy.charges import NOTHING_COVERED, UNITS, WholeCost, allowance, cost, whole_cost
 from privacy.laplace import interval_halfwidth, sigma_upper
-from privacy.policy import SeriesKind
 from protos.epochs import Epoch, days_in, format_epoch
 
 if TYPE_CHECKING:
@@ -26,7 +25,9 @@ if TYPE_CHECKING:
     from enterprise_node.configuration import Ceilings
     from enterprise_node.reductions import Losses, Reductions
     from enterprise_node.roster import Roster
-    from privacy.policy import Policy, Series
+    from privacy.anchors import Covered
+    from privacy.policy import Policy
+    from privacy.series import Series
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +123,16 @@ def preview(
     roster: Roster,
     reductions: Reductions,
     ceilings: Ceilings,
+    covered: Covered = NOTHING_COVERED,
 ) -> Preview:
     """Preview an epoch's release; raises what reserving it would raise."""
     mine = policy.enterprise(enterprise_id)
     check_policy(policy, mine, reductions, ceilings)
     allowances = {unit: allowance(policy, unit) for unit in UNITS}
     if not ledger.charges(epoch):
-        ledger.check(epoch, planned_charges(policy, enterprise_id), allowances)
+        ledger.check(epoch, planned_charges(policy, enterprise_id, epoch, covered), allowances)
     active = roster.active(epoch)
-    series = policy.series(enterprise_id)
+    series = policy.series(enterprise_id, epoch)
     return Preview(
         enterprise_id=enterprise_id,
         epoch=epoch,
@@ -150,7 +152,7 @@ def _series(item: Series, rows: int) -> SeriesPreview:
     return SeriesPreview(
         name=item.name,
         unit=UNIT_NAMES[item.claim.unit],
-        numbers=rows if item.kind is SeriesKind.STATEMENT else item.cells or 0,
+        numbers=rows if item.by_slot else item.cells or 0,
         epsilon=item.claim.epsilon,
         scale=scale,
         sigma=sigma_upper([scale]),

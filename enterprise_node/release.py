@@ -16,11 +16,11 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
 from enterprise_node.budget import PlannedCharge
-from enterprise_node.contents import Draw, exact_contents
+from enterprise_node.contents import Draw, Year, exact_contents
 from enterprise_node.store.releases import ReleaseState, StoredRelease
-from enterprise_node.terms import check_policy
-from privacy import noise, releases
-from privacy.charges import UNITS, allowance
+from enterprise_node.terms import check_policy, measure_spec
+from privacy import envelope, noise, releases
+from privacy.charges import NOTHING_COVERED, UNITS, allowance
 from privacy.envelope import Kind
 from privacy.releases import NONCE_BYTES
 from protos.epochs import Epoch, format_epoch
@@ -31,7 +31,7 @@ from protos.v1.problem_pb2 import (
     REASON_INVARIANT_BROKEN,
     REASON_RESERVATION_UNKNOWN,
 )
-from protos.v1.release_pb2 import NOTHING_REASON_EMPTY_ROSTER, NothingToReport
+from protos.v1.release_pb2 import NOTHING_REASON_EMPTY_ROSTER, NothingToReport, Reservation
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -39,10 +39,12 @@ if TYPE_CHECKING:
     from enterprise_node.budget import BudgetLedger
     from enterprise_node.chain import Check, OwnChain
     from enterprise_node.configuration import Ceilings
-    from enterprise_node.reductions import Reductions
+    from enterprise_node.kept import Kept
+    from enterprise_node.reductions import Reductions, Vector
     from enterprise_node.roster import Roster
     from enterprise_node.store.database import Database
     from enterprise_node.store.releases import ReleaseTable
+    from privacy.anchors import Covered
     from privacy.policy import Policy
     from protos.v1.envelope_pb2 import Header
 
@@ -83,6 +85,7 @@ class Releaser:
         chain: OwnChain,
         roster: Roster,
         reductions: Reductions,
+        kept: Kept,
         *,
         enterprise_id: str,
         ceilings: Ceilings,
@@ -95,6 +98,7 @@ class Releaser:
         self._chain = chain
         self._roster = roster
         self._reductions = reductions
+        self._kept = kept
         self._enterprise_id = enterprise_id
         self._ceilings = ceilings
         self._draw = draw
@@ -109,8 +113,18 @@ class Releaser:
         """Name the policy the epoch was reserved under."""
         return self._stored(epoch).policy_hash
 
-    def reserve(self, epoch: Epoch, policy: Policy, *, check: Check | None = None) -> None:
-        """Charge the epoch and sign the reservation that says so; an empty roster reports nothing instead."""
+    def reserve(
+        self,
+        epoch: Epoch,
+        policy: Policy,
+        *,
+        covered: Covered = NOTHING_COVERED,
+        check: Check | None = None,
+    ) -> None:
+        """Charge the epoch and sign the reservation that says so; an empty roster reports nothing instead.
+
+        `covered` are the epochs its anchors total, as the log says; each of them is charged.
+        """
         if self.state(epoch) is not ReleaseState.OPEN:
             return
         if not self._roster.active(epoch):
@@ -120,7 +134,10 @@ class Releaser:
         nonce = secrets.token_bytes(NONCE_BYTES)
 
         def build(header: Header) -> tuple[Message, Sequence[bytes]]:
-            return releases.build_reservation(header, epoch=epoch, policy=policy, nonce=nonce), ()
+            built = releases.build_reservation(
+                header, epoch=epoch, policy=policy, nonce=nonce, covered=covered
+            )
+            return built, ()
 
         self._on_step(Step.RESERVING, epoch)
         with self._database.transaction():
@@ -128,7 +145,7 @@ class Releaser:
                 raise _overtaken(epoch)
             self._ledger.reserve(
                 epoch,
-                planned_charges(policy, self._enterprise_id),
+                planned_charges(policy, self._enterprise_id, epoch, covered),
                 {unit: allowance(policy, unit) for unit in UNITS},
                 nonce,
             )
@@ -149,7 +166,14 @@ class Releaser:
         reservation = self._chain.message(stored.reservation_sequence)
         self._on_step(Step.COMPUTING, epoch)
         active = self._roster.active(epoch)
+        covered = _covered(reservation.envelope)
         exact = exact_contents(self._reductions, epoch, policy, self._enterprise_id, active)
+        year = Year(covered, lambda one, measure: self._earlier(one, measure, policy), self._roster.active)
+        exact = year.anchors(exact, policy, self._enterprise_id, epoch)
+        for measure_id, vector in exact.people.items():
+            self._kept.keep(epoch, measure_id, vector)
+        for item in policy.series(self._enterprise_id, epoch):
+            noise.cross_check(item.claim.scale, item.claim.reach)
         self._on_step(Step.DRAWING, epoch)
         noised = exact.noised(policy, self._enterprise_id, self._draw)
         statements = noised.statements(policy, self._enterprise_id)
@@ -165,6 +189,7 @@ class Releaser:
                 active_slots=len(active),
                 statements=statements,
                 tables=tables,
+                covered=covered,
             )
             return built.message, built.bodies
 
@@ -212,6 +237,14 @@ class Releaser:
                 )
             )
 
+    def _earlier(self, epoch: Epoch, measure_id: str, policy: Policy) -> Vector:
+        """Give a measure's vector as released; where it was not kept, as it would be computed now."""
+        kept = self._kept.vector(epoch, measure_id)
+        if kept is not None:
+            return kept
+        [measure] = [one for one in policy.enterprise(self._enterprise_id).measures if one.id == measure_id]
+        return self._reductions.statement_vector(epoch, measure_spec(measure))
+
     def _check_reserved(self, stored: StoredRelease, policy: Policy) -> None:
         if policy.policy_hash != stored.policy_hash:
             raise InvariantBroken(
@@ -244,8 +277,17 @@ def _overtaken(epoch: Epoch) -> Unavailable:
     )
 
 
-def planned_charges(policy: Policy, enterprise_id: str) -> list[PlannedCharge]:
-    """List what every series of the enterprise costs, in the policy's order."""
+def planned_charges(
+    policy: Policy, enterprise_id: str, epoch: Epoch, covered: Covered = NOTHING_COVERED
+) -> list[PlannedCharge]:
+    """List what every series of the epoch's release costs, in the policy's order."""
     return [
-        PlannedCharge(item.name, item.claim.unit, item.claim.epsilon) for item in policy.series(enterprise_id)
+        PlannedCharge(item.name, item.claim.unit, item.claim.epsilon, tuple(covered.get(item.name, ())))
+        for item in policy.series(enterprise_id, epoch)
     ]
+
+
+def _covered(reservation: bytes) -> dict[str, tuple[Epoch, ...]]:
+    """Read from our own reservation which epochs its anchors total."""
+    message = envelope.open_envelope(reservation).parse(Reservation)
+    return {charge.series: tuple(map(Epoch, charge.epochs)) for charge in message.charges if charge.epochs}

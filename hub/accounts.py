@@ -203,6 +203,7 @@ class Closer:
                 message,
                 entries.read_bodies(connection, entry.index),
                 self._state.active_pseudonyms(entry.issuer, Epoch(entry.epoch)),
+                self._state.active_slots(entry.issuer, Epoch(entry.epoch)),
             )
 
     def _write(self, connection: Connection, folded: Books, seen: int) -> StoredEntry | None:

@@ -17,6 +17,10 @@ count = "1/10"
 person_day = "1/2"
 person_month = "1"
 
+[anchor]                                      # optional: the year's total once more, under fresh noise
+epsilon = "1/2"
+month = 12                                    # the year's last month
+
 [enterprises.bike-share]
 month_clamp_grams = 5000
 
@@ -46,16 +50,17 @@ DAY_CLAMP_GRAMS = 1_000
 MONTH_CLAMP_GRAMS = 60_000
 
 
+def _exact(value: object) -> Fraction:
+    try:
+        return Fraction(str(value))
+    except (ValueError, ZeroDivisionError):
+        raise ValueError('write a fraction as text, such as "1/2"') from None
+
+
 class Ratios(Settings):
     """Fractions, read from their decimal or fractional text and so exactly."""
 
-    @field_validator("*", mode="before")
-    @classmethod
-    def _exact(cls, value: object) -> Fraction:
-        try:
-            return Fraction(str(value))
-        except (ValueError, ZeroDivisionError):
-            raise ValueError('write a fraction as text, such as "1/2"') from None
+    _exactly = field_validator("*", mode="before")(_exact)
 
 
 class Epsilons(Ratios):
@@ -71,6 +76,15 @@ class Allowances(Ratios):
 
     person_day: Fraction
     person_month: Fraction
+
+
+class AnchorFile(Settings):
+    """Annual anchors: what each charges, and the last month of the year it totals."""
+
+    epsilon: Fraction = Fraction(1, 2)
+    month: int = Field(default=12, ge=1, le=12)
+
+    _exactly = field_validator("epsilon", mode="before")(_exact)
 
 
 class MeasureFile(Settings):
@@ -100,6 +114,7 @@ class PolicyFile(Settings):
     roster_batch_min: int = Field(default=1, ge=1)
     epsilon: Epsilons = Epsilons()
     allowance: Allowances
+    anchor: AnchorFile | None = None
     enterprises: dict[str, EnterpriseFile] = Field(min_length=1)
 
 
@@ -132,6 +147,9 @@ def build_policy(
     )
     for pack in packs:
         message.packs.add(id=pack.id, version=pack.version, sha256=pack.sha256, domain=pack.domain.value)
+    if file.anchor is not None:
+        message.anchor_epsilon.CopyFrom(ratio(file.anchor.epsilon))
+        message.anchor_month = file.anchor.month
     for enterprise_id, enterprise in file.enterprises.items():
         message.enterprises.append(_enterprise(enterprise_id, enterprise, message, compiled))
     return message

@@ -102,6 +102,11 @@ class State:
             slots = roster.active_slots(epoch)
             return b"".join(bytes(rows[slot * HALF_BYTES : (slot + 1) * HALF_BYTES]) for slot in slots)
 
+    def active_slots(self, enterprise_id: str, epoch: Epoch) -> Sequence[int]:
+        """Give the active slots of an epoch, in order."""
+        with self._lock:
+            return self._log.roster(enterprise_id).active_slots(epoch)
+
     def released(self, epoch: Epoch) -> list[str]:
         """List the enterprises that have released."""
         return self._answered(epoch, AnswerKind.RELEASE)

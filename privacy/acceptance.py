@@ -20,7 +20,7 @@ from privacy.envelope import Kind, Opened
 from privacy.links import LinkRows
 from privacy.policy import Policy
 from privacy.rosters import RosterRows, RosterState
-from privacy.standing import Answer, Chain, Closed, LoggedPack, Role, Signer, Standing
+from privacy.standing import Answer, Chain, Closed, LoggedPack, Reserved, Role, Signer, Standing
 from privacy.successions import Successions
 from privacy.trust import TrustRoot
 from privacy.verdicts import Submission, Verdict
@@ -171,6 +171,15 @@ class LogState:
     def spent(self, enterprise_id: str, unit: PrivacyUnit.ValueType, epoch: Epoch) -> Fraction:
         """Give what an enterprise has charged to a unit for an epoch."""
         return self._standing.enterprise(enterprise_id).spent.get((unit, epoch), Fraction(0))
+
+    def covered(self, enterprise_id: str, policy: Policy, epoch: Epoch) -> dict[str, tuple[Epoch, ...]]:
+        """Give the epochs each anchor of a release of this epoch would total, by series name."""
+        mine = self._standing.enterprise(enterprise_id)
+        return release_rules.anchors_covered(mine, policy, enterprise_id, epoch)
+
+    def reserved(self, enterprise_id: str, reservation_hash: bytes) -> Reserved | None:
+        """Give what a reservation in the log pays for."""
+        return self._standing.enterprise(enterprise_id).reservations.get(reservation_hash)
 
     def remaining(self, enterprise_id: str, unit: PrivacyUnit.ValueType, epoch: Epoch) -> Fraction:
         """Give what the policy in force still allows."""

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
+from privacy.anchors import Covered
 from privacy.claims import Claim, check_claim, claim_for
-from privacy.policy import Policy, Series
+from privacy.policy import Policy
+from privacy.series import Series, SeriesKind
+from protos.epochs import Epoch
 from protos.problems import Refused
 from protos.v1 import release_pb2
 from protos.v1.problem_pb2 import REASON_CLAIM_WRONG
 from protos.v1.release_pb2 import PRIVACY_UNIT_PERSON_DAY, PRIVACY_UNIT_PERSON_MONTH, PrivacyUnit
 
 UNITS = (PRIVACY_UNIT_PERSON_DAY, PRIVACY_UNIT_PERSON_MONTH)
+NOTHING_COVERED: Mapping[str, tuple[Epoch, ...]] = {}
 
 __all__ = [
     "UNITS",
     "Claim",
     "WholeCost",
     "allowance",
+    "charged",
     "charges_of",
     "check_charges",
     "check_claim",
@@ -33,37 +38,47 @@ __all__ = [
 class WholeCost:
     """What the releases cost a person, exactly; enterprises add.
 
-    A person-day costs its statements and its month's histogram; a month with `active_days` days costs days x
-    statements + histogram. Not protected at all: membership of a roster and enrolment times.
+    A person-day costs its statements, the year's anchors and its month's histogram (with what else is charged
+    by person-month); a month with `active_days` days costs days x (statements + anchors) + histogram. Not
+    protected at all: membership of a roster and enrolment times.
     """
 
     statements: Fraction
     histogram: Fraction
     active_days: int
     enterprises: int
+    anchors: Fraction = Fraction(0)
 
     @property
     def person_day(self) -> Fraction:
         """Cost of all records of one person-day."""
-        return self.statements + self.histogram
+        return self.statements + self.anchors + self.histogram
 
     @property
     def person_month(self) -> Fraction:
         """Cost of all records of one person-month."""
-        return self.active_days * self.statements + self.histogram
+        return self.active_days * (self.statements + self.anchors) + self.histogram
 
 
-def charges_of(policy: Policy, enterprise_id: str) -> list[release_pb2.Charge]:
-    """List the charges of a reservation: every series of the enterprise, in order."""
+def charges_of(
+    policy: Policy, enterprise_id: str, epoch: Epoch, covered: Covered = NOTHING_COVERED
+) -> list[release_pb2.Charge]:
+    """List the charges of a reservation: every series of the enterprise's release, in order."""
     return [
-        release_pb2.Charge(series=item.name, claim=item.claim.to_wire())
-        for item in policy.series(enterprise_id)
+        release_pb2.Charge(series=item.name, claim=item.claim.to_wire(), epochs=covered.get(item.name, ()))
+        for item in policy.series(enterprise_id, epoch)
     ]
 
 
-def check_charges(charges: Iterable[release_pb2.Charge], policy: Policy, enterprise_id: str) -> None:
+def check_charges(
+    charges: Iterable[release_pb2.Charge],
+    policy: Policy,
+    enterprise_id: str,
+    epoch: Epoch,
+    covered: Covered = NOTHING_COVERED,
+) -> None:
     """Refuse charges that are not exactly the policy's series with recomputed claims; raises CLAIM_WRONG."""
-    found, expected = list(charges), policy.series(enterprise_id)
+    found, expected = list(charges), policy.series(enterprise_id, epoch)
     if [charge.series for charge in found] != [item.name for item in expected]:
         raise Refused(
             REASON_CLAIM_WRONG,
@@ -72,6 +87,27 @@ def check_charges(charges: Iterable[release_pb2.Charge], policy: Policy, enterpr
         )
     for charge, item in zip(found, expected, strict=True):
         check_claim(charge.claim, item.claim, item.name)
+        if tuple(charge.epochs) != tuple(covered.get(item.name, ())):
+            raise Refused(
+                REASON_CLAIM_WRONG,
+                f"{item.name} is charged to {list(charge.epochs)}; by the log it totals "
+                f"{list(covered.get(item.name, ()))}.",
+                remedy="Read the log again, then reserve what it says.",
+            )
+
+
+def charged(
+    charges: Iterable[release_pb2.Charge], epoch: Epoch
+) -> dict[tuple[PrivacyUnit.ValueType, Epoch], Fraction]:
+    """Sum checked charges by unit and epoch: an anchor charges every epoch it totals."""
+    found: dict[tuple[PrivacyUnit.ValueType, Epoch], Fraction] = {
+        (unit, epoch): Fraction(0) for unit in UNITS
+    }
+    for charge in charges:
+        claim = Claim.from_wire(charge.claim)
+        for one in map(Epoch, charge.epochs or (epoch,)):
+            found[claim.unit, one] = found.get((claim.unit, one), Fraction(0)) + claim.epsilon
+    return found
 
 
 def cost(series: Iterable[Series], unit: PrivacyUnit.ValueType) -> Fraction:
@@ -87,10 +123,13 @@ def allowance(policy: Policy, unit: PrivacyUnit.ValueType) -> Fraction:
 
 
 def whole_cost(policy: Policy, *enterprise_ids: str, active_days: int = 1) -> WholeCost:
-    """State the whole cost of an epoch's releases at the enterprises a person is enrolled at."""
+    """State the whole cost of a policy's releases, anchors included, at a person's enterprises."""
     series = [item for enterprise_id in enterprise_ids for item in policy.series(enterprise_id)]
+    anchors = [item for item in series if item.kind is SeriesKind.ANCHOR]
+    statements = [item for item in series if item.kind is not SeriesKind.ANCHOR]
     return WholeCost(
-        statements=cost(series, PRIVACY_UNIT_PERSON_DAY),
+        statements=cost(statements, PRIVACY_UNIT_PERSON_DAY),
+        anchors=cost(anchors, PRIVACY_UNIT_PERSON_DAY),
         histogram=cost(series, PRIVACY_UNIT_PERSON_MONTH),
         active_days=active_days,
         enterprises=len(enterprise_ids),

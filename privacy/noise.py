@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from protos.problems import Malformed
-from protos.v1.problem_pb2 import REASON_UNKNOWN_FIELD_VALUE, REASON_WRONG_SHAPE
+from protos.problems import InvariantBroken, Malformed
+from protos.v1.problem_pb2 import REASON_INVARIANT_BROKEN, REASON_UNKNOWN_FIELD_VALUE, REASON_WRONG_SHAPE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +24,7 @@ SCALE_MAX = 2**53
 VALUE_MAX = 2**62
 # One call's list of results stays below some 40 MB.
 ROWS_PER_CALL = 1 << 20
+MAP_EXCESS_MAX = Fraction(1, 10**12)
 
 
 def discrete_laplace(values: NDArray[np.int64], scale: int) -> NDArray[np.int64]:
@@ -46,6 +48,23 @@ def opendp_epsilon(scale: int, reach: int) -> float:
     """Give OpenDP's own privacy map for an L1 distance of reach: a cross-check, at least reach / scale."""
     _check_scale(scale)
     return float(_measurement(scale).map(reach))
+
+
+def cross_check(scale: int, reach: int) -> None:
+    """Hold OpenDP's map against reach / scale, where OpenDP is installed; raises InvariantBroken.
+
+    Its map rounds upwards: it may not lie below the exact value, nor above it by more than one part in 10^12.
+    """
+    try:
+        mapped = Fraction(opendp_epsilon(scale, reach))
+    except ImportError:
+        return
+    exact = Fraction(reach, scale)
+    if not 0 <= mapped - exact <= exact * MAP_EXCESS_MAX:
+        raise InvariantBroken(
+            REASON_INVARIANT_BROKEN,
+            f"OpenDP maps reach {reach} at scale {scale} to epsilon {float(mapped)}; exactly it is {exact}.",
+        )
 
 
 def _check_scale(scale: int) -> None:

@@ -6,13 +6,14 @@ epsilon later. The policy in force for an epoch is the highest version whose fir
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal
 
-from privacy.claims import Claim, claim_for, fraction
+from privacy.claims import claim_for, fraction
 from privacy.keys import checked_id
+from privacy.series import MeasureKind, Series, SeriesKind
 from protos.epochs import Epoch, checked_epoch
 from protos.problems import Malformed, Refused
 from protos.v1 import policy_pb2
@@ -22,13 +23,9 @@ from protos.v1.problem_pb2 import (
     REASON_UNKNOWN_FIELD_VALUE,
     REASON_WRONG_SHAPE,
 )
-from protos.v1.release_pb2 import (
-    PRIVACY_UNIT_PERSON_DAY,
-    PRIVACY_UNIT_PERSON_MONTH,
-    TABLE_KIND_COUNT,
-    TABLE_KIND_SUM,
-    TableKind,
-)
+from protos.v1.release_pb2 import PRIVACY_UNIT_PERSON_DAY, PRIVACY_UNIT_PERSON_MONTH
+
+__all__ = ["EnterprisePolicy", "Measure", "MeasureKind", "PackReference", "Policy", "Series", "SeriesKind"]
 
 REGION_DOMAIN = "region_domain"
 DOMAIN_METHODOLOGY_POOLED = "domain_methodology_pooled"
@@ -37,14 +34,6 @@ POOLED_KEYS = ("not_pooled", "pooled")
 # All cells of a release, sums and counts: they travel inside one log entry.
 CELLS_MAX = 7_000
 LIST_MAX = 10_000
-
-
-class SeriesKind(enum.Enum):
-    """What a series is made of."""
-
-    STATEMENT = "statement"
-    SUM = "sum"
-    COUNT = "count"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +48,13 @@ class PackReference:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One series of statements: the packs it sums, the day clamp and one person-day's reach, in grams."""
+    """One series of statements: the packs it sums, one unit's clamp and reach, in grams (points)."""
 
     id: str
     pack_ids: tuple[str, ...]
     day_clamp_grams: int
     reach_grams: int
+    kind: MeasureKind = MeasureKind.DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,32 +71,6 @@ class EnterprisePolicy:
     def pack_ids(self) -> tuple[str, ...]:
         """All packs of its measures, each once, in order."""
         return tuple(dict.fromkeys(pack_id for measure in self.measures for pack_id in measure.pack_ids))
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """One noised vector: a statement (`cells` is None, one row a slot) or a table of `cells` cells."""
-
-    name: str
-    kind: SeriesKind
-    subject: str
-    claim: Claim
-    cells: int | None = None
-
-    @property
-    def measure_id(self) -> str:
-        """The statement's measure."""
-        return self.subject
-
-    @property
-    def table_id(self) -> str:
-        """The histogram's table."""
-        return self.subject
-
-    @property
-    def table_kind(self) -> TableKind.ValueType:
-        """SUM or COUNT of a histogram series."""
-        return TABLE_KIND_COUNT if self.kind is SeriesKind.COUNT else TABLE_KIND_SUM
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +94,14 @@ class Policy:
     roster_batch_min: int
     issued_at: int
     policy_hash: bytes
+    # None in a policy without anchors; the last month of the year an anchor totals (0 without).
+    anchor_epsilon: Fraction | None = None
+    anchor_month: int = 0
+    points_epsilon: Fraction | None = None
+
+    def names(self, enterprise_id: str) -> bool:
+        """Say whether the policy says what an enterprise releases."""
+        return any(one.enterprise_id == enterprise_id for one in self.enterprises)
 
     def enterprise(self, enterprise_id: str) -> EnterprisePolicy:
         """Find what an enterprise releases; raises Refused NOT_REGISTERED."""
@@ -142,17 +114,25 @@ class Policy:
             remedy="Publish a policy that names it.",
         )
 
-    def series(self, enterprise_id: str) -> tuple[Series, ...]:
-        """List the series of an enterprise's release in their order."""
-        return series(self, enterprise_id)
+    def series(self, enterprise_id: str, epoch: Epoch | None = None) -> tuple[Series, ...]:
+        """List the series of an enterprise's release in their order; without an epoch, of all releases."""
+        return series(self, enterprise_id, epoch)
 
 
-def series(policy: Policy, enterprise_id: str) -> tuple[Series, ...]:
-    """List an enterprise's series: statements in measure order, then each table's sum and count."""
+def series(policy: Policy, enterprise_id: str, epoch: Epoch | None = None) -> tuple[Series, ...]:
+    """List an enterprise's series: statements in measure order, anchors likewise, each table's sum and count.
+
+    Anchors stand in the release of the year's last month alone; without an epoch all that a policy promises
+    are listed, which is what the whole cost is made of.
+    """
     mine = policy.enterprise(enterprise_id)
     statements = (_statement(policy, measure) for measure in mine.measures)
+    is_due = epoch is None or epoch % 100 == policy.anchor_month
+    anchors = (
+        _anchor(policy, measure) for measure in mine.measures if measure.kind is not MeasureKind.POINTS
+    )
     tables = (item for table_id in TABLE_IDS for item in _table(policy, mine, table_id))
-    return (*statements, *tables)
+    return (*statements, *(anchors if is_due and policy.anchor_epsilon is not None else ()), *tables)
 
 
 def table_keys(policy: Policy, table_id: str) -> tuple[tuple[str, str], ...]:
@@ -202,15 +182,35 @@ def from_wire(message: policy_pb2.Policy, policy_hash: bytes) -> Policy:
         roster_batch_min=message.roster_batch_min,
         issued_at=message.issued_at,
         policy_hash=policy_hash,
+        anchor_epsilon=_optional(message, "anchor_epsilon"),
+        anchor_month=message.anchor_month,
+        points_epsilon=_optional(message, "points_epsilon"),
     )
+    _check_anchors(policy)
     _check_lists(policy)
     _check_sums(policy)
     return policy
 
 
 def _statement(policy: Policy, measure: Measure) -> Series:
-    claim = claim_for(measure.reach_grams, policy.statement_epsilon, PRIVACY_UNIT_PERSON_DAY)
-    return Series(name=f"statement/{measure.id}", kind=SeriesKind.STATEMENT, subject=measure.id, claim=claim)
+    epsilon = policy.statement_epsilon
+    if measure.kind is MeasureKind.POINTS:
+        if policy.points_epsilon is None:
+            raise _wrong(f"Policy: measure {measure.id} counts points; points_epsilon is missing.")
+        epsilon = policy.points_epsilon
+    return _by_slot("statement", SeriesKind.STATEMENT, measure, epsilon)
+
+
+def _anchor(policy: Policy, measure: Measure) -> Series:
+    """Give a measure's anchor: its total moves no further than the statements of which it is the sum."""
+    return _by_slot("anchor", SeriesKind.ANCHOR, measure, policy.anchor_epsilon or Fraction(0))
+
+
+def _by_slot(name: str, kind: SeriesKind, measure: Measure, epsilon: Fraction) -> Series:
+    by_month = measure.kind is MeasureKind.PERIOD
+    unit = PRIVACY_UNIT_PERSON_MONTH if by_month else PRIVACY_UNIT_PERSON_DAY
+    claim = claim_for(measure.reach_grams, epsilon, unit)
+    return Series(f"{name}/{measure.id}", kind, measure.id, claim, measure_kind=measure.kind)
 
 
 def _table(policy: Policy, mine: EnterprisePolicy, table_id: str) -> tuple[Series, Series]:
@@ -250,7 +250,25 @@ def _measure(message: policy_pb2.Measure) -> Measure:
         pack_ids=_keys(message.pack_ids, "a measure's pack_ids"),
         day_clamp_grams=message.day_clamp_grams,
         reach_grams=_positive(message.reach_grams, "reach_grams"),
+        kind=_measure_kind(message.kind),
     )
+
+
+def _measure_kind(value: int) -> MeasureKind:
+    if value not in set(MeasureKind):
+        raise Malformed(REASON_UNKNOWN_FIELD_VALUE, f"Policy: a measure's kind {value} is not known.")
+    return MeasureKind(value)
+
+
+def _optional(
+    message: policy_pb2.Policy, name: Literal["anchor_epsilon", "points_epsilon"]
+) -> Fraction | None:
+    return _epsilon(getattr(message, name), name) if message.HasField(name) else None
+
+
+def _check_anchors(policy: Policy) -> None:
+    if not 0 <= policy.anchor_month <= 12 or (policy.anchor_epsilon is None) != (policy.anchor_month == 0):
+        raise _wrong("Policy: anchors need both anchor_epsilon and an anchor_month from 1 to 12.")
 
 
 def _check_lists(policy: Policy) -> None:

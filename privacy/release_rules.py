@@ -5,8 +5,10 @@ from __future__ import annotations
 from fractions import Fraction
 
 from privacy import releases
-from privacy.charges import UNITS, allowance, check_charges, cost
+from privacy.anchors import covered
+from privacy.charges import allowance, charged, check_charges, cost
 from privacy.policy import Policy
+from privacy.series import Series
 from privacy.standing import Answer, AnswerKind, EnterpriseStanding, Reserved, Standing
 from privacy.verdicts import Submission, Verdict
 from protos.epochs import Epoch, checked_epoch
@@ -45,13 +47,15 @@ def check_reservation(
             f"For {epoch} policy version {policy.version} is in force; the reservation names another.",
             remedy="Read the policy from the log again.",
         )
-    check_charges(message.charges, policy, submission.issuer)
+    covered = anchors_covered(mine, policy, submission.issuer, epoch)
+    check_charges(message.charges, policy, submission.issuer, epoch, covered)
     if len(message.nonce) != releases.NONCE_BYTES:
         raise Malformed(REASON_WRONG_SHAPE, f"A reservation's nonce has {releases.NONCE_BYTES} bytes.")
     if message.nonce in mine.nonces:
         raise Conflict(REASON_ALREADY_EXISTS, "The reservation's nonce was used before.")
-    spent = {(unit, epoch): _spent_after(mine, policy, submission.issuer, unit, epoch) for unit in UNITS}
-    reserved = Reserved(epoch, policy, submission.index)
+    charges = charged(message.charges, epoch)
+    spent = {of: _spent_after(mine, policy, of, charge) for of, charge in charges.items()}
+    reserved = Reserved(epoch, policy, submission.index, covered)
 
     def apply() -> None:
         entry = standing.entry_of(submission.issuer)
@@ -82,6 +86,7 @@ def check_release(standing: Standing, message: release_pb2.Release, submission: 
         submission.issuer,
         roster_root=mine.roster.root_at(epoch),
         active_slots=mine.roster.active_count(epoch),
+        covered=reserved.covered,
     )
     needs_bodies = releases.body_count(message) > 0
     if submission.bodies is not None or not needs_bodies:
@@ -92,6 +97,7 @@ def check_release(standing: Standing, message: release_pb2.Release, submission: 
         entry = standing.entry_of(submission.issuer)
         entry.used.add(message.reservation_hash)
         entry.answers[epoch] = answer
+        entry.released[epoch] = reserved.policy
 
     return Verdict(apply, bodies_checked=submission.bodies is not None or not needs_bodies)
 
@@ -133,12 +139,26 @@ def _check_open(standing: Standing, mine: EnterpriseStanding, epoch: Epoch) -> N
         raise Refused(REASON_EPOCH_CLOSED, f"The books of {epoch} are closed.")
 
 
+def anchors_covered(
+    mine: EnterpriseStanding, policy: Policy, enterprise_id: str, epoch: Epoch
+) -> dict[str, tuple[Epoch, ...]]:
+    """Give the epochs each anchor of an epoch's release totals, as the log stands."""
+
+    def has_room(one: Epoch, item: Series) -> bool:
+        unit = item.claim.unit
+        asked = cost((other for other in policy.series(enterprise_id) if other.kind is item.kind), unit)
+        spent = mine.spent.get((unit, one), Fraction(0))
+        return spent + asked <= allowance(mine.released[one], unit)
+
+    return covered(policy, enterprise_id, epoch, mine.released, has_room)
+
+
 def _spent_after(
-    mine: EnterpriseStanding, policy: Policy, enterprise_id: str, unit: PrivacyUnit.ValueType, epoch: Epoch
+    mine: EnterpriseStanding, policy: Policy, of: tuple[PrivacyUnit.ValueType, Epoch], charge: Fraction
 ) -> Fraction:
-    spent = mine.spent.get((unit, epoch), Fraction(0))
-    charge = cost(policy.series(enterprise_id), unit)
-    allowed = allowance(policy, unit)
+    unit, epoch = of
+    spent = mine.spent.get(of, Fraction(0))
+    allowed = allowance(mine.released.get(epoch, policy), unit)
     if spent + charge > allowed:
         raise Refused(
             REASON_BUDGET_EXCEEDED,

@@ -12,12 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from privacy import chunks, codec
-from privacy.charges import charges_of, check_claim
+from privacy.anchors import Covered
+from privacy.charges import NOTHING_COVERED, charges_of, check_claim
 from privacy.chunks import BODY_BYTES_MAX, STATEMENT_ROWS_MAX
-from privacy.policy import Policy, Series, SeriesKind
+from privacy.policy import Policy
+from privacy.series import Series
 from protos.epochs import Epoch
 from protos.problems import Malformed, Refused
-from protos.v1 import envelope_pb2, release_pb2
+from protos.v1 import envelope_pb2, policy_pb2, release_pb2
 from protos.v1.problem_pb2 import (
     REASON_MALFORMED_MESSAGE,
     REASON_ROSTER_WRONG,
@@ -105,14 +107,19 @@ def statement_chunks(measure_id: str, raw: bytes) -> list[bytes]:
 
 
 def build_reservation(
-    header: envelope_pb2.Header, *, epoch: Epoch, policy: Policy, nonce: bytes
+    header: envelope_pb2.Header,
+    *,
+    epoch: Epoch,
+    policy: Policy,
+    nonce: bytes,
+    covered: Covered = NOTHING_COVERED,
 ) -> release_pb2.Reservation:
     """Build the reservation of an enterprise's whole release; `nonce` is 32 fresh bytes."""
     return release_pb2.Reservation(
         header=header,
         epoch=epoch,
         policy_hash=policy.policy_hash,
-        charges=charges_of(policy, header.issuer),
+        charges=charges_of(policy, header.issuer, epoch, covered),
         nonce=nonce,
     )
 
@@ -127,8 +134,9 @@ def build_release(
     active_slots: int,
     statements: Mapping[str, bytes],
     tables: Mapping[str, Sequence[int]],
+    covered: Covered = NOTHING_COVERED,
 ) -> BuiltRelease:
-    """Build a release; statements by measure id as raw int64 grams, tables by series name as numbers."""
+    """Build a release; statements by series name as raw int64 values, tables likewise as numbers."""
     message = release_pb2.Release(
         header=header,
         epoch=epoch,
@@ -138,18 +146,24 @@ def build_release(
         active_slots=active_slots,
     )
     bodies: list[bytes] = []
-    for item in policy.series(header.issuer):
-        if item.kind is SeriesKind.STATEMENT:
-            cut = statement_chunks(item.measure_id, statements[item.measure_id])
+    for item in policy.series(header.issuer, epoch):
+        if item.by_slot:
+            cut = statement_chunks(item.measure_id, statements[item.name])
             bodies += cut
-            message.statements.append(_statement(item, active_slots, cut))
+            message.statements.append(_statement(item, active_slots, cut, covered.get(item.name, ())))
         else:
             message.tables.append(_table(item, tables[item.name]))
     return BuiltRelease(message, bodies)
 
 
 def check_release(
-    release: release_pb2.Release, policy: Policy, enterprise_id: str, *, roster_root: bytes, active_slots: int
+    release: release_pb2.Release,
+    policy: Policy,
+    enterprise_id: str,
+    *,
+    roster_root: bytes,
+    active_slots: int,
+    covered: Covered = NOTHING_COVERED,
 ) -> None:
     """Refuse a release that is not exactly the policy's series over the roster of its epoch."""
     if release.roster_root != roster_root or release.active_slots != active_slots:
@@ -159,9 +173,9 @@ def check_release(
             f"the log has {active_slots}.",
             remedy="Recover the roster from the log, then release again.",
         )
-    series = policy.series(enterprise_id)
-    statements = [item for item in series if item.kind is SeriesKind.STATEMENT]
-    tables = [item for item in series if item.kind is not SeriesKind.STATEMENT]
+    series = policy.series(enterprise_id, Epoch(release.epoch))
+    statements = [item for item in series if item.by_slot]
+    tables = [item for item in series if not item.by_slot]
     if len(release.statements) != len(statements) or len(release.tables) != len(tables):
         raise Malformed(
             REASON_WRONG_SHAPE,
@@ -170,6 +184,8 @@ def check_release(
         )
     for statement, item in zip(release.statements, statements, strict=True):
         _check_statement(statement, item, active_slots)
+        if tuple(statement.epochs) != tuple(covered.get(item.name, ())):
+            raise _wrong(f"{item.name}: it totals {list(statement.epochs)}, reserved for was another year.")
     for table, item in zip(release.tables, tables, strict=True):
         _check_table(table, item)
 
@@ -202,7 +218,7 @@ def _check_chunk(statement: release_pb2.Statement, number: int, data: bytes) -> 
 
 
 def _check_statement(statement: release_pb2.Statement, item: Series, active_slots: int) -> None:
-    if statement.measure_id != item.measure_id:
+    if statement.measure_id != item.measure_id or int(statement.kind) != item.measure_kind:
         raise _wrong(f"A statement of {item.measure_id} was expected, {statement.measure_id!r} came.")
     check_claim(statement.claim, item.claim, item.name)
     if statement.rows != active_slots:
@@ -219,13 +235,17 @@ def _check_table(table: release_pb2.Table, item: Series) -> None:
         raise _wrong(f"{item.name}: {len(table.values)} cells, its public keys are {item.cells}.")
 
 
-def _statement(item: Series, rows: int, cut: Sequence[bytes]) -> release_pb2.Statement:
+def _statement(
+    item: Series, rows: int, cut: Sequence[bytes], epochs: Sequence[Epoch]
+) -> release_pb2.Statement:
     return release_pb2.Statement(
         measure_id=item.measure_id,
         claim=item.claim.to_wire(),
         rows=rows,
         chunk_rows=STATEMENT_ROWS_MAX,
         chunks_root=chunks.chunks_root(cut),
+        epochs=epochs,
+        kind=policy_pb2.MeasureKind.ValueType(item.measure_kind),
     )
 
 

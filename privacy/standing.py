@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from privacy import policy as policies
+from privacy.anchors import Covered
 from privacy.envelope import NO_PREVIOUS
 from privacy.keys import VerifyKey
 from privacy.merkle import Tree
@@ -70,11 +71,12 @@ class LoggedPack:
 
 @dataclass(frozen=True, slots=True)
 class Reserved:
-    """A charge reserved for one release, and the policy it was computed from."""
+    """A charge reserved for one release, the policy it was computed from, the epochs its anchors total."""
 
     epoch: Epoch
     policy: Policy
     index: int
+    covered: Covered = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,8 @@ class EnterpriseStanding:
     nonces: set[bytes] = field(default_factory=set)
     used: set[bytes] = field(default_factory=set)
     answers: dict[Epoch, Answer] = field(default_factory=dict)
+    # The policy each released epoch was made under.
+    released: dict[Epoch, Policy] = field(default_factory=dict)
     spent: dict[tuple[PrivacyUnit.ValueType, Epoch], Fraction] = field(default_factory=dict)
 
 

@@ -21,7 +21,7 @@ from privacy.envelope import Kind
 from privacy.keys import SigningKey
 from privacy.laplace import variance_upper
 from privacy.links import BuiltLinks, build_links
-from privacy.policy import Policy, SeriesKind
+from privacy.policy import Policy
 from privacy.releases import BuiltRelease
 from privacy.standing import HUB_ID, Role
 from protos.epochs import Epoch
@@ -31,6 +31,12 @@ ORIGIN = "cgsp.example/log"
 KEY_ID = b"pseudonym-key-01"
 EPOCH = Epoch(202012)
 ISSUED_AT = 1_610_000_000
+
+
+# Enterprise, measure, slot and epoch of one released number.
+Row = tuple[str, str, int, int]
+# An anchor's grams, its variance, and the epochs it totals.
+Anchored = tuple[int, int, tuple[int, ...]]
 
 
 class Logged(NamedTuple):
@@ -99,6 +105,8 @@ class Federation:
     domains: Sequence[str] = ("travel", "life")
     batch_min: int = 1
     unmatched_per_mille: int = 0
+    first_epoch: Epoch = EPOCH
+    policy_changes: Mapping[str, Any] = field(default_factory=dict)
     entries: list[Logged] = field(default_factory=list)
     state: LogState = field(default_factory=LogState)
     randomness: random.Random = field(default_factory=lambda: random.Random(7))
@@ -180,14 +188,14 @@ class Federation:
         return self.append(self.signed(Kind.PACK, record, self.root_names[0]), [pack.body])
 
     def policy_message(
-        self, *, version: int = 1, first_epoch: Epoch = EPOCH, **changes: Any
+        self, *, version: int = 1, first_epoch: Epoch | None = None, **changes: Any
     ) -> policy_pb2.Policy:
         """Give a policy over all packs and enterprises."""
         message = policy_pb2.Policy(
             id="city",
             version=version,
             origin=ORIGIN,
-            first_epoch=first_epoch,
+            first_epoch=first_epoch or self.first_epoch,
             statement_epsilon=ratio(Fraction(1, 2)),
             sum_epsilon=ratio(Fraction(2, 5)),
             count_epsilon=ratio(Fraction(1, 10)),
@@ -219,7 +227,7 @@ class Federation:
                 day_clamp_grams=one.day_clamp_grams,
                 reach_grams=one.reach_grams,
             )
-        for name, value in changes.items():
+        for name, value in {**self.policy_changes, **changes}.items():
             message.ClearField(name)  # type: ignore[arg-type]
             message.MergeFrom(policy_pb2.Policy(**{name: value}))
         return message
@@ -305,10 +313,12 @@ class Federation:
 
     def reservation(self, enterprise_id: str, epoch: Epoch = EPOCH) -> release_pb2.Reservation:
         """Build a reservation."""
+        rules = self.state.policy_for(epoch)
         return releases.build_reservation(
             self.header(Role.ENTERPRISE, enterprise_id),
             epoch=epoch,
-            policy=self.state.policy_for(epoch),
+            policy=rules,
+            covered=self.state.covered(enterprise_id, rules, epoch),
             nonce=self.randomness.randbytes(32),
         )
 
@@ -318,7 +328,11 @@ class Federation:
         return self.append(self.signed(Kind.RESERVATION, message, enterprise_id)).envelope_hash
 
     def release_message(
-        self, enterprise_id: str, reservation_hash: bytes, epoch: Epoch = EPOCH
+        self,
+        enterprise_id: str,
+        reservation_hash: bytes,
+        epoch: Epoch = EPOCH,
+        covered: Mapping[str, tuple[Epoch, ...]] | None = None,
     ) -> BuiltRelease:
         """Build a release of made-up values."""
         rules = self.state.policy_for(epoch)
@@ -331,13 +345,16 @@ class Federation:
             reservation_hash=reservation_hash,
             roster_root=standing.root_at(epoch),
             active_slots=active,
-            statements=self._statements(rules, enterprise_id, active),
+            statements=self._statements(rules, enterprise_id, active, epoch),
             tables=self._tables(rules, enterprise_id),
+            covered=self.state.covered(enterprise_id, rules, epoch) if covered is None else covered,
         )
 
     def release(self, enterprise_id: str, epoch: Epoch = EPOCH) -> Admission:
         """Log a reservation and its release."""
-        built = self.release_message(enterprise_id, self.reserve(enterprise_id, epoch), epoch)
+        rules = self.state.policy_for(epoch)
+        covered = self.state.covered(enterprise_id, rules, epoch)
+        built = self.release_message(enterprise_id, self.reserve(enterprise_id, epoch), epoch, covered)
         return self.append(self.signed(Kind.RELEASE, built.message, enterprise_id), built.bodies)
 
     def nothing_to_report(
@@ -374,24 +391,45 @@ class Federation:
 
     def accounts(self, epoch: Epoch) -> dict[bytes, tuple[int, int, set[str]]]:
         """Fold all statements up to the epoch into accounts: balance mg, variance mg^2, enterprises."""
+        months, anchors = self._released(epoch)
+        for (issuer, measure, slot, _), (total, spread, covered) in anchors.items():
+            found = [
+                months.pop((issuer, measure, slot, of))
+                for of in covered
+                if (issuer, measure, slot, of) in months
+            ]
+            grams, variance = (sum(one[side] for one in found) for side in (0, 1))
+            balance = (grams * spread + total * variance) // (spread + variance)
+            combined = Fraction(spread * variance, spread + variance)
+            months[issuer, measure, slot, covered[-1]] = (balance, -(-combined // 1))
         books: dict[bytes, tuple[int, int, set[str]]] = {}
+        for (issuer, _, slot, _), (grams, variance) in months.items():
+            held = self.linked.get(self.rows[issuer][slot])
+            if held is None or held[1] > epoch:
+                continue
+            balance, spread, issuers = books.get(held[0], (0, 0, set()))
+            books[held[0]] = (balance + grams * 1000, spread + variance * 1_000_000, issuers | {issuer})
+        return books
+
+    def _released(self, epoch: Epoch) -> tuple[dict[Row, tuple[int, int]], dict[Row, Anchored]]:
+        """Read every row up to the epoch: grams and variance of months; anchors with what they total."""
+        months: dict[Row, tuple[int, int]] = {}
+        anchors: dict[Row, Anchored] = {}
         for data, bodies in self.entries:
             opened = envelope.open_envelope(data)
             if opened.kind is not Kind.RELEASE:
                 continue
             message = opened.parse(release_pb2.Release)
             issuer, of = message.header.issuer, Epoch(message.epoch)
-            names = [self.rows[issuer][slot] for slot in self.state.roster(issuer).active_slots(of)]
-            scales = {one.measure_id: one.claim.scale for one in message.statements}
-            for chunk in map(releases.parse_statement_chunk, bodies):
-                variance = variance_upper(scales[chunk.measure_id]) * 1_000_000
-                for row, grams in enumerate(chunk.grams(), start=chunk.first_row):
-                    held = self.linked.get(names[row])
-                    if held is None or held[1] > epoch or of > epoch:
-                        continue
-                    balance, spread, issuers = books.get(held[0], (0, 0, set()))
-                    books[held[0]] = (balance + grams * 1000, spread + variance, issuers | {issuer})
-        return books
+            slots = self.state.roster(issuer).active_slots(of)
+            for one, body in zip(message.statements, bodies if of <= epoch else (), strict=False):
+                variance = variance_upper(one.claim.scale)
+                for slot, grams in zip(slots, releases.parse_statement_chunk(body).grams(), strict=True):
+                    if one.epochs:
+                        anchors[issuer, one.measure_id, slot, of] = (grams, variance, tuple(one.epochs))
+                    else:
+                        months[issuer, one.measure_id, slot, of] = (grams, variance)
+        return months, anchors
 
     # The log as it is served.
 
@@ -424,11 +462,11 @@ class Federation:
             (folder / path).write_bytes(data)
         return folder / "../trust-root"
 
-    def _statements(self, rules: Policy, enterprise_id: str, rows: int) -> Mapping[str, bytes]:
+    def _statements(self, rules: Policy, enterprise_id: str, rows: int, epoch: Epoch) -> Mapping[str, bytes]:
         return {
-            item.measure_id: releases.to_raw([self.randomness.randint(-2_000, 9_000) for _ in range(rows)])
-            for item in policy.series(rules, enterprise_id)
-            if item.kind is SeriesKind.STATEMENT
+            item.name: releases.to_raw([self.randomness.randint(-2_000, 9_000) for _ in range(rows)])
+            for item in policy.series(rules, enterprise_id, epoch)
+            if item.by_slot
         }
 
     def _tables(self, rules: Policy, enterprise_id: str) -> Mapping[str, Sequence[int]]:
@@ -455,9 +493,9 @@ def enrolled(**changes: Any) -> Federation:
     for one in federation.enterprises:
         for custodian_id in CUSTODIANS[:2]:
             federation.count(custodian_id, one.id, len(one.persons))
-        federation.enrol(one.id, one.persons)
+        federation.enrol(one.id, one.persons, effective=federation.first_epoch)
     everybody = sorted({person for one in federation.enterprises for person in one.persons})
-    federation.link(everybody)
+    federation.link(everybody, effective=federation.first_epoch)
     return federation
 
 

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -17,6 +18,30 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _MeasureKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MeasureKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MeasureKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MEASURE_KIND_UNSPECIFIED: _MeasureKind.ValueType  # 0
+    """Grams; a person-day is clamped."""
+    MEASURE_KIND_POINTS: _MeasureKind.ValueType  # 1
+    """Points of tariffs the node evaluates; a person-day's influence is bounded."""
+    MEASURE_KIND_PERIOD: _MeasureKind.ValueType  # 2
+    """Grams of records that cover a month; a person-month is clamped."""
+
+class MeasureKind(_MeasureKind, metaclass=_MeasureKindEnumTypeWrapper):
+    """What a row counts, and whose influence on it is bounded."""
+
+MEASURE_KIND_UNSPECIFIED: MeasureKind.ValueType  # 0
+"""Grams; a person-day is clamped."""
+MEASURE_KIND_POINTS: MeasureKind.ValueType  # 1
+"""Points of tariffs the node evaluates; a person-day's influence is bounded."""
+MEASURE_KIND_PERIOD: MeasureKind.ValueType  # 2
+"""Grams of records that cover a month; a person-month is clamped."""
+Global___MeasureKind: _TypeAlias = MeasureKind  # noqa: Y015
 
 @_typing.final
 class Ratio(_message.Message):
@@ -64,6 +89,9 @@ class Policy(_message.Message):
     UNMATCHED_PER_MILLE_FIELD_NUMBER: _builtins.int
     ROSTER_BATCH_MIN_FIELD_NUMBER: _builtins.int
     ISSUED_AT_FIELD_NUMBER: _builtins.int
+    ANCHOR_EPSILON_FIELD_NUMBER: _builtins.int
+    ANCHOR_MONTH_FIELD_NUMBER: _builtins.int
+    POINTS_EPSILON_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     version: _builtins.int
     origin: _builtins.str
@@ -74,6 +102,7 @@ class Policy(_message.Message):
     roster_batch_min: _builtins.int
     """Fewest persons a roster batch may enrol."""
     issued_at: _builtins.int
+    anchor_month: _builtins.int
     @_builtins.property
     def statement_epsilon(self) -> Global___Ratio:
         """Person-day statement, and person-month histogram tables: sums and counts."""
@@ -98,6 +127,16 @@ class Policy(_message.Message):
     def packs(self) -> _containers.RepeatedCompositeFieldContainer[Global___PackReference]: ...
     @_builtins.property
     def enterprises(self) -> _containers.RepeatedCompositeFieldContainer[Global___EnterprisePolicy]: ...
+    @_builtins.property
+    def anchor_epsilon(self) -> Global___Ratio:
+        """Annual anchors of the statements in grams: their epsilon, and the last month (1 to 12) of the year each one
+        totals; both absent in a policy without anchors.
+        """
+
+    @_builtins.property
+    def points_epsilon(self) -> Global___Ratio:
+        """Statements of points; absent in a policy without any."""
+
     def __init__(
         self,
         *,
@@ -117,10 +156,13 @@ class Policy(_message.Message):
         unmatched_per_mille: _builtins.int = ...,
         roster_batch_min: _builtins.int = ...,
         issued_at: _builtins.int = ...,
+        anchor_epsilon: Global___Ratio | None = ...,
+        anchor_month: _builtins.int = ...,
+        points_epsilon: Global___Ratio | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["count_epsilon", b"count_epsilon", "person_day_allowance", b"person_day_allowance", "person_month_allowance", b"person_month_allowance", "statement_epsilon", b"statement_epsilon", "sum_epsilon", b"sum_epsilon"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["anchor_epsilon", b"anchor_epsilon", "count_epsilon", b"count_epsilon", "person_day_allowance", b"person_day_allowance", "person_month_allowance", b"person_month_allowance", "points_epsilon", b"points_epsilon", "statement_epsilon", b"statement_epsilon", "sum_epsilon", b"sum_epsilon"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["count_epsilon", b"count_epsilon", "domains", b"domains", "enterprises", b"enterprises", "first_epoch", b"first_epoch", "id", b"id", "issued_at", b"issued_at", "origin", b"origin", "packs", b"packs", "person_day_allowance", b"person_day_allowance", "person_month_allowance", b"person_month_allowance", "regions", b"regions", "roster_batch_min", b"roster_batch_min", "statement_epsilon", b"statement_epsilon", "sum_epsilon", b"sum_epsilon", "unmatched_per_mille", b"unmatched_per_mille", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor_epsilon", b"anchor_epsilon", "anchor_month", b"anchor_month", "count_epsilon", b"count_epsilon", "domains", b"domains", "enterprises", b"enterprises", "first_epoch", b"first_epoch", "id", b"id", "issued_at", b"issued_at", "origin", b"origin", "packs", b"packs", "person_day_allowance", b"person_day_allowance", "person_month_allowance", b"person_month_allowance", "points_epsilon", b"points_epsilon", "regions", b"regions", "roster_batch_min", b"roster_batch_min", "statement_epsilon", b"statement_epsilon", "sum_epsilon", b"sum_epsilon", "unmatched_per_mille", b"unmatched_per_mille", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -192,7 +234,7 @@ Global___EnterprisePolicy: _TypeAlias = EnterprisePolicy  # noqa: Y015
 
 @_typing.final
 class Measure(_message.Message):
-    """One series of statements: the packs it sums, a person-day's clamp and reach."""
+    """One series of statements: the packs it sums, one unit's clamp and reach."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -200,11 +242,15 @@ class Measure(_message.Message):
     PACK_IDS_FIELD_NUMBER: _builtins.int
     DAY_CLAMP_GRAMS_FIELD_NUMBER: _builtins.int
     REACH_GRAMS_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     day_clamp_grams: _builtins.int
-    """Clamp of a person-day's total; 0 where the packs clamp quantities themselves (own-history kinds)."""
+    """Clamp of a person-day's total (a person-month's of period records); 0 where the packs clamp quantities
+    themselves (own-history kinds) and for points.
+    """
     reach_grams: _builtins.int
-    """L1 bound of one person-day's influence over all statements of this series, after rounding."""
+    """L1 bound of one unit's influence over all statements of this series, after rounding; points for points."""
+    kind: Global___MeasureKind.ValueType
     @_builtins.property
     def pack_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
@@ -214,10 +260,11 @@ class Measure(_message.Message):
         pack_ids: _abc.Iterable[_builtins.str] | None = ...,
         day_clamp_grams: _builtins.int = ...,
         reach_grams: _builtins.int = ...,
+        kind: Global___MeasureKind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["day_clamp_grams", b"day_clamp_grams", "id", b"id", "pack_ids", b"pack_ids", "reach_grams", b"reach_grams"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["day_clamp_grams", b"day_clamp_grams", "id", b"id", "kind", b"kind", "pack_ids", b"pack_ids", "reach_grams", b"reach_grams"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -170,19 +170,25 @@ class Charge(_message.Message):
 
     SERIES_FIELD_NUMBER: _builtins.int
     CLAIM_FIELD_NUMBER: _builtins.int
+    EPOCHS_FIELD_NUMBER: _builtins.int
     series: _builtins.str
-    """"statement/<measure>" or "histogram/<table>/<sum|count>"."""
+    """"statement/<measure>", "anchor/<measure>" or "histogram/<table>/<sum|count>"."""
     @_builtins.property
     def claim(self) -> Global___Claim: ...
+    @_builtins.property
+    def epochs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Of an anchor: every epoch it totals, ascending; the claim is charged to each. Else the reservation's own alone."""
+
     def __init__(
         self,
         *,
         series: _builtins.str = ...,
         claim: Global___Claim | None = ...,
+        epochs: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim", "series", b"series"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim", "epochs", b"epochs", "series", b"series"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -237,7 +243,7 @@ Global___Release: _TypeAlias = Release  # noqa: Y015
 
 @_typing.final
 class Statement(_message.Message):
-    """One integer (grams) for each active slot in slot order, in chunks; signed is the root over their hashes."""
+    """One integer (grams or points) for each active slot in slot order, in chunks; signed is the root over their hashes."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -246,13 +252,20 @@ class Statement(_message.Message):
     ROWS_FIELD_NUMBER: _builtins.int
     CHUNK_ROWS_FIELD_NUMBER: _builtins.int
     CHUNKS_ROOT_FIELD_NUMBER: _builtins.int
+    EPOCHS_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
     measure_id: _builtins.str
     rows: _builtins.int
     chunk_rows: _builtins.int
     chunks_root: _builtins.bytes
     """RFC 6962 root over the SHA-256 of each StatementChunk, in order; SHA-256("") without rows."""
+    kind: _policy_pb2.MeasureKind.ValueType
     @_builtins.property
     def claim(self) -> Global___Claim: ...
+    @_builtins.property
+    def epochs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Of an anchor: the epochs it totals, ascending, its release's own the last; empty for one epoch's statement."""
+
     def __init__(
         self,
         *,
@@ -261,10 +274,12 @@ class Statement(_message.Message):
         rows: _builtins.int = ...,
         chunk_rows: _builtins.int = ...,
         chunks_root: _builtins.bytes = ...,
+        epochs: _abc.Iterable[_builtins.int] | None = ...,
+        kind: _policy_pb2.MeasureKind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_rows", b"chunk_rows", "chunks_root", b"chunks_root", "claim", b"claim", "measure_id", b"measure_id", "rows", b"rows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_rows", b"chunk_rows", "chunks_root", b"chunks_root", "claim", b"claim", "epochs", b"epochs", "kind", b"kind", "measure_id", b"measure_id", "rows", b"rows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -16,6 +16,7 @@ from protos.v1 import policy_pb2, release_pb2
 from protos.v1.problem_pb2 import REASON_CLAIM_WRONG, REASON_MECHANISM_UNKNOWN
 from protos.v1.release_pb2 import PRIVACY_UNIT_PERSON_DAY, PRIVACY_UNIT_PERSON_MONTH
 from tests import simulator
+from tests.simulator import EPOCH
 
 DAY = PRIVACY_UNIT_PERSON_DAY
 POLICY = policies.from_wire(simulator.Federation().policy_message(), bytes(32))
@@ -84,8 +85,8 @@ def test_fractions_have_one_form(numerator: int, denominator: int) -> None:
 
 
 def test_charges_are_the_policys_series() -> None:
-    good = charges.charges_of(POLICY, "bike-share")
-    charges.check_charges(good, POLICY, "bike-share")
+    good = charges.charges_of(POLICY, "bike-share", EPOCH)
+    charges.check_charges(good, POLICY, "bike-share", EPOCH)
     assert [charge.series for charge in good] == [
         "statement/main",
         "histogram/region_domain/sum",
@@ -96,23 +97,23 @@ def test_charges_are_the_policys_series() -> None:
 
 
 def test_charges_left_out_reordered_or_added_are_refused() -> None:
-    good = charges.charges_of(POLICY, "bike-share")
+    good = charges.charges_of(POLICY, "bike-share", EPOCH)
     for wrong in (good[:-1], good[::-1], [*good, good[0]], []):
         with pytest.raises(Refused) as caught:
-            charges.check_charges(wrong, POLICY, "bike-share")
+            charges.check_charges(wrong, POLICY, "bike-share", EPOCH)
         assert caught.value.reason == REASON_CLAIM_WRONG
 
 
 def test_another_enterprises_charges_are_refused() -> None:
     with pytest.raises(Problem):
-        charges.check_charges(charges.charges_of(POLICY, "utility"), POLICY, "bike-share")
+        charges.check_charges(charges.charges_of(POLICY, "utility", EPOCH), POLICY, "bike-share", EPOCH)
 
 
 def test_a_larger_scale_is_refused_too() -> None:
-    changed = charges.charges_of(POLICY, "bike-share")
+    changed = charges.charges_of(POLICY, "bike-share", EPOCH)
     changed[0].claim.CopyFrom(Claim(unit=DAY, scale=2000, reach=500).to_wire())
     with pytest.raises(Refused):
-        charges.check_charges(changed, POLICY, "bike-share")
+        charges.check_charges(changed, POLICY, "bike-share", EPOCH)
 
 
 def test_the_whole_cost_adds_days_and_enterprises() -> None:

@@ -30,7 +30,7 @@ def release(rows: int) -> BuiltRelease:
         reservation_hash=bytes(32),
         roster_root=b"r" * 32,
         active_slots=rows,
-        statements={"main": releases.to_raw([row - 5 for row in range(rows)])},
+        statements={"statement/main": releases.to_raw([row - 5 for row in range(rows)])},
         tables={item.name: range(item.cells or 0) for item in POLICY.series("utility")},
     )
 

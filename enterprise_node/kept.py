@@ -1,0 +1,49 @@
+"""What each release counted for each person, before noise: an anchor totals exactly that. It never leaves.
+
+One private file a released epoch and measure, written before the draw it belongs to; a draw made again after
+a crash writes it anew. An epoch whose release this node did not draw itself (it was recovered) has none.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from shutil import rmtree
+
+import numpy as np
+
+from enterprise_node.reductions import Vector
+from protos.epochs import Epoch, format_epoch
+from runtime.configuration import write_atomic
+
+FOLDER = "released"
+
+
+class Kept:
+    """The exact vectors behind this node's releases."""
+
+    def __init__(self, home: Path) -> None:
+        self._folder = home / FOLDER
+
+    def keep(self, epoch: Epoch, measure_id: str, vector: Vector) -> None:
+        """Keep a measure's vector, in place of one kept before."""
+        content = io.BytesIO()
+        np.save(content, np.stack([vector.persons, vector.grams]), allow_pickle=False)
+        path = self._path(epoch, measure_id)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_atomic(path, content.getvalue(), mode=0o600)
+
+    def vector(self, epoch: Epoch, measure_id: str) -> Vector | None:
+        """Give a measure's vector as it was released; None where it was not kept."""
+        path = self._path(epoch, measure_id)
+        if not path.exists():
+            return None
+        persons, grams = np.load(path, allow_pickle=False)
+        return Vector(persons, grams)
+
+    def forget(self, epoch: Epoch) -> None:
+        """Drop an epoch's files: its release is another draw's."""
+        rmtree(self._folder / format_epoch(epoch), ignore_errors=True)
+
+    def _path(self, epoch: Epoch, measure_id: str) -> Path:
+        return self._folder / format_epoch(epoch) / f"{measure_id}.npy"
