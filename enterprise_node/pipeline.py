@@ -206,9 +206,10 @@ class Pipeline:
 
     def preview(self, epoch: Epoch) -> Preview:
         """Show what releasing the epoch would say and cost."""
+        policy = self._current(epoch)
         return preview(
             epoch,
-            self._current(epoch),
+            policy,
             self.enterprise_id,
             ledger=self.ledger,
             roster=self.roster,
