@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from auditor.findings import Check, Results
 from auditor.joining import load_member
 from auditor.log import LogCopy, check_witnesses, read_log
 from auditor.population import check_population
+from auditor.receipts import check_receipts
 from auditor.replay import Replay, replay
 from auditor.report import Report
 from auditor.rules import check_budgets, check_completeness, check_packs
@@ -26,8 +28,13 @@ from runtime.identity import certificate_pem
 from runtime.log_reader import FolderLog, HttpLog, LogReader
 
 
-def verify_source(source: str, trust_root: Path, identity: Path | None) -> Report:
-    """Verify a hub's https address (host:port) or a bundle's folder against the trust root handed over."""
+def verify_source(
+    source: str, trust_root: Path, identity: Path | None, receipts: Path | None = None
+) -> Report:
+    """Verify a hub's https address (host:port) or a bundle's folder against the trust root handed over.
+
+    `receipts` is a folder of receipts as a node keeps it.
+    """
     pinned = read_bounded(trust_root, ENTRY_BYTES_MAX)
     results = Results()
     root = _pinned_root(pinned, results)
@@ -40,7 +47,7 @@ def verify_source(source: str, trust_root: Path, identity: Path | None) -> Repor
         except Problem as problem:
             results.leave_unchecked([Check.CHECKPOINT, Check.TREE, *_AFTER_TREE], problem.message)
             return Report(source, root.origin, 0, b"", "unknown", results, {})
-        return verify(source, reader, pinned, root, results)
+        return verify(source, reader, pinned, root, results, receipts)
 
 
 @contextmanager
@@ -51,20 +58,36 @@ def open_log(source: str, trust_root: Path) -> Iterator[tuple[LogReader, TrustRo
         yield _reader(source, root, None, opened), root
 
 
-def verify(source: str, reader: LogReader, pinned: bytes, root: TrustRoot, results: Results) -> Report:
+def verify(
+    source: str,
+    reader: LogReader,
+    pinned: bytes,
+    root: TrustRoot,
+    results: Results,
+    receipts: Path | None = None,
+) -> Report:
     """Verify the log a reader serves: tree first, then every entry, then what must hold over all of them."""
     with StatementFiles() as files:
-        return _verify(source, reader, pinned, root, files, results)
+        return _verify(source, reader, pinned, root, files, results, receipts)
 
 
 def _verify(
-    source: str, reader: LogReader, pinned: bytes, root: TrustRoot, files: StatementFiles, results: Results
+    source: str,
+    reader: LogReader,
+    pinned: bytes,
+    root: TrustRoot,
+    files: StatementFiles,
+    results: Results,
+    receipts: Path | None,
 ) -> Report:
     # 1. The checkpoint is the log's, entries alone give its root, tiles are part of that tree.
     copy = read_log(reader, root.log_vkey, results)
     if copy is None:
         results.leave_unchecked(_AFTER_TREE, "the log could not be read")
         return Report(source, root.origin, 0, b"", "unknown", results, {})
+    if receipts is not None:
+        as_of = None if isinstance(reader, FolderLog) else int(time.time())
+        check_receipts(receipts, copy, pinned, results, as_of=as_of)
     # 2. Every entry is decided again, with its bodies.
     replayed = replay(copy, reader, pinned, files, results)
     # 3. The trust root now in force says who must have witnessed the checkpoint.

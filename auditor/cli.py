@@ -42,10 +42,21 @@ def join(token: str, home: Path, *, as_json: bool) -> None:
     help="The first trust root, handed over out of band. 线下取得的信任根。",
 )
 @click.option("--identity", type=click.Path(path_type=Path), help="Folder made by `join`. 审计方身份目录。")
+@click.option(
+    "--receipts",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of receipts kept by a node. 节点保存的回执目录。",
+)
 @click.option("--report", type=click.Path(path_type=Path), help="Write the JSON report here. 报告文件。")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON. 输出 JSON。")
 def verify(
-    source: str, trust_root: Path, identity: Path | None, report: Path | None, *, as_json: bool
+    source: str,
+    trust_root: Path,
+    identity: Path | None,
+    receipts: Path | None,
+    report: Path | None,
+    *,
+    as_json: bool,
 ) -> int:
     """Verify SOURCE, a hub's https address (host:port) or an exported bundle's folder.
 
@@ -57,7 +68,7 @@ def verify(
     from runtime.files import write_atomic
 
     _check_source(source)
-    outcome: Report = verify_source(source, trust_root, identity)
+    outcome: Report = verify_source(source, trust_root, identity, receipts)
     if report is not None:
         import json
 

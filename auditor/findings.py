@@ -30,6 +30,7 @@ class Check(StrEnum):
     TRUST_ROOT = "trust-root"
     CHECKPOINT = "checkpoint"
     TREE = "tree"
+    RECEIPTS = "receipts"
     ENTRIES = "entries"
     BODIES = "bodies"
     PACKS = "packs"
@@ -44,6 +45,7 @@ MEANINGS: dict[Check, str] = {
     Check.TRUST_ROOT: "the trust root is the one handed over, every change signed by enough of its keys",
     Check.CHECKPOINT: "the log's key signed the checkpoint, and its witnesses did",
     Check.TREE: "entries alone give the signed root, and every tile served is part of that tree",
+    Check.RECEIPTS: "what the hub promised in receipts stands in the log, where and when it promised",
     Check.ENTRIES: "every signature, sequence, policy, claim, budget and roster rule held when it was logged",
     Check.BODIES: "every body hashes to what its signed entry says",
     Check.PACKS: "the policies' reach is no smaller than what the methodology packs prove",

@@ -28,6 +28,12 @@ class LogCopy:
     note: bytes
     entries: tuple[bytes, ...]
 
+    def root_at(self, size: int) -> bytes:
+        """Recompute the root over the first entries."""
+        tree = merkle.CompactTree()
+        tree.extend(map(merkle.leaf_hash, self.entries[:size]))
+        return tree.root()
+
 
 def read_log(reader: LogReader, vkey: Vkey, results: Results) -> LogCopy | None:
     """Read and check a whole log; None if there is nothing sound enough to go on with."""

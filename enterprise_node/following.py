@@ -22,6 +22,7 @@ from runtime.retries import DEFAULT_POLICY, RetryPolicy, Wait, log_wait, retry
 
 if TYPE_CHECKING:
     from enterprise_node.chain import OwnChain
+    from enterprise_node.receipts import ReceiptFolder
     from enterprise_node.store.outbox import OutboxTable, StoredMessage
     from privacy.policy import Policy
     from privacy.trust import TrustRoot
@@ -47,6 +48,7 @@ class Following:
         table: OutboxTable,
         policy: RetryPolicy = DEFAULT_POLICY,
         on_wait: Callable[[Wait], None] = log_wait,
+        receipts: ReceiptFolder | None = None,
     ) -> None:
         self._mirror = mirror
         self._reader = reader
@@ -55,6 +57,7 @@ class Following:
         self._table = table
         self._policy = policy
         self._on_wait = on_wait
+        self._receipts = receipts
         self._state = LogState(pinned=pinned, replaying=True)
         # Indices of our own entries that this node did not write.
         self._strange: list[int] = []
@@ -167,7 +170,7 @@ class Following:
             logger.info("message in the log", extra={"kind": own.kind, "index": index})
 
     def _check_receipts(self) -> None:
-        """A receipt's promise holds or the log is not one log."""
+        """A receipt's promise holds or the log is not one log; proofs that it did are kept."""
         for message in self._table.unseen():
             if message.log_index is not None and message.log_index < self._state.size:
                 raise Unverified(
@@ -176,6 +179,8 @@ class Following:
                     f"{message.log_index}; another entry stands there.",
                     remedy="Keep the receipt and the node's log folder as evidence and tell the auditors.",
                 )
+        if self._receipts is not None:
+            self._receipts.keep(self._mirror, self._reader)
 
     def _witnesses(self) -> Witnesses:
         if not self._state.has_trust:

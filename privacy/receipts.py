@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from privacy import codec, envelope, merkle
@@ -45,18 +46,24 @@ def sign_receipt(receipt: Receipt, key: SigningKey) -> bytes:
 
 def open_receipt(data: bytes, hub_key: VerifyKey, *, origin: str, entry: bytes) -> Receipt:
     """Verify a receipt for the entry that was submitted; raises Unverified, Refused or Malformed."""
-    opened = envelope.open_envelope(data, RECEIPT_BYTES_MAX)
-    if opened.kind is not Kind.RECEIPT:
-        raise Malformed(REASON_WRONG_TYPE, f"A receipt was expected, a {opened.kind.value} came.")
-    envelope.verify(opened, [hub_key])
-    message = opened.parse(envelope_pb2.Receipt)
-    envelope.check_origin(message.origin, origin)
-    if message.leaf_hash != merkle.leaf_hash(entry):
+    receipt = read_receipt(data, [hub_key], origin=origin)
+    if receipt.leaf_hash != merkle.leaf_hash(entry):
         raise Unverified(
             REASON_SIGNATURE_INVALID,
             "The receipt is for another entry than the one submitted.",
             remedy="Keep both as evidence and ask the hub's operator.",
         )
+    return receipt
+
+
+def read_receipt(data: bytes, hub_keys: Sequence[VerifyKey], *, origin: str) -> Receipt:
+    """Verify a receipt that one of the hub's keys signed; raises Unverified, Refused or Malformed."""
+    opened = envelope.open_envelope(data, RECEIPT_BYTES_MAX)
+    if opened.kind is not Kind.RECEIPT:
+        raise Malformed(REASON_WRONG_TYPE, f"A receipt was expected, a {opened.kind.value} came.")
+    envelope.verify(opened, hub_keys)
+    message = opened.parse(envelope_pb2.Receipt)
+    envelope.check_origin(message.origin, origin)
     return Receipt(
         origin=message.origin,
         index=message.index,

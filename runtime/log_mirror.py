@@ -45,6 +45,11 @@ class LogMirror:
             self._catch_up()
 
     @property
+    def vkey(self) -> Vkey:
+        """Give the log's verifier key."""
+        return self._vkey
+
+    @property
     def size(self) -> int:
         """Count the entries held."""
         return self._tree.size

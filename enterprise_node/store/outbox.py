@@ -96,6 +96,10 @@ class OutboxTable:
         """Give the messages with a receipt that the log has not shown yet, in order."""
         return self._many("WHERE receipt IS NOT NULL AND seen = 0 ORDER BY sequence", ())
 
+    def received(self) -> list[StoredMessage]:
+        """Give the messages with a receipt, in order."""
+        return self._many("WHERE receipt IS NOT NULL ORDER BY sequence", ())
+
     def receive(self, sequence: int, receipt: bytes, log_index: int) -> None:
         """Keep the hub's receipt."""
         self._database.execute(

@@ -10,6 +10,8 @@ import pytest
 from enterprise_node.app import App
 from privacy import codec, envelope
 from privacy.envelope import Kind
+from privacy.merkle import leaf_hash
+from privacy.tlog_proof import parse_proof, verify_proof
 from protos.epochs import Epoch
 from protos.problems import Conflict, Problem, Refused, Unavailable, Unverified
 from protos.v1 import release_pb2
@@ -137,4 +139,23 @@ def test_without_the_log_a_wait_ends_with_what_was_waited_for(app: App, hub: Sim
     app.pipeline.ingest()
     hub.is_merging = False
     with pytest.raises(Unavailable, match="roster-batch 1"):
+        app.pipeline.enrol(DECEMBER)
+
+
+def test_receipts_and_proofs_are_kept_for_auditors(app: App, hub: SimulatedHub, tmp_path: Path) -> None:
+    app.pipeline.ingest()
+    app.pipeline.enrol(DECEMBER)
+    folder = tmp_path / "node" / "receipts"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "000001-roster-batch.receipt",
+        "000001-roster-batch.tlog-proof",
+    ]
+    proof = parse_proof((folder / "000001-roster-batch.tlog-proof").read_bytes())
+    assert verify_proof(proof, leaf_hash(hub.log.list[proof.index]), hub.log.vkey).size == len(hub.log.list)
+
+
+def test_tiles_that_do_not_lead_to_the_checkpoint_are_found(app: App, hub: SimulatedHub) -> None:
+    app.pipeline.ingest()
+    hub.log.tile = lambda level, index, width=256: bytes(32 * width)  # type: ignore[method-assign]
+    with pytest.raises(Unverified):
         app.pipeline.enrol(DECEMBER)

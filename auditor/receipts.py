@@ -1,0 +1,97 @@
+"""The hub's receipts held against its log: each is fulfilled within its delay, or that is a finding.
+
+A folder as a node keeps it: *.receipt, and *.tlog-proof beside those that were fulfilled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from auditor.findings import Check, Result, Results
+from auditor.log import LogCopy
+from privacy import checkpoint
+from privacy.merkle import leaf_hash
+from privacy.receipts import RECEIPT_BYTES_MAX, Receipt, read_receipt
+from privacy.tlog_proof import PROOF_BYTES_MAX, parse_proof, verify_proof
+from privacy.trust import TrustRoot
+from protos.problems import Problem
+from runtime.files import read_bounded
+from runtime.log_follower import Entry, TrustFollower
+
+
+def check_receipts(
+    folder: Path, copy: LogCopy, pinned: bytes, results: Results, *, as_of: int | None
+) -> None:
+    """Check every receipt of the folder; `as_of` is when the log was seen, None where nobody can say."""
+    result = results[Check.RECEIPTS]
+    roots = _roots(copy, pinned)
+    # The newest cosignature says when the log stood so; a witness's clock is better than ours.
+    times = [_time(copy.note, vkey) for vkey in roots[-1].witness_vkeys]
+    seen_at = max((time for time in times if time), default=as_of)
+    paths = sorted(folder.glob("*.receipt"))
+    if not paths:
+        result.unchecked.append(f"{folder} holds no receipts")
+    for path in paths:
+        result.examined += 1
+        try:
+            receipt = _read(path, roots)
+            _check(path, receipt, copy, result, seen_at)
+            _check_proof(path.with_suffix(".tlog-proof"), receipt, copy, roots[0], result)
+        except Problem as problem:
+            result.find_problem(path.name, problem)
+
+
+def _roots(copy: LogCopy, pinned: bytes) -> list[TrustRoot]:
+    """Follow the trust root as far as it holds; where it breaks is another check's finding."""
+    follower = TrustFollower(pinned)
+    roots = [follower.root] if follower.root is not None else []
+    for index, data in enumerate(copy.entries):
+        try:
+            if follower.take(Entry(index, data)) and follower.root is not None:
+                roots.append(follower.root)
+        except Problem:
+            break
+    return roots
+
+
+def _read(path: Path, roots: Sequence[TrustRoot]) -> Receipt:
+    keys = list({root.hub_key.keyid: root.hub_key for root in roots}.values())
+    return read_receipt(read_bounded(path, RECEIPT_BYTES_MAX), keys, origin=roots[0].origin)
+
+
+def _check(path: Path, receipt: Receipt, copy: LogCopy, result: Result, seen_at: int | None) -> None:
+    if receipt.index < len(copy.entries):
+        if leaf_hash(copy.entries[receipt.index]) != receipt.leaf_hash:
+            result.find(path.name, f"The hub promised entry {receipt.index}; another message stands there.")
+    elif seen_at is None:
+        result.unchecked.append(
+            f"{path.name}: entry {receipt.index} is beyond the log, which nobody has dated"
+        )
+    elif seen_at > receipt.due_at:
+        result.find(
+            path.name,
+            f"The hub promised entry {receipt.index} within {receipt.merge_delay_seconds} s; "
+            f"{seen_at - receipt.received_at} s later the log has {len(copy.entries)} entries.",
+        )
+
+
+def _check_proof(path: Path, receipt: Receipt, copy: LogCopy, root: TrustRoot, result: Result) -> None:
+    """A proof that once held must lead to a tree that this log continues."""
+    if not path.exists():
+        return
+    proof = parse_proof(read_bounded(path, PROOF_BYTES_MAX))
+    head = verify_proof(proof, receipt.leaf_hash, root.log_vkey)
+    if proof.index != receipt.index:
+        result.find(path.name, f"It proves entry {proof.index}; the receipt promised {receipt.index}.")
+    if head.size > len(copy.entries):
+        result.find(path.name, f"The log once had {head.size} entries; now it shows {len(copy.entries)}.")
+    elif copy.root_at(head.size) != head.root:
+        result.find(path.name, f"The log signed another tree of {head.size} entries: two histories.")
+
+
+def _time(note: bytes, vkey: checkpoint.Vkey) -> int | None:
+    try:
+        return checkpoint.verify_cosignature(note, vkey)
+    except Problem:
+        return None
