@@ -18,6 +18,8 @@ from enterprise_node.membership import Membership
 from enterprise_node.outbox import CustodianPort, HubPort, HubReads, Outbox
 from enterprise_node.pipeline import Course, Pipeline
 from enterprise_node.pseudonyms import Pseudonymiser
+from enterprise_node.receipts import FOLDER as RECEIPTS_FOLDER
+from enterprise_node.receipts import ReceiptFolder
 from enterprise_node.release import OnStep, Releaser, no_step
 from enterprise_node.roster import Roster
 from enterprise_node.rpc import GrpcCustodians, GrpcHub
@@ -130,6 +132,7 @@ def build_app(
         table=outbox_table,
         policy=patience,
         on_wait=course.wait,
+        receipts=ReceiptFolder(workspace.home / RECEIPTS_FOLDER, outbox_table),
     )
     outbox = Outbox(
         chain,
