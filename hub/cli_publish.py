@@ -215,7 +215,7 @@ def policy() -> None:
 @json_option
 def publish_policy(folder: Path, file: Path, key_files: Sequence[Path], *, as_json: bool) -> None:
     """Compute reaches, sign a policy and put it into the log; prints its whole cost. 发布策略。"""
-    from hub import policies
+    from hub import limits, policies
     from hub.lookup import logged_packs
     from privacy import codec, envelope
     from privacy import policy as policy_form
@@ -229,9 +229,43 @@ def publish_policy(folder: Path, file: Path, key_files: Sequence[Path], *, as_js
     message = policies.build_policy(written, found, origin=opened.settings.origin, issued_at=int(time.time()))
     data = envelope.sign(codec.encode(message), Kind.POLICY, signing)
     checked = policy_form.from_wire(message, envelope.envelope_hash(data))
+    if written.limits is not None:
+        limits.require(limits.judge(checked, written.limits))
     index = _publish(opened, data)
     result = {"index": index, "id": checked.id, "version": checked.version, **_whole_cost(checked)}
     print_result(result, as_json=as_json, lines=_cost_lines(result))
+
+
+@policy.command(name="simulate")
+@_file_argument
+@click.option(
+    "--packs",
+    "packs_folder",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of packs; the installed ones by default. 方法学目录。",
+)
+@json_option
+def simulate_policy(file: Path, packs_folder: Path | None, *, as_json: bool) -> int:
+    """Show what a policy's noise does to accounts, before it is signed. 策略模拟。
+
+    By type of participant: error over the years, share who can spend and when, clamp losses; what an idle
+    account takes at best. Exit code 1 if the policy is beyond its own limits.
+    """
+    import importlib.resources
+
+    from hub import limits, policies
+    from privacy import policy as policy_form
+    from runtime.configuration import read_bounded
+    from runtime.pack_files import load_packs
+
+    written = policies.parse_policy_file(read_bounded(file, DOCUMENT_BYTES_MAX), str(file))
+    found = load_packs(packs_folder or Path(str(importlib.resources.files("packs"))))
+    message = policies.build_policy(
+        written, found, origin="simulation.invalid/log", issued_at=int(time.time())
+    )
+    judged = limits.judge(policy_form.from_wire(message, bytes(32)), written.limits)
+    print_result(judged.to_json(), as_json=as_json, lines=judged.lines())
+    return 1 if judged.beyond else 0
 
 
 def _opened(folder: Path) -> Opened:

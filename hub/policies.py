@@ -21,6 +21,9 @@ person_month = "1"
 epsilon = "1/2"
 month = 12                                    # the year's last month
 
+[limits]                                      # optional, see hub/limits.py: beyond them nothing is published
+z = 3.2
+
 [enterprises.bike-share]
 month_clamp_grams = 5000
 
@@ -39,6 +42,7 @@ from pydantic import Field, field_validator
 from accounting.compiler import CompiledPack, compile_pack
 from accounting.contributions import plan_histogram, plan_measure
 from accounting.packs import Pack, Purpose
+from hub.limits import LimitsFile
 from privacy.claims import ratio
 from protos.epochs import parse_epoch
 from protos.problems import Malformed, Refused
@@ -115,6 +119,7 @@ class PolicyFile(Settings):
     epsilon: Epsilons = Epsilons()
     allowance: Allowances
     anchor: AnchorFile | None = None
+    limits: LimitsFile | None = None
     enterprises: dict[str, EnterpriseFile] = Field(min_length=1)
 
 
