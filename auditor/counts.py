@@ -6,7 +6,7 @@ again without an evaluation, so what is compared is distinct pseudonyms.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +38,19 @@ def check_pseudonyms(replayed: Replay, results: Results) -> dict[str, Any]:
         count = evaluated[enterprise.id]
         figures[enterprise.id] = {"enrolled": enrolled.most, "evaluated": count}
         _compare(replayed, enterprise, enrolled, count, result)
+    _find_disputes(replayed, result)
     return figures
+
+
+def _find_disputes(replayed: Replay, result: Result) -> None:
+    """Name who contradicted what stood in the log about which pseudonym follows which."""
+    disputes = Counter(one.claim.enterprise_id for one in replayed.state.successions.disputes)
+    for enterprise_id, count in sorted(disputes.items()):
+        result.find(
+            enterprise_id,
+            f"After a rotation of the key it contradicted the log about {count} pseudonyms' successors; "
+            "the accounts concerned are frozen.",
+        )
 
 
 def _evaluated(replayed: Replay, result: Result) -> dict[str, int]:

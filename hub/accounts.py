@@ -128,14 +128,22 @@ class Closer:
             return sorted(found - books.linked_pseudonyms(connection))
 
     def _link_batch(self, epoch: Epoch, pseudonyms: list[bytes]) -> None:
-        """Draw account ids and salts; rows stand in account order, which says nothing of their persons."""
+        """Draw account ids and salts; rows stand in account order, which says nothing of their persons.
+
+        After a rotation of the key a pseudonym inherits its account, read by the one writer.
+        """
         drawn = self._random(2 * HALF_BYTES * len(pseudonyms))
-        rows = sorted(
-            (drawn[at : at + HALF_BYTES], drawn[at + HALF_BYTES : at + 2 * HALF_BYTES], pseudonym)
-            for at, pseudonym in zip(range(0, len(drawn), 2 * HALF_BYTES), pseudonyms, strict=True)
-        )
 
         def build(header: envelope_pb2.Header) -> Own:
+            inherited = self._state.inherited(pseudonyms)
+            rows = sorted(
+                (
+                    inherited.get(pseudonym, drawn[at : at + HALF_BYTES]),
+                    drawn[at + HALF_BYTES : at + 2 * HALF_BYTES],
+                    pseudonym,
+                )
+                for at, pseudonym in zip(range(0, len(drawn), 2 * HALF_BYTES), pseudonyms, strict=True)
+            )
             built = build_links(
                 header,
                 effective=epoch,

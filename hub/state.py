@@ -6,7 +6,7 @@ One thread changes it (the writer); all others read under the lock.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from privacy import envelope
 from privacy.acceptance import Admission, LogState
@@ -106,6 +106,12 @@ class State:
         """Give the active slots of an epoch, in order."""
         with self._lock:
             return self._log.roster(enterprise_id).active_slots(epoch)
+
+    def inherited(self, pseudonyms: Iterable[bytes]) -> dict[bytes, bytes]:
+        """Give the accounts that pseudonyms inherit from those they follow; newcomers are not among them."""
+        with self._lock:
+            found = {pseudonym: self._log.inherited(pseudonym) for pseudonym in pseudonyms}
+        return {pseudonym: account for pseudonym, account in found.items() if account is not None}
 
     def released(self, epoch: Epoch) -> list[str]:
         """List the enterprises that have released."""

@@ -202,6 +202,16 @@ class LogState:
         """Give which pseudonyms follow which after rotations of the key, not to be changed."""
         return self._standing.successions
 
+    def inherited(self, pseudonym: bytes) -> bytes | None:
+        """Give the account inherited from pseudonyms before; None for newcomers and in a dispute."""
+        return self._standing.successions.inherited(pseudonym, self._standing.linked)
+
+    def frozen_accounts(self) -> frozenset[bytes]:
+        """List the accounts of disputed pseudonyms: nothing is spent from them."""
+        linked = self._standing.linked
+        frozen = self._standing.successions.frozen
+        return frozenset(linked[pseudonym] for pseudonym in frozen if pseudonym in linked)
+
     @property
     def closes(self) -> dict[Epoch, Closed]:
         """Give the epochs closed."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from privacy import links, merkle, rosters
 from privacy.chunks import HALF_BYTES
+from privacy.links import LinkRows
 from privacy.rosters import NOBODY, RosterRows
 from privacy.standing import CountStanding, EnterpriseStanding, Standing
 from privacy.successions import Claim
@@ -101,18 +102,34 @@ def check_link_batch(standing: Standing, message: books_pb2.LinkBatch, submissio
     if message.count < 1:
         raise Malformed(REASON_WRONG_SHAPE, "A link batch holds at least one link.")
     rows = None
-    fresh: set[bytes] = set()
+    fresh: dict[bytes, bytes] = {}
     if submission.bodies is not None:
         rows = links.check_bodies(message, submission.bodies)
-        fresh = _distinct(rows.pseudonyms, "linked")
-        if not standing.linked.isdisjoint(fresh):
-            raise Conflict(REASON_ALREADY_EXISTS, "A pseudonym of the batch has a link already.")
+        fresh = _fresh_links(standing, rows)
 
     def apply() -> None:
-        standing.linked |= fresh
+        standing.linked.update(fresh)
         standing.links_total += message.count
 
     return Verdict(apply, bodies_checked=rows is not None, rows=rows)
+
+
+def _fresh_links(standing: Standing, rows: LinkRows) -> dict[bytes, bytes]:
+    """Give the batch's links by pseudonym; after a rotation accounts go to undisputed heirs alone."""
+    names = _distinct(rows.pseudonyms, "linked")
+    if not standing.linked.keys().isdisjoint(names):
+        raise Conflict(REASON_ALREADY_EXISTS, "A pseudonym of the batch has a link already.")
+    halves = [slice(at, at + HALF_BYTES) for at in range(0, len(rows.pseudonyms), HALF_BYTES)]
+    fresh = {rows.pseudonyms[half]: rows.accounts[half] for half in halves}
+    fresh.pop(bytes(HALF_BYTES), None)
+    for pseudonym, account in fresh.items():
+        if not standing.successions.may_join(pseudonym, account, standing.linked):
+            raise Conflict(
+                REASON_ALREADY_EXISTS,
+                "A pseudonym of the batch follows others: it inherits their account, in a dispute none.",
+                remedy="Link it to the account it inherits, or to a new one where enterprises disagree.",
+            )
+    return fresh
 
 
 def _check_key(standing: Standing, key_id: bytes) -> None:

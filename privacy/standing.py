@@ -133,7 +133,8 @@ class Standing:
     chains: dict[tuple[Role, str], Chain] = field(default_factory=dict)
     enterprises: dict[str, EnterpriseStanding] = field(default_factory=dict)
     counts: dict[tuple[str, str], CountStanding] = field(default_factory=dict)
-    linked: set[bytes] = field(default_factory=set)
+    # The account of every pseudonym whose link's opening was at hand.
+    linked: dict[bytes, bytes] = field(default_factory=dict)
     links_total: int = 0
     closes: dict[Epoch, Closed] = field(default_factory=dict)
     # Whatever any trust root named: what was done for them stays countable after they have left.

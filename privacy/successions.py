@@ -7,7 +7,7 @@ pseudonyms named are frozen: they keep what they have, nothing is spent, and no 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 
@@ -51,9 +51,30 @@ class Successions:
         """Say whether a pseudonym, or one that it follows or that follows it, is disputed."""
         return any(one in self._frozen for one in self._line(pseudonym))
 
-    def heir_of(self, pseudonym: bytes) -> bytes | None:
-        """Give the pseudonym whose account a new one inherits; None for a newcomer or in a dispute."""
+    @property
+    def frozen(self) -> frozenset[bytes]:
+        """List the pseudonyms that stand in contradicting claims."""
+        return frozenset(self._frozen)
+
+    def predecessor(self, pseudonym: bytes) -> bytes | None:
+        """Give the pseudonym that another follows; None for a newcomer and in a dispute."""
         return None if self.is_frozen(pseudonym) else self._before.get(pseudonym)
+
+    def inherited(self, pseudonym: bytes, linked: Mapping[bytes, bytes]) -> bytes | None:
+        """Give the account of the nearest pseudonym before that has one; None in a dispute."""
+        before = self.predecessor(pseudonym)
+        passed = {pseudonym}
+        while before is not None and before not in linked and before not in passed:
+            passed.add(before)
+            before = self._before.get(before)
+        return None if before is None else linked.get(before)
+
+    def may_join(self, pseudonym: bytes, account: bytes, linked: Mapping[bytes, bytes]) -> bool:
+        """Say whether a new link is right: heirs get what they inherit, the disputed nothing old."""
+        if self.is_frozen(pseudonym):
+            return account not in {linked.get(one) for one in self._line(pseudonym)}
+        inherited = self.inherited(pseudonym, linked)
+        return inherited is None or inherited == account
 
     def _line(self, pseudonym: bytes) -> set[bytes]:
         """Give the pseudonyms before and after, over all rotations."""

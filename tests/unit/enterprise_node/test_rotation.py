@@ -76,7 +76,7 @@ def test_everybody_moves_in_one_epoch_and_the_log_pairs_old_and_new(
     assert after.keys() == before.keys()
     assert set(after.values()).isdisjoint(before.values())
     for person, pseudonym in after.items():
-        assert hub.state.successions.heir_of(pseudonym) == before[person]
+        assert hub.state.successions.predecessor(pseudonym) == before[person]
     assert [item.slot for item in app.pipeline.roster.active(JANUARY)] == list(
         hub.state.roster(ENTERPRISE).active_slots(JANUARY)
     )
@@ -106,7 +106,7 @@ def test_large_rosters_move_in_even_batches(
     assert [batch.count for batch in moved] == [7, 8, 7, 8]
     assert {batch.effective_epoch for batch in moved} == {JANUARY}
     after = pseudonyms(app, JANUARY)
-    assert all(hub.state.successions.heir_of(after[person]) == before[person] for person in before)
+    assert all(hub.state.successions.predecessor(after[person]) == before[person] for person in before)
 
 
 def test_newcomers_join_in_the_same_batch(app: App, federation: Federation, hub: SimulatedHub) -> None:
