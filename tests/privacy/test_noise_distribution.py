@@ -7,13 +7,15 @@ probability of 1e-9; each fault is one that the same number of draws rejects bel
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from privacy import noise
+from privacy import digits, noise
 
 pytestmark = pytest.mark.statistical
 
@@ -54,9 +56,16 @@ def draw(scale: int) -> Draws:
     return noise.discrete_laplace(np.zeros(DRAWS, dtype=np.int64), scale)
 
 
+def draw_digits(scale: int) -> Draws:
+    return digits.discrete_laplace(np.zeros(DRAWS, dtype=np.int64), scale, os.urandom)
+
+
+@pytest.mark.parametrize("sampler", [draw, draw_digits])
 @pytest.mark.parametrize("scale", SCALES)
-def test_noise_is_the_exact_discrete_laplace_and_15_percent_off_is_rejected(scale: int) -> None:
-    sample = draw(scale)
+def test_noise_is_the_exact_discrete_laplace_and_15_percent_off_is_rejected(
+    scale: int, sampler: Callable[[int], Draws]
+) -> None:
+    sample = sampler(scale)
     assert probability(sample, scale) > FALSE_ALARM
     assert probability(sample, scale * 1.15) < REJECTED
     assert probability(sample, scale / 1.15) < REJECTED
