@@ -358,6 +358,13 @@ class Ceilings(Settings):
     month_clamp_grams: Annotated[int, Field(ge=1, le=10**9)] = 300_000
 
 
+class Retention(Settings):
+    """[retention]: how long kept activities stay; without it they stay for good."""
+
+    # Whole months before the present one.
+    months: Annotated[int, Field(ge=3, le=1200)] | None = None
+
+
 class ServiceSettings(Settings):
     """[service]: where the node listens while it runs; port 0 lets the system choose."""
 
@@ -383,6 +390,7 @@ class NodeConfiguration(Settings):
     persons: PersonRegister | None = None
     engine: EngineSettings = EngineSettings()
     ceilings: Ceilings = Ceilings()
+    retention: Retention = Retention()
     service: ServiceSettings = ServiceSettings()
 
     @model_validator(mode="after")

@@ -55,6 +55,8 @@ class Persons:
     ) -> dict[str, int | None]:
         """Give each raw value its person number, new ones in the order given; None marks an invalid value.
 
+        ERASED (0) stands for persons who asked to be erased.
+
         Without `store` new persons get numbers that are not kept, for a rehearsal.
         """
         identifiers = {value: self._canonical(value, kind) for value in dict.fromkeys(values)}
@@ -90,7 +92,11 @@ class Persons:
     def find(self, value: str, *, kind: str | None = None) -> int | None:
         """Give the number of the person with this identifier, or None; raises Malformed if it is invalid."""
         lookup = self._lookup(canonical(kind or self._kind, value))
-        return self._table.numbers([lookup]).get(lookup)
+        return self._table.numbers([lookup]).get(lookup) or None
+
+    def is_known(self, number: int) -> bool:
+        """Tell whether the number is a person's who has not been erased."""
+        return self._table.is_known(number)
 
     def identifiers(self, persons: Sequence[int]) -> list[bytes]:
         """Unseal the canonical identifiers of these persons, in the order given."""
@@ -113,6 +119,10 @@ class Persons:
     def mark_enrolled(self, persons: Collection[int]) -> None:
         """Take these persons off the list of those to enrol; joins the caller's transaction."""
         self._table.set_enrolled(persons)
+
+    def mark_not_enrolled(self, persons: Collection[int]) -> None:
+        """Put these persons back on the list of those to enrol; joins the caller's transaction."""
+        self._table.set_not_enrolled(persons)
 
     def withdraw(self, persons: Collection[int]) -> None:
         """Note that these persons' consent ended; they are not enrolled again until the register says so."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +34,9 @@ from enterprise_node.store.database import Database, Schema
 from enterprise_node.store.marks import MarkTable
 from enterprise_node.store.push import PushTable
 from enterprise_node.store.releases import ReleaseState, ReleaseTable
-from protos.epochs import Epoch
+from protos.epochs import Epoch, epoch_of, first_day, shift_epoch
+from protos.problems import Malformed
+from protos.v1.problem_pb2 import REASON_CONFIGURATION_INVALID
 from runtime.configuration import open_home
 from runtime.pack_files import PACK_FILE, load_activities, load_pack, load_packs
 
@@ -42,6 +45,8 @@ if TYPE_CHECKING:
     from enterprise_node.configuration import SourceSettings
     from enterprise_node.sources.source import Source
     from enterprise_node.spool import Spool
+
+logger = logging.getLogger(__name__)
 
 STATE_FILE = "state.sqlite"
 LOCK_FILE = "reading.lock"
@@ -57,6 +62,7 @@ DATA_SCHEMAS: tuple[Schema, ...] = (
 # Of rows held in memory at once: of a query, or pushed.
 PIECE_BYTES_MAX = 64 << 20
 
+_ORIGIN = datetime.date(1970, 1, 1)
 CIVIL_ZONE = datetime.timezone(datetime.timedelta(hours=8))
 
 
@@ -83,10 +89,22 @@ class Workspace:
         def numbering(values: Sequence[str], kind: str | None) -> Mapping[str, int | None]:
             return self.persons.number_all(values, kind=kind, store=store)
 
+        first = self.keep_from_day()
         around = Surroundings(
-            self.activities.registry, self.configuration.region, self.keys.token, self.today
+            self.activities.registry,
+            self.configuration.region,
+            self.keys.token,
+            self.today,
+            None if first is None else _ORIGIN + datetime.timedelta(days=first),
         )
         return Stage(self.home, self.configuration.engine, around, numbering)
+
+    def keep_from_day(self) -> int | None:
+        """Give the first day the retention rule keeps, None without a rule."""
+        months = self.configuration.retention.months
+        if months is None:
+            return None
+        return first_day(shift_epoch(epoch_of((self.today - _ORIGIN).days), -months))
 
     def ingest(self) -> Ingest:
         """Give what reads the sources."""
@@ -131,9 +149,14 @@ class Workspace:
 
     def read(self, note: Callable[[str], None] = lambda _: None) -> Iterator[FileReport]:
         """Read what is new: the register first, then every source; `note` is told what is being read."""
+        from enterprise_node.erase import apply_retention
+
         with exclusive(self.home / LOCK_FILE, "reading sources"):
             shutil.rmtree(reading_folder(self.home), ignore_errors=True)
             self.activities.sweep()
+            dropped = apply_retention(self)
+            if dropped:
+                logger.info("retention applied", extra={"activities": dropped})
             register = self.register()
             if register is not None:
                 for path, outcome in register.run():
@@ -207,4 +230,19 @@ def load_node_packs(home: Path, configuration: NodeConfiguration) -> dict[str, C
             known = chosen.get(pack.id)
             if pack.activity.code in codes and (known is None or known.version < pack.version):
                 chosen[pack.id] = pack
-    return {pack_id: compile_pack(pack) for pack_id, pack in sorted(chosen.items())}
+    compiled = {pack_id: compile_pack(pack) for pack_id, pack in sorted(chosen.items())}
+    _check_retention(configuration, compiled)
+    return compiled
+
+
+def _check_retention(configuration: NodeConfiguration, packs: Mapping[str, CompiledPack]) -> None:
+    """Refuse to drop what a pack still compares with."""
+    months = configuration.retention.months
+    # And the months not released yet: the present one and the one before.
+    needed = max((one.months_back + 2 for one in packs.values() if one.own_history), default=0)
+    if months is not None and months < needed:
+        raise Malformed(
+            REASON_CONFIGURATION_INVALID,
+            f"retention.months is {months}; the packs here compare with up to {needed} months ago.",
+            remedy=f"Keep at least {needed} months, or leave those packs out.",
+        )

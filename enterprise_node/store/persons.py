@@ -56,6 +56,11 @@ class PersonTable:
             found.update((row[0], row[1]) for row in self._database.rows(sql, part))
         return found
 
+    def is_known(self, number: int) -> bool:
+        """Tell whether the number is a person's who has not been erased."""
+        sql = "SELECT 1 FROM person WHERE number = ? AND NOT erased"
+        return self._database.value(sql, (number,)) is not None
+
     def last_number(self) -> int:
         """Give the highest number ever given, 0 at first."""
         return int(self._database.value("SELECT coalesce(max(number), 0) FROM person"))
@@ -99,6 +104,12 @@ class PersonTable:
             "UPDATE person SET enrolled = 1 WHERE number = ?", ((number,) for number in numbers)
         )
 
+    def set_not_enrolled(self, numbers: Iterable[int]) -> None:
+        """Note that an enrolment did not come about."""
+        self._database.execute_many(
+            "UPDATE person SET enrolled = 0 WHERE number = ?", ((number,) for number in numbers)
+        )
+
     def set_withdrawn(self, numbers: Iterable[int]) -> None:
         """Note the end of consent and enrolment."""
         self._database.execute_many(
@@ -115,6 +126,7 @@ class PersonTable:
         """Count all persons, those who consented, those enrolled."""
         row = self._database.row(
             "SELECT count(*), coalesce(sum(consented), 0), coalesce(sum(enrolled), 0) FROM person"
+            " WHERE NOT erased"
         )
         assert row is not None
         return row[0], row[1], row[2]
