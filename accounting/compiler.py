@@ -15,11 +15,18 @@ from accounting.vectors import check_vectors
 from protos.problems import Malformed
 from protos.v1.problem_pb2 import REASON_PACK_INVALID
 
-__all__ = ["CompiledPack", "compile_pack", "floor_sql"]
+__all__ = ["CompiledPack", "compile_pack", "floor_sql", "prove_pack"]
 
 
 def compile_pack(pack: Pack) -> CompiledPack:
     """Type and scale the formula, prove its bounds, check its vectors; PACK_INVALID says why not."""
+    compiled = prove_pack(pack)
+    check_vectors(pack)
+    return compiled
+
+
+def prove_pack(pack: Pack) -> CompiledPack:
+    """Compile a pack without its worked examples: for authors, who compare variants of one."""
     try:
         lowered = lower(pack)
         compiled = (_compile_history if pack.baseline.own_history else _compile_records)(pack, lowered)
@@ -29,7 +36,6 @@ def compile_pack(pack: Pack) -> CompiledPack:
         raise Malformed(
             REASON_PACK_INVALID, f"Pack {pack.id}: {problem.message}", remedy=problem.remedy
         ) from problem
-    check_vectors(pack)
     return compiled
 
 

@@ -1,4 +1,4 @@
-"""The program cgsp-node: its data (cli_data), the outside (cli_release), auditors here (cli_premises)."""
+"""The program cgsp-node: data (cli_data), out (cli_release), auditors (cli_premises), authors (cli_pack)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import click
 
 _DATA = ("check", "ingest", "explain", "person", "status", "doctor")
 _RELEASE = ("join", "enrol", "preview", "release", "submit", "run", "egress")
+_PACK = ("pack", "footprint")
 _PREMISES = ("rehearse", "exact")
 
 
@@ -16,7 +17,7 @@ class _LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """List all commands in the order of use."""
-        return [*_RELEASE[:1], *_DATA, *_RELEASE[1:], *_PREMISES]
+        return [*_RELEASE[:1], *_DATA, *_RELEASE[1:], *_PREMISES, *_PACK]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Find a command by its name in the module that holds it."""
@@ -32,6 +33,10 @@ class _LazyGroup(click.Group):
             from enterprise_node.cli_premises import COMMANDS as PREMISES_COMMANDS
 
             return PREMISES_COMMANDS[cmd_name]
+        if cmd_name in _PACK:
+            from enterprise_node.cli_pack import COMMANDS as PACK_COMMANDS
+
+            return PACK_COMMANDS[cmd_name]
         return None
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from accounting.packs import Pack
     from protos.v1 import node_pb2
 
+_CIVIL_ZONE = datetime.timezone(datetime.timedelta(hours=8))
 EQUIVALENCES_FILE = "equivalences.toml"
 
 
@@ -175,6 +176,11 @@ class Estimator:
                 )
             self._packs[pack_id] = load_pack(self._folders[pack_id])
         return self._packs[pack_id]
+
+
+def civil_today() -> datetime.date:
+    """Give the civil day of UTC+8, which all days are reckoned in."""
+    return datetime.datetime.now(_CIVIL_ZONE).date()
 
 
 def installed_packs() -> Path:

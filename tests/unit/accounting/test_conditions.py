@@ -1,4 +1,4 @@
-"""What a pack states beside its formula, the same on SQL and oracle: where it applies, bands, caps, rounding."""
+"""What a pack states beside its formula, the same on SQL and oracle: place, bands, caps, rounding."""
 
 from __future__ import annotations
 
