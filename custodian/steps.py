@@ -25,7 +25,7 @@ from protos.v1.problem_pb2 import (
     REASON_NOT_REGISTERED,
     REASON_TRUST_ROOT_INVALID,
 )
-from runtime.files import open_home, read_bounded, read_private, write_atomic, write_private
+from runtime.files import read_bounded, read_private, write_atomic, write_private
 
 PLAN_FILE = "session.json"
 KEY_FILE = "pseudonym-key.json"
@@ -107,24 +107,31 @@ def finish(home: Path, folder: Path) -> Finished:
             files.check_certificate(agreed, index, data, shown)
         share, sealed, described = files.finish(agreed, party, shown)
         share_file, key_file = folder / f"{party.recipient.id}.share", folder / KEY_FILE
-        if key_file.exists() and key_file.read_bytes() != described:
-            raise Conflict(
-                REASON_ALREADY_EXISTS,
-                f"{key_file} describes another key than this session's.",
-                remedy="Find out who wrote it; every custodian writes the same bytes.",
-            )
+        _write_key_file(key_file, described)
         write_private(share_file, sealed)
-        write_atomic(key_file, described)
     return Finished(share, share_file, key_file)
 
 
-def _begun(folder: Path, data: bytes) -> Plan:
-    target = open_home(folder, create=True)
-    if any(target.iterdir()):
+def _write_key_file(path: Path, described: bytes) -> None:
+    """Write what every custodian writes; raises Conflict if it is there and says something else."""
+    if not path.exists():
+        write_atomic(path, described)
+    elif read_bounded(path, files.FILE_BYTES_MAX) != described:
         raise Conflict(
-            REASON_ALREADY_EXISTS, f"{target} is not empty.", remedy="Choose a new folder for each session."
+            REASON_ALREADY_EXISTS,
+            f"{path} describes another key than this session's.",
+            remedy="Find out who wrote it; every custodian writes the same bytes.",
         )
-    write_atomic(target / PLAN_FILE, data)
+
+
+def _begun(folder: Path, data: bytes) -> Plan:
+    # Custodians of several users share it; nothing in it is secret.
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise Conflict(
+            REASON_ALREADY_EXISTS, f"{folder} is not empty.", remedy="Choose a new folder for each session."
+        )
+    write_atomic(folder / PLAN_FILE, data)
     return files.read_plan(data)
 
 
@@ -175,10 +182,11 @@ def _say(opened: Opened, folder: Path, agreed: Plan, name: str, make: Callable[[
         write_private(kept, make())
     data = read_private(kept, files.FILE_BYTES_MAX)
     there = folder / name
-    if there.exists() and read_bounded(there, files.FILE_BYTES_MAX) != data:
+    if not there.exists():
+        write_atomic(there, data)
+    elif read_bounded(there, files.FILE_BYTES_MAX) != data:
         raise Malformed(
             REASON_CONFIGURATION_INVALID,
             f"{there} is not what this custodian wrote.",
             remedy="Remove it, find out who changed it, and run the step again.",
         )
-    write_atomic(there, data)

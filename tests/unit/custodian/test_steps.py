@@ -208,6 +208,18 @@ def test_certificate_that_lies_about_the_transcript_is_refused(table: Table) -> 
         table.finish("regulator")
 
 
+def test_key_file_of_another_key_is_not_taken_for_this_sessions(table: Table) -> None:
+    table.begin()
+    table.exchange()
+    table.exchange()
+    table.finish("regulator")
+    path = table.folder / steps.KEY_FILE
+    path.write_bytes(path.read_bytes().replace(b'"threshold": 2', b'"threshold": 3'))
+    with pytest.raises(Conflict, match="another key"):
+        table.finish("auditor")
+    assert not (table.folder / "auditor.share").exists()
+
+
 def test_stranger_and_exchanged_keys_are_refused(table: Table, tmp_path: Path) -> None:
     table.publics["operator"].write_bytes(
         Recipient.of("operator", signing_key("operator"), sealing_key("x")).encode()
