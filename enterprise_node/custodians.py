@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# Rounds of attempts, each of seconds, while custodians ask for patience: some hours.
+RATE_ROUNDS_MAX = 2000
+
 
 class Evaluations(Protocol):
     """Whoever carries a batch to a custodian."""
@@ -122,6 +125,7 @@ class Quorum:
         policy: RetryPolicy = DEFAULT_POLICY,
         on_wait: Callable[[Wait], None] = log_wait,
         workers: int = 2,
+        rate_rounds_max: int = RATE_ROUNDS_MAX,
     ) -> None:
         self._chain = chain
         self._evaluations = evaluations
@@ -129,6 +133,7 @@ class Quorum:
         self._policy = policy
         self._on_wait = on_wait
         self._workers = workers
+        self._rate_rounds_max = rate_rounds_max
 
     def pseudonyms(
         self, content: BlindedBatch, trust: TrustRoot, enterprise_id: str, used: Mapping[str, int]
@@ -138,9 +143,19 @@ class Quorum:
         Raises Unavailable QUORUM_UNAVAILABLE, Unverified PROOF_INVALID naming the custodians, or a refusal.
         """
         asking = _Asking(content, trust, pseudonym_key(trust), enterprise_id, used)
+        for _ in range(1, self._rate_rounds_max):
+            try:
+                return self._asked(asking)
+            except Refused as problem:
+                # A first enrolment of many outruns the custodians' rate; it goes on as fast as they allow.
+                if problem.reason != REASON_RATE_EXCEEDED:
+                    raise
+        return self._asked(asking)
+
+    def _asked(self, asking: _Asking) -> Answered:
         return retry(
             lambda: self._attempt(asking),
-            what=f"{asking.key.threshold} of {len(trust.custodians)} custodians",
+            what=f"{asking.key.threshold} of {len(asking.trust.custodians)} custodians",
             policy=self._policy,
             on_wait=self._on_wait,
         )

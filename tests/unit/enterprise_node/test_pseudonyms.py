@@ -84,7 +84,13 @@ def open_node(folder: Path, federation: Federation) -> Node:
         check_receipt=lambda receipt, data: 0,
     )
     quorum = Quorum(
-        chain, outbox, clock=lambda: 1000.0, policy=IMPATIENT, on_wait=lambda wait: None, workers=1
+        chain,
+        outbox,
+        clock=lambda: 1000.0,
+        policy=IMPATIENT,
+        on_wait=lambda wait: None,
+        workers=1,
+        rate_rounds_max=3,
     )
     pseudonymiser = Pseudonymiser(database, table, persons, LOCAL_KEYS, quorum, workers=1)
     return Node(database, table, journal, persons, custodians, pseudonymiser)
@@ -249,8 +255,8 @@ def test_when_too_few_do_not_refuse_the_refusal_is_told(federation: Federation, 
 
 
 def test_a_custodian_that_asks_for_patience_is_asked_again(federation: Federation, node: Node) -> None:
-    for custodian in federation.custodians[:2]:
-        custodian.hasty = 1
+    for custodian in federation.custodians:
+        custodian.hasty = IMPATIENT.attempts_max + 1
     found = node.pseudonymiser.pseudonymise(number(node), federation.root, ENTERPRISE)
     assert len(found) == len(VALUES)
 
