@@ -20,6 +20,7 @@ from enterprise_node.pipeline import Course, Pipeline
 from enterprise_node.pseudonyms import Pseudonymiser
 from enterprise_node.receipts import FOLDER as RECEIPTS_FOLDER
 from enterprise_node.receipts import ReceiptFolder
+from enterprise_node.recovery import Recovery
 from enterprise_node.release import OnStep, Releaser, no_step
 from enterprise_node.roster import Roster
 from enterprise_node.rpc import GrpcCustodians, GrpcHub
@@ -60,6 +61,7 @@ class App:
     workspace: Workspace
     membership: Membership
     pipeline: Pipeline
+    recovery: Recovery
     journal: EgressJournal
     course: Course
     closers: tuple[Callable[[], None], ...]
@@ -93,7 +95,12 @@ def open_app(home: Path, course: Course | None = None) -> App:
 
 def open_ports(membership: Membership) -> Ports:
     """Prepare the connections over mutual TLS; nothing is sent yet."""
-    http = HttpLog(membership.https_address, membership.identity.ca_pem)
+    http = HttpLog(
+        membership.https_address,
+        membership.identity.ca_pem,
+        identity=membership.identity,
+        grpc_address=membership.grpc_address,
+    )
     hub = GrpcHub(membership.grpc_address, membership.identity)
     custodians = GrpcCustodians(membership.identity)
     return Ports(hub, custodians, http, (hub.close, custodians.close, http.close))
@@ -172,5 +179,19 @@ def build_app(
         course=course,
         patience=patience,
     )
+    recovery = Recovery(
+        database,
+        chain,
+        outbox_table,
+        ReleaseTable(database),
+        ChargeTable(database),
+        roster,
+        Kept(workspace.home),
+        workspace.persons,
+        pipeline.pseudonymiser,
+        following,
+        reads,
+        enterprise_id=enterprise_id,
+    )
     closers = (*ports.closers, workspace.close)
-    return App(workspace, membership, pipeline, journal, course, closers)
+    return App(workspace, membership, pipeline, recovery, journal, course, closers)

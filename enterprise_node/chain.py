@@ -85,6 +85,15 @@ class OwnChain:
                 self._table.add_body(sequence, position, self._seal(sequence, position, body))
         return self.message(sequence)
 
+    def adopt(
+        self, sequence: int, kind: Kind, epoch: int, data: bytes, bodies: Sequence[bytes], log_index: int
+    ) -> None:
+        """Take a message of ours back from the log, as it was signed; joins the caller's transaction."""
+        self._table.add(sequence, kind.value, epoch, data, envelope.envelope_hash(data))
+        self._table.mark_seen(sequence, log_index)
+        for position, body in enumerate(bodies):
+            self._table.add_body(sequence, position, self._seal(sequence, position, body))
+
     def sign_order(self, order: Message) -> bytes:
         """Sign an order to a custodian; orders stand outside the chain."""
         return envelope.sign(codec.encode(order), Kind.EVALUATION_ORDER, (self._signing_key,))

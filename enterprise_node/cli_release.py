@@ -1,4 +1,4 @@
-"""Commands towards the outside: join, enrol, preview, release, submit, run, egress."""
+"""Commands towards the outside: join, enrol, preview, release, submit, recover, run, egress."""
 
 from __future__ import annotations
 
@@ -172,6 +172,22 @@ def submit(home: Path, as_json: bool) -> None:
         print_result(_figures(app), as_json=as_json)
 
 
+@click.command("recover")
+@HOME
+@json_option
+def recover(home: Path, as_json: bool) -> None:
+    """Take this node's own messages, charges and roster back from the log. 从日志恢复。
+
+    For a state restored from a copy, lost while the keys were kept, or overtaken by a twin (stop it first).
+    """
+    with _opened(home, as_json=as_json) as app, _alone(home):
+        app.pipeline.ingest()
+        recovered = app.recovery.recover()
+    with _opened(home, as_json=as_json) as app, _alone(home):
+        app.pipeline.settle()
+        print_result(asdict(recovered), as_json=as_json)
+
+
 @click.command("run")
 @click.option("--epochs", required=True, callback=_parsed_epochs, help="As 2020-12,2021-01. 周期列表。")
 @click.option("--once", is_flag=True, help="End when all of them are in the log. 完成后退出。")
@@ -244,5 +260,6 @@ def _figures(app: App) -> dict[str, Any]:
 
 
 COMMANDS: dict[str, click.Command] = {
-    command.name or "": command for command in (join, enrol, preview, release, submit, run, egress)
+    command.name or "": command
+    for command in (join, enrol, preview, release, submit, recover, run, egress)
 }

@@ -59,8 +59,8 @@ class Following:
         self._on_wait = on_wait
         self._receipts = receipts
         self._state = LogState(pinned=pinned, replaying=True)
-        # Indices of our own entries that this node did not write.
-        self._strange: list[int] = []
+        # Entries of our own that this node did not write.
+        self._strange: list[Entry] = []
         for entry in mirror.entries():
             self._take(entry)
 
@@ -98,14 +98,20 @@ class Following:
             party.id == self._enterprise_id for party in self._state.trust.enterprises
         )
 
+    @property
+    def strange(self) -> tuple[Entry, ...]:
+        """Give the log's messages of this enterprise that this node did not write, in order."""
+        return tuple(self._strange)
+
     def require_current(self) -> None:
         """Refuse to go on where the log knows more of this enterprise than the node does."""
         if self._strange:
             raise Conflict(
                 REASON_LOG_AHEAD,
                 f"The log holds {len(self._strange)} messages of this enterprise that this node did not "
-                f"write, the first at entry {self._strange[0]}: its state was restored, or it has a twin.",
-                remedy="Stop the other node, or bring back the newest state; draw nothing with this one.",
+                f"write, the first at entry {self._strange[0].index}: its state was restored, or it has "
+                "a twin.",
+                remedy="Stop the other node if there is one; then run cgsp-node recover with this one.",
             )
 
     def check(self, data: bytes, bodies: Sequence[bytes]) -> None:
@@ -162,7 +168,7 @@ class Following:
         if own is not None:
             self._note_seen(own, entry.index)
         elif admission.issuer == self._enterprise_id:
-            self._strange.append(entry.index)
+            self._strange.append(entry)
 
     def _note_seen(self, own: StoredMessage, index: int) -> None:
         if not own.seen:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from enterprise_node.store.database import Database
     from enterprise_node.store.enrolment import EnrolmentTable
     from enterprise_node.store.outbox import StoredMessage
+    from protos.v1 import roster_pb2
     from protos.v1.envelope_pb2 import Header
 
 # Slot numbers take 5 bytes in the envelope, which must fit a log entry.
@@ -125,6 +126,40 @@ class Roster:
             ]
             self._persons.withdraw(persons)
         return messages
+
+    def adopt(
+        self, batch: roster_pb2.RosterBatch, bodies: Sequence[bytes], persons: Mapping[bytes, int]
+    ) -> int:
+        """Take a logged batch of ours back, persons found by pseudonym; gives the slots nobody stands behind.
+
+        Such a slot keeps its rows, all zero before noise. Joins the caller's transaction.
+        """
+        rows = rosters.check_bodies(batch, bodies, erasure_allowed=True)
+        salts = b"".join(rosters.parse_opening(body).salts for body in bodies[1::2])
+        effective, names = Epoch(batch.effective_epoch), rows.pseudonyms or b""
+        held = {slot.slot: slot.person for slot in self._table.enrolled()}
+        self._table.withdraw(batch.withdrawn_slots, effective)
+        slots: list[StoredSlot] = []
+        for row in range(batch.count):
+            number, cut = batch.first_slot + row, slice(row * PSEUDONYM_BYTES, (row + 1) * PSEUDONYM_BYTES)
+            person = persons.get(names[cut], -1 - number)
+            name = rows.slots[row * SLOT_BYTES : (row + 1) * SLOT_BYTES]
+            slots.append(
+                StoredSlot(number, person, name, self._seal(number, salts[cut] + names[cut]), effective, None)
+            )
+        self._table.add_slots(slots)
+        enrolled = {slot.person for slot in slots}
+        ended = {held[slot] for slot in batch.withdrawn_slots if slot in held}
+        self._persons.withdraw(ended - enrolled)
+        self._persons.mark_enrolled([person for person in enrolled if person >= 0])
+        return sum(person < 0 for person in enrolled)
+
+    def drop(self, batch: roster_pb2.RosterBatch) -> None:
+        """Take back the newest batch, which the log does not hold; joins the caller's transaction."""
+        self._persons.mark_not_enrolled(self._table.drop_from(batch.first_slot))
+        self._table.reinstate(batch.withdrawn_slots)
+        held = {slot.slot: slot.person for slot in self._table.enrolled()}
+        self._persons.mark_enrolled([held[slot] for slot in batch.withdrawn_slots])
 
     def active(self, epoch: Epoch) -> list[ActiveSlot]:
         """Give the slots active in the epoch, in slot order: each gets a row, whoever was active."""

@@ -72,7 +72,7 @@ class IntakeRpc(hub_pb2_grpc.IntakeServiceServicer):
 
 
 class BodyRpc(hub_pb2_grpc.BodyServiceServicer):
-    """Hands all bodies, those with persons in them too, to auditors and the operator."""
+    """Hands all bodies, those with persons in them too, to auditors and the operator; to a node its own."""
 
     def __init__(self, views: Views) -> None:
         self._views = views
@@ -81,10 +81,11 @@ class BodyRpc(hub_pb2_grpc.BodyServiceServicer):
         self, request: hub_pb2.ReadBodiesRequest, context: grpc.ServicerContext
     ) -> Iterator[hub_pb2.ReadBodiesResponse]:
         """Stream the bodies of the entries from first_index up to end_index."""
-        require_role(context, Role.AUDITOR, Role.OPERATOR)
+        peer = require_role(context, Role.AUDITOR, Role.OPERATOR, Role.NODE)
         if not request.first_index <= request.end_index <= BODY_ENTRIES_MAX:
             raise Malformed(REASON_UNKNOWN_FIELD_VALUE, "first_index must not be greater than end_index.")
-        for body in self._views.bodies(request.first_index, request.end_index):
+        own = peer.id if peer.role is Role.NODE else None
+        for body in self._views.bodies(request.first_index, request.end_index, enterprise_id=own):
             if not context.is_active():
                 return
             yield hub_pb2.ReadBodiesResponse(index=body.index, position=body.position, body=body.data)

@@ -212,10 +212,15 @@ class Views:
             raise Unavailable(REASON_NOT_FOUND, "The log has no such body.")
         return found
 
-    def bodies(self, first: int, end: int) -> Iterator[StoredBody]:
-        """Give the bodies of the entries from `first` up to `end`."""
+    def bodies(self, first: int, end: int, *, enterprise_id: str | None = None) -> Iterator[StoredBody]:
+        """Give the bodies of entries from `first` up to `end`; with an enterprise, only those it signed."""
         with self._readers.begin() as connection:
-            yield from entries.walk_bodies(connection, first, end)
+            own = (
+                None if enterprise_id is None else entries.own_indices(connection, enterprise_id, first, end)
+            )
+            for body in entries.walk_bodies(connection, first, end):
+                if own is None or body.index in own:
+                    yield body
 
     def _all_releases(self) -> list[release_pb2.Release]:
         """Give all releases in the log; one is parsed once, since entries never change."""

@@ -48,6 +48,10 @@ class ChargeTable:
             ((*charge[:4], str(charge.epsilon), charge.state) for charge in charges),
         )
 
+    def has(self, nonce: bytes) -> bool:
+        """Say whether a reservation is charged already."""
+        return self._database.value("SELECT 1 FROM charge WHERE nonce = ? LIMIT 1", (nonce,)) is not None
+
     def commit(self, nonce: bytes) -> None:
         """Turn a reservation's charges into committed ones."""
         self._database.execute("UPDATE charge SET state = 'committed' WHERE nonce = ?", (nonce,))

@@ -136,6 +136,18 @@ class EnrolmentTable:
             "UPDATE slot SET withdrawn_epoch = ? WHERE slot = ?", ((epoch, slot) for slot in slots)
         )
 
+    def drop_from(self, first_slot: int) -> list[int]:
+        """Forget the slots from one on; gives whose they were."""
+        found = self._database.rows("SELECT person FROM slot WHERE slot >= ?", (first_slot,))
+        self._database.execute("DELETE FROM slot WHERE slot >= ?", (first_slot,))
+        return [row[0] for row in found]
+
+    def reinstate(self, slots: Iterable[int]) -> None:
+        """Take back a withdrawal."""
+        self._database.execute_many(
+            "UPDATE slot SET withdrawn_epoch = NULL WHERE slot = ?", ((slot,) for slot in slots)
+        )
+
     def last_effective(self) -> int | None:
         """Give the latest epoch any batch acts from."""
         found = self._database.value(

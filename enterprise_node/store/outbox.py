@@ -113,6 +113,15 @@ class OutboxTable:
             "UPDATE outbox_message SET seen = 1, log_index = ? WHERE sequence = ?", (log_index, sequence)
         )
 
+    def since(self, sequence: int) -> list[StoredMessage]:
+        """Give the messages from a place in the chain on."""
+        return self._many("WHERE sequence >= ? ORDER BY sequence", (sequence,))
+
+    def drop_since(self, sequence: int) -> None:
+        """Forget the messages from a place in the chain on: the log holds others there."""
+        self._database.execute("DELETE FROM outbox_body WHERE sequence >= ?", (sequence,))
+        self._database.execute("DELETE FROM outbox_message WHERE sequence >= ?", (sequence,))
+
     def count(self) -> int:
         """Count the chain's messages."""
         return int(self._database.value("SELECT count(*) FROM outbox_message"))

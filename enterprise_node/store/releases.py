@@ -65,6 +65,10 @@ class ReleaseTable:
         """Store an epoch's first state."""
         self._database.execute("INSERT INTO release VALUES (?, ?, ?, ?, ?, ?, ?)", release)
 
+    def drop(self, epoch: int) -> None:
+        """Forget an epoch's state: another state of this node moved it."""
+        self._database.execute("DELETE FROM release WHERE epoch = ?", (epoch,))
+
     def drawn(self, epoch: int, release_sequence: int, rows: int) -> None:
         """Note which message carries the draw."""
         self._database.execute(

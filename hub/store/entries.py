@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from hub.store.schema import body, entry, tree
+from privacy.envelope import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,15 @@ def read_body(connection: Connection, index: int, position: int) -> StoredBody |
     query = select(body).where(body.c.idx == index, body.c.position == position)
     row = connection.execute(query).one_or_none()
     return None if row is None else _stored_body(row.idx, row.position, row.private, row.data)
+
+
+def own_indices(connection: Connection, enterprise_id: str, first: int, end: int) -> set[int]:
+    """Give the entries from `first` up to `end` that an enterprise signed and that have bodies."""
+    kinds = (Kind.ROSTER_BATCH.value, Kind.RELEASE.value)
+    query = select(entry.c.idx).where(
+        entry.c.idx >= first, entry.c.idx < end, entry.c.issuer == enterprise_id, entry.c.kind.in_(kinds)
+    )
+    return set(connection.execute(query).scalars())
 
 
 def walk_bodies(connection: Connection, first: int, end: int) -> Iterator[StoredBody]:

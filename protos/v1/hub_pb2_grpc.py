@@ -146,7 +146,7 @@ class IntakeService:
 
 
 class BodyServiceStub:
-    """Bodies with persons in them, for registered auditors and the operator.
+    """Bodies with persons in them, for registered auditors and the operator; an enterprise reads back its own.
     """
 
     def __init__(self, channel):
@@ -163,7 +163,7 @@ class BodyServiceStub:
 
 
 class BodyServiceServicer:
-    """Bodies with persons in them, for registered auditors and the operator.
+    """Bodies with persons in them, for registered auditors and the operator; an enterprise reads back its own.
     """
 
     def ReadBodies(self, request, context):
@@ -189,7 +189,7 @@ def add_BodyServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class BodyService:
-    """Bodies with persons in them, for registered auditors and the operator.
+    """Bodies with persons in them, for registered auditors and the operator; an enterprise reads back its own.
     """
 
     @staticmethod

@@ -70,7 +70,7 @@ class IntakeServiceServicer(metaclass=_abc_1.ABCMeta):
 def add_IntakeServiceServicer_to_server(servicer: IntakeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
 class BodyServiceStub:
-    """Bodies with persons in them, for registered auditors and the operator."""
+    """Bodies with persons in them, for registered auditors and the operator; an enterprise reads back its own."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -80,13 +80,13 @@ class BodyServiceStub:
 
 @_typing.type_check_only
 class BodyServiceAsyncStub(BodyServiceStub):
-    """Bodies with persons in them, for registered auditors and the operator."""
+    """Bodies with persons in them, for registered auditors and the operator; an enterprise reads back its own."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ReadBodies: _aio.UnaryStreamMultiCallable[_hub_pb2.ReadBodiesRequest, _hub_pb2.ReadBodiesResponse]  # type: ignore[assignment]
 
 class BodyServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Bodies with persons in them, for registered auditors and the operator."""
+    """Bodies with persons in them, for registered auditors and the operator; an enterprise reads back its own."""
 
     @_abc_1.abstractmethod
     def ReadBodies(

@@ -9,14 +9,15 @@ import pytest
 
 from privacy import envelope, tiles
 from privacy.checkpoint import open_checkpoint
-from privacy.envelope import Kind
+from privacy.envelope import Kind, open_envelope
 from protos.problems import Malformed, Problem, Refused, Unavailable
 from protos.v1 import problem_pb2 as reasons
+from protos.v1 import release_pb2, roster_pb2
 from runtime.https import HttpsClient, client_context
 from runtime.identity import Identity, Role
 from runtime.log_follower import TrustFollower, read_entries
 from runtime.log_reader import HttpLog
-from tests.simulator import EPOCH
+from tests.simulator import EPOCH, Logged
 from tests.unit.hub.test_accounts import close, release_all
 from tests.unit.hub.world import World, begin, enrol, refused, world
 
@@ -168,9 +169,9 @@ def test_public_bodies_are_for_everybody_and_private_ones_for_roles(closed: Worl
         assert problem.reason == reasons.REASON_ROLE_NOT_ALLOWED
 
 
-def test_all_bodies_stream_to_an_auditor_and_to_nobody_else(closed: World) -> None:
-    def read(role: Role) -> dict[int, list[bytes]]:
-        identity = closed.identity(role, "somebody")
+def test_all_bodies_stream_to_an_auditor_and_to_a_node_its_own_alone(closed: World) -> None:
+    def read(role: Role, name: str = "somebody") -> dict[int, list[bytes]]:
+        identity = closed.identity(role, name)
         with HttpLog(
             closed.hub.https_address,
             closed.opened.authority.ca_pem,
@@ -182,7 +183,19 @@ def test_all_bodies_stream_to_an_auditor_and_to_nobody_else(closed: World) -> No
     expected = {index: entry.bodies for index, entry in enumerate(closed.entries) if entry.bodies}
     assert read(Role.AUDITOR) == expected
     assert read(Role.OPERATOR) == expected
-    assert refused(lambda: read(Role.NODE)).reason == reasons.REASON_ROLE_NOT_ALLOWED
+    assert read(Role.NODE) == {}
+    for enterprise in ("bike-share", "utility"):
+        own = {index for index, entry in enumerate(closed.entries) if _signed_by(entry, enterprise)}
+        assert (
+            read(Role.NODE, enterprise) == {index: expected[index] for index in own & expected.keys()} != {}
+        )
+    assert refused(lambda: read(Role.CUSTODIAN)).reason == reasons.REASON_ROLE_NOT_ALLOWED
+
+
+def _signed_by(entry: Logged, enterprise_id: str) -> bool:
+    opened = open_envelope(entry.data)
+    types: dict[Kind, Any] = {Kind.RELEASE: release_pb2.Release, Kind.ROSTER_BATCH: roster_pb2.RosterBatch}
+    return opened.kind in types and opened.parse(types[opened.kind]).header.issuer == enterprise_id
 
 
 def test_epochs_say_who_released_and_what_the_books_hold(closed: World) -> None:
