@@ -136,13 +136,17 @@ class ActivityServicer(node_pb2_grpc.ActivityServiceServicer):
 
 
 class NodeServicer(node_pb2_grpc.NodeServiceServicer):
-    """Tells the enterprise's own operators, who hold its certificate, how far the node is."""
+    """Tells the enterprise's own operators and checkouts, who hold its certificate, what they ask."""
 
     def __init__(
-        self, enterprise_id: str, status: Callable[[], node_pb2.NodeServiceGetStatusResponse]
+        self,
+        enterprise_id: str,
+        status: Callable[[], node_pb2.NodeServiceGetStatusResponse],
+        estimate: Callable[[node_pb2.EstimateFootprintRequest], node_pb2.EstimateFootprintResponse],
     ) -> None:
         self._enterprise_id = enterprise_id
         self._status = status
+        self._estimate = estimate
 
     def GetStatus(  # noqa: N802 - the name is the protocol's
         self, request: node_pb2.NodeServiceGetStatusRequest, context: grpc.ServicerContext
@@ -150,6 +154,13 @@ class NodeServicer(node_pb2_grpc.NodeServiceServicer):
         """Give counts and states; never to the hub or another enterprise."""
         _require_own(context, self._enterprise_id)
         return self._status()
+
+    def EstimateFootprint(  # noqa: N802 - the name is the protocol's
+        self, request: node_pb2.EstimateFootprintRequest, context: grpc.ServicerContext
+    ) -> node_pb2.EstimateFootprintResponse:
+        """Say what one act comes to; what was asked is not kept."""
+        _require_own(context, self._enterprise_id)
+        return self._estimate(request)
 
 
 def _require_own(context: grpc.ServicerContext, enterprise_id: str) -> None:

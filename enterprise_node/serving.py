@@ -1,4 +1,4 @@
-"""What a running node answers its own enterprise: status, pushed activities, health and metrics."""
+"""What a running node answers its own enterprise: status, footprints, pushed activities, health, metrics."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from enterprise_node.footprint import Estimator, civil_today
 from enterprise_node.overview import overview
 from enterprise_node.rpc import ACTIVITY_SERVICE, NODE_SERVICE, PUSHES_MAX, ActivityServicer, NodeServicer
 from protos.v1 import node_pb2, node_pb2_grpc
@@ -32,7 +33,9 @@ def serving(app: App) -> Iterator[str]:
         service.listen_grpc, (NODE_SERVICE, ACTIVITY_SERVICE), workers=WORKERS, reflection=True
     )
     server = GrpcServer(lambda: identity, options, metrics)
-    servicer = NodeServicer(app.membership.enterprise_id, lambda: status(app))
+    packs = [app.workspace.home / entry for entry in app.workspace.configuration.packs]
+    estimator = Estimator(packs, civil_today)
+    servicer = NodeServicer(app.membership.enterprise_id, lambda: status(app), estimator.answer)
     node_pb2_grpc.add_NodeServiceServicer_to_server(servicer, server.server)
     pushed = ActivityServicer(app.membership.enterprise_id, app.workspace.spool().take)
     node_pb2_grpc.add_ActivityServiceServicer_to_server(pushed, server.server)

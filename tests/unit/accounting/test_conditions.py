@@ -179,7 +179,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "key inputs",
     ),
     "bands out of order": (
-        {"curves": {"band": {**CURVE, "bands": [*reversed(CURVE["bands"])]}}},  # type: ignore[call-overload]
+        {"curves": {"band": {**CURVE, "bands": [*reversed(CURVE["bands"])]}}},
         "ascend",
     ),
     "a curve of nothing": ({"curves": {"band": {**CURVE, "of": "detour"}}}, "quantities"),

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from accounting.evaluator import Record
 from engine.duckdb_engine import DuckDbEngine
 from enterprise_node.cli import node
 from enterprise_node.footprint import installed_packs
@@ -19,6 +20,7 @@ from protos.epochs import Epoch, first_day
 from protos.problems import Malformed
 from runtime.pack_files import load_pack
 from tests.unit.accounting import samples
+from tests.unit.enterprise_node.homes import ANNA, home_at
 
 PACKS = installed_packs()
 BIKE = PACKS / "trv.shared_bike" / "1"
@@ -139,9 +141,7 @@ def test_a_trial_reads_parquet_the_same(trips: Path, parquet: Path) -> None:
 def test_a_trial_of_points_tells_them() -> None:
     pack = samples.shipped("pub.volunteer")
     with DuckDbEngine(memory_limit_mb=256, threads=1) as engine:
-        records = [
-            samples.Record(person, START + day, "east", {"acts": 1}) for person in (1, 2) for day in (0, 0, 3)
-        ]
+        records = [Record(person, START + day, "east", {"acts": 1}) for person in (1, 2) for day in (0, 0, 3)]
         samples.load_records(engine, "acts", pack.activity, records)
         samples.load_persons(engine, samples.everybody())
         tested = try_pack(engine, pack, "acts", "persons")
@@ -163,9 +163,19 @@ def test_a_trial_counts_keys_without_a_factor_and_empty_data(tmp_path: Path) -> 
 def test_months_caps_are_told_by_month() -> None:
     pack = samples.shipped("con.secondhand_phone")
     with DuckDbEngine(memory_limit_mb=256, threads=1) as engine:
-        records = [samples.Record(1, START + day, "east", {"units": 1}) for day in (0, 5, 40)]
+        records = [Record(1, START + day, "east", {"units": 1}) for day in (0, 5, 40)]
         samples.load_records(engine, "acts", pack.activity, records)
         samples.load_persons(engine, samples.everybody())
         tested = try_pack(engine, pack, "acts", "persons")
     assert tested.capped == {"month": (1, 25_000_000)}
     assert tested.milligrams == 50_000_000
+
+
+def test_a_trial_on_a_home_reads_what_the_node_keeps(tmp_path: Path) -> None:
+    home = home_at(tmp_path / "home")
+    home.write("trips.csv", *(f"t{day},{ANNA},2021-01-{day:02d} 08:00:00,10.000" for day in range(1, 5)))
+    assert home.outcome().taken == 4
+    [one] = found("test", BIKE, "--on", tmp_path / "home")["packs"]
+    assert (one["records"], one["persons"], one["milligrams"]) == (4, 1, 4 * 487_000)
+    volunteers = PACKS / "pub.volunteer" / "1"
+    assert found("test", volunteers, "--on", tmp_path / "home")["packs"][0]["records"] == 0

@@ -14,7 +14,7 @@ from enterprise_node.app import App
 from enterprise_node.rpc import NODE_SERVICE
 from enterprise_node.serving import serving
 from protos.epochs import Epoch
-from protos.problems import Refused
+from protos.problems import Malformed, Refused
 from protos.v1 import node_pb2, node_pb2_grpc
 from protos.v1.problem_pb2 import REASON_ROLE_NOT_ALLOWED
 from runtime.channels import open_channel
@@ -58,6 +58,25 @@ def test_the_nodes_own_certificate_gets_the_status(app: App, federation: Federat
     assert [(one.epoch, one.state) for one in found.epochs] == [(202012, "committed")]
     assert (found.stage, found.waiting_for) == ("done", "")
     assert health.status == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_a_checkout_is_told_what_a_trip_comes_to(app: App, federation: Federation) -> None:
+    request = node_pb2.EstimateFootprintRequest(pack_id=PACK.id, inputs={"distance": "2"})
+    with serving(app) as address, connect(address, federation.node_identity()) as channel:
+        stub = node_pb2_grpc.NodeServiceStub(channel)
+        [found] = unary(lambda: stub.EstimateFootprint(request)).estimates
+        with pytest.raises(Malformed):
+            unary(lambda: stub.EstimateFootprint(node_pb2.EstimateFootprintRequest(pack_id=PACK.id)))
+    assert (found.pack_id, found.purpose, found.milligrams) == (PACK.id, "credit", 97_400)
+    assert (found.equivalence.id, found.equivalence.thousandths) == ("tree_year", 69)
+
+
+def test_another_enterprise_gets_no_estimate(app: App, federation: Federation) -> None:
+    request = node_pb2.EstimateFootprintRequest(pack_id=PACK.id, inputs={"distance": "2"})
+    with serving(app) as address, connect(address, federation.node_identity("rival")) as channel:
+        stub = node_pb2_grpc.NodeServiceStub(channel)
+        with pytest.raises(Refused):
+            unary(lambda: stub.EstimateFootprint(request))
 
 
 @pytest.mark.parametrize("role", [Role.HUB, Role.AUDITOR, Role.CUSTODIAN])
