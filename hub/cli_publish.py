@@ -67,10 +67,23 @@ def keygen(name: str, out: Path, *, as_json: bool) -> None:
     type=click.Path(path_type=Path),
     help="Policy file (c2sp.org/tlog-policy); kept in the home, where the hub learns whom to ask.",
 )
+@click.option(
+    "--quota",
+    "quotas",
+    multiple=True,
+    metavar="ID=N",
+    help="Another quota for an enterprise; repeat. 调整配额。",
+)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 @json_option
 def propose(
-    folder: Path, pseudonym_key: Path | None, witnesses: Path | None, out: Path, *, as_json: bool
+    folder: Path,
+    pseudonym_key: Path | None,
+    witnesses: Path | None,
+    quotas: Sequence[str],
+    out: Path,
+    *,
+    as_json: bool,
 ) -> None:
     """Write the next trust root, unsigned, with everybody who has joined. 提出信任根。"""
     from hub import trust_documents
@@ -93,10 +106,19 @@ def propose(
         pseudonym_key=key or None,
         issued_at=int(time.time()),
         witnesses=policy,
+        quotas=_quotas(quotas),
     )
     described = _described(describe(proposal), proposal)
     write_atomic(out, proposal)
     print_result({"file": str(out), **described}, as_json=as_json)
+
+
+def _quotas(texts: Sequence[str]) -> dict[str, int]:
+    """Read ID=N."""
+    parts = [text.partition("=") for text in texts]
+    if not all(name and number.isdecimal() for name, _, number in parts):
+        raise click.BadParameter("write ID=N, a whole number of persons.", param_hint="--quota")
+    return {name: int(number) for name, _, number in parts}
 
 
 def _witness_policy(opened: Opened, file: Path) -> WitnessPolicy:

@@ -67,6 +67,7 @@ def propose(
     pseudonym_key: PseudonymKeyFile | None,
     issued_at: int,
     witnesses: WitnessPolicy | None = None,
+    quotas: Mapping[str, int] | None = None,
 ) -> bytes:
     """Give an unsigned trust root that follows `previous` (an envelope) and names all who have joined."""
     message = trust_pb2.TrustRoot()
@@ -85,7 +86,7 @@ def propose(
     if pseudonym_key is not None:
         indices = dict(pseudonym_key.custodians)
     _fill_custodians(message, parties, indices)
-    _fill_enterprises(message, parties)
+    _fill_enterprises(message, parties, quotas or {})
     _fill_auditors(message, parties)
     return envelope.unsigned(codec.encode(message), Kind.TRUST_ROOT)
 
@@ -143,16 +144,27 @@ def _fill_custodians(
         added.key.CopyFrom(_key(party))
 
 
-def _fill_enterprises(message: trust_pb2.TrustRoot, parties: Sequence[Party]) -> None:
-    """Add or bring up to date the enterprises that have joined; a suspension stays."""
+def _fill_enterprises(
+    message: trust_pb2.TrustRoot, parties: Sequence[Party], quotas: Mapping[str, int]
+) -> None:
+    """Add or bring up to date the enterprises that have joined; suspensions and raised quotas stay."""
     known = {item.id: item for item in message.enterprises}
     for party in (party for party in parties if party.role == "node"):
         item = known.get(party.id)
         if item is None:
             item = message.enterprises.add(id=party.id)
         item.name, item.name_zh = party.name, party.name_zh
-        item.evaluation_quota = party.evaluation_quota
+        item.evaluation_quota = max(item.evaluation_quota, party.evaluation_quota)
         item.key.CopyFrom(_key(party))
+    named = {item.id: item for item in message.enterprises}
+    if unknown := sorted(quotas.keys() - named.keys()):
+        raise Refused(
+            REASON_NOT_REGISTERED,
+            f"A quota is given for enterprises that have not joined: {', '.join(unknown)}.",
+            remedy="Check the ids; quotas of newcomers are in their invitations.",
+        )
+    for enterprise_id, quota in quotas.items():
+        named[enterprise_id].evaluation_quota = quota
 
 
 def _fill_auditors(message: trust_pb2.TrustRoot, parties: Sequence[Party]) -> None:

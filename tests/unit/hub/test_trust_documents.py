@@ -150,3 +150,36 @@ def test_commitments_must_be_hex() -> None:
     key_file = parse_pseudonym_key(json.dumps(bad).encode())
     problem = refused(lambda: propose(GENESIS, PARTIES, previous=None, pseudonym_key=key_file, issued_at=1))
     assert isinstance(problem, Malformed)
+
+
+def following(previous: bytes, *, quotas: dict[str, int] | None = None, **changes: object) -> trust.TrustRoot:
+    """Propose, sign and verify what follows a trust root, with a changed key file if there are changes."""
+    key_file = parse_pseudonym_key(json.dumps(KEY_FILE | changes).encode()) if changes else None
+    proposal = propose(
+        GENESIS, PARTIES, previous=previous, pseudonym_key=key_file, issued_at=2, quotas=quotas
+    )
+    return trust.verify_update(trust.verify_first(previous), signed(proposal, "operator", "regulator"))
+
+
+def test_refreshed_shares_keep_the_keys_id() -> None:
+    root = following(first(), commitments=["01" * 32, "09" * 32])
+    assert root.pseudonym_key is not None
+    assert root.pseudonym_key.key_id == bytes.fromhex(str(KEY_FILE["key_id"]))
+    assert root.pseudonym_key.commitments[1] == bytes.fromhex("09" * 32)
+    with pytest.raises(Unverified, match="keeps its id"):
+        following(first(), commitments=["08" * 32, "09" * 32])
+
+
+def test_a_rotation_raises_quotas_with_the_new_key_and_they_stay() -> None:
+    changes = {"key_id": "bb" * 16, "commitments": ["08" * 32, "09" * 32]}
+    root = following(first(), quotas={"bikes": 25}, **changes)
+    assert root.pseudonym_key is not None
+    assert root.pseudonym_key.key_id == bytes.fromhex("bb" * 16)
+    assert root.enterprise("bikes").evaluation_quota == 25
+    raised = propose(
+        GENESIS, PARTIES, previous=first(), pseudonym_key=None, issued_at=2, quotas={"bikes": 25}
+    )
+    later = propose(GENESIS, PARTIES, previous=signed(raised, "operator"), pseudonym_key=None, issued_at=3)
+    assert trust.describe(later).enterprise("bikes").evaluation_quota == 25
+    with pytest.raises(Refused, match="nobody"):
+        following(first(), quotas={"nobody": 25})
