@@ -7,10 +7,12 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from privacy import noise
-from protos.problems import Malformed
+from protos.problems import InvariantBroken, Malformed
 
 SAMPLES = 20_000
 # A right sample is further away with probability at most 2 exp(-2 n d^2) = 1.1e-8 (Massart's form of the
@@ -115,3 +117,24 @@ def test_opendp_states_the_epsilon_we_claim(scale: int, reach: int) -> None:
     claimed = Fraction(reach, scale)
     stated = Fraction(noise.opendp_epsilon(scale, reach))
     assert claimed <= stated <= claimed * (1 + Fraction(1, 10**12))
+
+
+@given(reach=st.integers(1, 1 << 40), scale=st.integers(1, 1 << 45))
+@settings(max_examples=60, deadline=None)
+def test_opendps_map_lies_just_above_the_exact_charge(reach: int, scale: int) -> None:
+    noise.cross_check(scale, reach)
+
+
+def test_a_map_that_disagrees_stops_the_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    for wrong in (0.4999999, 0.5000001):
+        monkeypatch.setattr(noise, "opendp_epsilon", lambda scale, reach, wrong=wrong: wrong)
+        with pytest.raises(InvariantBroken):
+            noise.cross_check(1000, 500)
+
+
+def test_without_opendp_there_is_no_cross_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(scale: int, reach: int) -> float:
+        raise ImportError("opendp")
+
+    monkeypatch.setattr(noise, "opendp_epsilon", missing)
+    noise.cross_check(1000, 500)
