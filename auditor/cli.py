@@ -48,6 +48,12 @@ def join(token: str, home: Path, *, as_json: bool) -> None:
     help="Folder of receipts kept by a node. 节点保存的回执目录。",
 )
 @click.option("--report", type=click.Path(path_type=Path), help="Write the JSON report here. 报告文件。")
+@click.option(
+    "--html",
+    "html_file",
+    type=click.Path(path_type=Path),
+    help="Write a self-contained HTML report here. 可归档的网页报告。",
+)
 @click.option("--json", "as_json", is_flag=True, help="Write JSON. 输出 JSON。")
 def verify(
     source: str,
@@ -55,6 +61,7 @@ def verify(
     identity: Path | None,
     receipts: Path | None,
     report: Path | None,
+    html_file: Path | None,
     *,
     as_json: bool,
 ) -> int:
@@ -73,6 +80,13 @@ def verify(
         import json
 
         write_atomic(report, json.dumps(outcome.to_json(), ensure_ascii=False, indent=2).encode())
+    if html_file is not None:
+        import datetime
+
+        from auditor.html_report import render
+
+        made_at = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+        write_atomic(html_file, render(outcome, made_at=made_at).encode())
     print_result(outcome.to_json(), as_json=as_json, lines=outcome.lines())
     return outcome.verdict.exit_code
 

@@ -1,0 +1,35 @@
+"""The checks in Chinese; the English stands with the checks themselves."""
+
+from __future__ import annotations
+
+from auditor.findings import Check
+
+CHECKS_ZH: dict[Check, str] = {
+    Check.TRUST_ROOT: "信任根",
+    Check.CHECKPOINT: "检查点",
+    Check.TREE: "日志树",
+    Check.RECEIPTS: "回执",
+    Check.ENTRIES: "条目",
+    Check.BODIES: "附件",
+    Check.PACKS: "方法学",
+    Check.COMPLETENESS: "完整性",
+    Check.BUDGETS: "隐私预算",
+    Check.PSEUDONYMS: "假名",
+    Check.ACCOUNTS: "碳账户",
+    Check.POPULATION: "人群总量",
+}
+
+MEANINGS_ZH: dict[Check, str] = {
+    Check.TRUST_ROOT: "信任根与线下取得的一致，每次变更均有足够签名。",
+    Check.CHECKPOINT: "检查点由日志密钥签名，并经法定数的见证方共签。",
+    Check.TREE: "仅由条目即可重算出签名的根，所有提供的树块均属同一棵树。",
+    Check.RECEIPTS: "平台在回执中承诺的条目按时、按位出现在日志中。",
+    Check.ENTRIES: "每条消息入日志时，签名、序号、政策、声明、预算与名册规则均成立。",
+    Check.BODIES: "每个附件的散列与其已签名条目一致。",
+    Check.PACKS: "政策所称影响界不小于方法学所证明的界。",
+    Check.COMPLETENESS: "每家企业对每个已结周期均有发布或签名的无事可报。",
+    Check.BUDGETS: "重算并累计的隐私消耗未超过政策许可。",
+    Check.PSEUDONYMS: "托管方计数与登记人数相符。",
+    Check.ACCOUNTS: "由声明重算的账户与平台账目逐克一致。",
+    Check.POPULATION: "人群总量可由已发布单元重算，并附区间。",
+}
