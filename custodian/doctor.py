@@ -51,6 +51,7 @@ def examine(folder: Path) -> list[Check]:
         _certificate(opened),
         _checked("database", lambda: _database(opened)),
         _checked("share", lambda: f"index {opened.resting_share.read().share.index}"),
+        *_waiting_share(opened),
         _checked("trust root", lambda: f"version {trust_root_known(opened).version}"),
     ]
     if all(check.is_good for check in checks):
@@ -83,6 +84,14 @@ def _database(opened: Opened) -> str:
     finally:
         store.close()
     return f"{total} evaluations charged, {unreported} not in the log yet"
+
+
+def _waiting_share(opened: Opened) -> list[Check]:
+    """Look at the share that waits for a trust root to name it, if there is one."""
+    waiting = opened.next_share
+    if not waiting.path.exists():
+        return []
+    return [_checked("waiting share", lambda: f"of key {waiting.read().key.key_id.hex()[:16]}")]
 
 
 def _share_in_force(opened: Opened) -> str:

@@ -49,7 +49,7 @@ class Successions:
 
     def is_frozen(self, pseudonym: bytes) -> bool:
         """Say whether a pseudonym, or one that it follows or that follows it, is disputed."""
-        return any(one in self._frozen for one in self._line(pseudonym))
+        return bool(self._frozen) and not self._frozen.isdisjoint(self._line(pseudonym))
 
     @property
     def frozen(self) -> frozenset[bytes]:

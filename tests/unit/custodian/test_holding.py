@@ -10,6 +10,7 @@ import pytest
 
 from custodian import steps
 from custodian.ceremony import Recipient
+from custodian.doctor import examine
 from custodian.evaluation import Evaluator, Turns
 from custodian.followed_log import FollowedLog
 from custodian.holding import Holding
@@ -169,6 +170,9 @@ def test_rotation_gives_other_pseudonyms_under_another_key(
     names, old = named(federation, running), federation.ceremony.key
     key = session(homes, tmp_path / "session", None)
     assert describe(homes["auditor"].home.folder)["waiting_key_id"] == key.key_id.hex()
+    checks = {check.name: check for check in examine(homes["auditor"].home.folder)}
+    assert checks["waiting share"].is_good
+    assert key.key_id.hex()[:16] in checks["waiting share"].detail
     running = {name: started(federation, one) for name, one in homes.items()}
     publish(federation, key)
     assert set(named(federation, running)).isdisjoint(names)
