@@ -34,6 +34,14 @@ test-spark: $(STAMP) ## Compare Spark with DuckDB and the oracle, row by row; ne
 test-privacy: $(STAMP) ## Test what is promised: noise, an empirical audit of the whole node, canaries (≤ 5 minutes)
 	@scripts/test-privacy
 
+.PHONY: bench-privacy bench-accuracy
+bench-privacy: $(STAMP) ## Measure what noise and clamps cost; BENCH_EXTRAS=1 first installs two libraries to compare with
+	@$(if $(BENCH_EXTRAS),$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements-bench.txt)
+	@$(BIN)/python -m benchmarks.privacy
+
+bench-accuracy: $(STAMP) ## Simulate errors of accounts and regional totals beside their formulas; writes docs/accuracy.svg
+	@$(BIN)/python -m benchmarks.accuracy
+
 .PHONY: bench-pseudonyms
 bench-pseudonyms: $(STAMP) ## Measure what a person costs node and custodian beside raw scalar multiplication
 	@$(BIN)/python -m benchmarks.pseudonyms

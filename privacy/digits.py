@@ -2,9 +2,9 @@
 
 A geometric variable with q = e^(-1/s) has independent binary digits, digit k being 1 with probability
 1 / (1 + e^(2^k / s)); the difference of two is the discrete Laplace of scale s. Each digit compares 16-bit
-limbs of random bytes with a 128-bit expansion of its probability, one limb for all and a further one only where
-the limbs were equal so far. The distance from the exact distribution is below 2^-100 a draw: 128 bits a digit,
-and a tail cut where it weighs less. For bulk, on request; OpenDP (noise.py) is what a release uses by default.
+limbs of random bytes with a 128-bit expansion of its probability, one limb for all and a further one only
+where the limbs were equal so far. The distance from the exact distribution is below 2^-100 a draw: 128 bits a
+digit, and a tail cut where it weighs less. For bulk, on request; releases use OpenDP (noise.py) by default.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ def test_its_event_form_agrees_at_large_scales() -> None:
     event = dp_event.SelfComposedDpEvent(dp_event.LaplaceDpEvent(claim.scale / claim.reach), 12)
     accountant = pld_privacy_accountant.PLDAccountant(value_discretization_interval=GRID)
     accountant.compose(event)
-    # Its composition gives 1e-15 of all probability up as lost, so that delta 0 is out of its reach; at 1e-10 the
-    # twelve largest losses together, of probability 2^-12, are still 6 to the sixth decimal.
+    # Its composition gives 1e-15 of all probability up as lost, so that delta 0 is out of its reach; at 1e-10
+    # the twelve largest losses together, of probability 2^-12, are still 6 to the sixth decimal.
     theirs = float(accountant.get_epsilon(1e-10))
     assert float(12 * claim.epsilon) - 1e-6 <= theirs <= float(12 * claim.epsilon) + 12 * GRID
