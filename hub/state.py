@@ -113,6 +113,11 @@ class State:
             found = {pseudonym: self._log.inherited(pseudonym) for pseudonym in pseudonyms}
         return {pseudonym: account for pseudonym, account in found.items() if account is not None}
 
+    def is_frozen(self, account: bytes) -> bool:
+        """Say whether enterprises disagree whose an account is after a rotation of the key."""
+        with self._lock:
+            return account in self._log.frozen_accounts()
+
     def released(self, epoch: Epoch) -> list[str]:
         """List the enterprises that have released."""
         return self._answered(epoch, AnswerKind.RELEASE)

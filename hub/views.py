@@ -123,6 +123,8 @@ class AccountView(View):
     halfwidth_mg: int
     enterprises: int
     pseudonyms: int
+    # Enterprises disagree whose it is after a rotation of the key: nothing is spent from it.
+    is_frozen: bool
 
 
 class Views:
@@ -202,6 +204,7 @@ class Views:
             halfwidth_mg=account_halfwidth_mg(found.variance_mg2),
             enterprises=found.enterprises,
             pseudonyms=linked,
+            is_frozen=self._state.is_frozen(account),
         )
 
     def body(self, index: int, position: int) -> StoredBody:

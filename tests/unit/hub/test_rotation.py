@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from typing import Any
 
 from privacy import rosters
 from privacy.envelope import Kind
 from privacy.standing import Role
+from runtime.identity import Role as PeerRole
 from tests.simulator import CUSTODIANS, SimulatedEnterprise, pseudonym
 from tests.unit.hub.test_accounts import NEXT, check_books, close, message_of, release_all
 from tests.unit.hub.world import World
@@ -47,6 +50,12 @@ def move(world: World, one: SimulatedEnterprise, name: Callable[[int], int]) -> 
     world.rows[one.id].extend(map(pseudonym, persons))
 
 
+def shown(world: World, account: bytes) -> Any:
+    """Look an account up as the operator does."""
+    operator = world.identity(PeerRole.OPERATOR, "operator")
+    return json.loads(world.get(f"/v1/accounts/{account.hex()}", operator))
+
+
 def test_heirs_keep_their_accounts(enrolled: World) -> None:
     first = message_of(close(release_all(enrolled)))
     enrolled.follow()
@@ -81,6 +90,8 @@ def test_disputed_person_gets_new_accounts_and_the_old_one_is_frozen(enrolled: W
     assert old not in {enrolled.linked[name][0] for name in names}
     assert len({enrolled.linked[name][0] for name in names}) == 2
     assert old in enrolled.state.frozen_accounts()
+    assert shown(enrolled, old)["is_frozen"]
+    assert not shown(enrolled, enrolled.linked[pseudonym(shared[1])][0])["is_frozen"]
     assert message_of(response).accounts == first.accounts + 2
     for person in shared[1:]:
         assert enrolled.linked[pseudonym(person + MOVED)][0] == enrolled.linked[pseudonym(person)][0]
