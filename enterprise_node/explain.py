@@ -23,6 +23,7 @@ from protos.v1.problem_pb2 import REASON_INVARIANT_BROKEN, REASON_NOT_FOUND
 if TYPE_CHECKING:
     from accounting.activities import Activity
     from accounting.compiler import CompiledPack
+    from accounting.conditions import Tariff
     from accounting.packs import Pack
     from enterprise_node.configuration import SourceSettings
     from enterprise_node.workspace import Workspace
@@ -62,6 +63,7 @@ class PackFigure:
             "caps": [f"{cap.of} at most {cap.maximum} {cap.unit} per {cap.per.value}" for cap in pack.caps],
             "applies": self.milligrams is not None,
             "milligrams": None if self.milligrams is None else str(self.milligrams),
+            "tariff": None if pack.tariff is None else pack.tariff.model_dump(mode="json"),
             "own_history": self.compiled.own_history,
         }
 
@@ -80,6 +82,8 @@ class PackFigure:
             yield f"  {factor['table']}[{factor['key']}] = {figure}"
         for cap in pack.caps:
             yield f"  cap 上限: {cap.of} ≤ {cap.maximum} {cap.unit} per {cap.per.value}"
+        for line in _stated(pack):
+            yield "  " + line
         yield "  " + self._result()
 
     def _result(self) -> str:
@@ -187,7 +191,7 @@ def _figure(
     pack = compiled.pack
     inputs = {one.name: row[one.name] for one in pack.activity.inputs}
     day = int(row["day"])
-    exact = evaluate_record(pack, inputs, day)
+    exact = evaluate_record(pack, inputs, day, str(row["region"]))
     by_sql = workspace.engine.rows(compiled.record_sql(relation))
     value = by_sql[0][4] if by_sql else None
     if (None if value is None else value * compiled.milligrams_per_step) != exact:
@@ -195,6 +199,33 @@ def _figure(
             REASON_INVARIANT_BROKEN, f"Pack {pack.id}: SQL and fractions give different figures for a record."
         )
     return PackFigure(compiled, exact, tuple(_factors(pack, inputs, day)))
+
+
+def _stated(pack: Pack) -> Iterator[str]:
+    """Say what the pack states beside its formula: where it applies, what is left out, bands, tariff."""
+    if pack.applicability.regions:
+        yield f"regions 适用地区: {', '.join(pack.applicability.regions)}"
+    for name, words in pack.applicability.only.items():
+        yield f"only 仅限: {name} in {', '.join(words)}"
+    for one in pack.exclusions:
+        covered = ", ".join(one.words)
+        yield f"left out 排除: {one.input} in {covered}, covered by {one.mechanism} [{one.source}]"
+    for name, curve in pack.curves.items():
+        bands = "; ".join(f"from {band.since}: {band.value}" for band in curve.bands)
+        yield f"{name} by {curve.of} ({curve.of_unit}) 分段: {bands} {curve.unit} [{curve.source}]"
+    if pack.rounding is not None:
+        step = f"{pack.rounding.step} {pack.rounding.unit}"
+        yield f"rounded down 向下取整: {step} per {pack.rounding.per.value}"
+    if pack.tariff is not None:
+        yield _points(pack.tariff)
+
+
+def _points(tariff: Tariff) -> str:
+    parts = [f"{tier.points} from {tier.since}" for tier in tariff.tiers]
+    if tariff.each is not None:
+        parts.append(f"{tariff.each.points} for each {tariff.each.amount}")
+    amount = f"{tariff.of.value} ({tariff.unit}) a {tariff.per.value}"
+    return f"points 积分 by {amount}: {', '.join(parts)}; at most {tariff.maximum} [{tariff.source}]"
 
 
 def _factors(pack: Pack, inputs: Mapping[str, Any], day: int) -> Iterator[dict[str, str]]:

@@ -25,12 +25,13 @@ _ORIGIN = datetime.date(1970, 1, 1)
 
 @dataclass(frozen=True, slots=True)
 class PersonMonth:
-    """One month: records by activity, exact credited mg and footprint mg by pack."""
+    """One month: records by activity, exact credited mg, footprint mg and points by pack."""
 
     epoch: Epoch
     records: Mapping[str, int]
     credited_mg: Mapping[str, int]
     footprint_mg: Mapping[str, int]
+    points: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class PersonView:
                     "records": dict(month.records),
                     "credited_mg": dict(month.credited_mg),
                     "footprint_mg": dict(month.footprint_mg),
+                    "points": dict(month.points),
                 }
                 for month in self.months
             ],
@@ -71,6 +73,8 @@ class PersonView:
                 yield f"  reduction 减排 {pack_id}: {_grams(mg)}"
             for pack_id, mg in month.footprint_mg.items():
                 yield f"  footprint 足迹 {pack_id}: {_grams(mg)}"
+            for pack_id, points in month.points.items():
+                yield f"  points 积分 {pack_id}: {points:,}"
         for row in self.latest:
             yield "  " + ", ".join(f"{name} {value}" for name, value in row.items() if name != "person")
 
@@ -112,12 +116,15 @@ def _month(workspace: Workspace, number: int, epoch: Epoch) -> PersonMonth:
         if count:
             records[code] = int(count)
     totals = workspace.reductions.person_months(epoch, number)
-    footprints = {one.pack.id for one in workspace.packs.values() if one.pack.purpose is Purpose.FOOTPRINT}
+    by_purpose: dict[Purpose, dict[str, int]] = {purpose: {} for purpose in Purpose}
+    for pack_id, (mg, _) in totals.items():
+        by_purpose[workspace.packs[pack_id].pack.purpose][pack_id] = mg
     return PersonMonth(
         epoch,
         records,
-        {pack_id: mg for pack_id, (mg, _) in totals.items() if pack_id not in footprints},
-        {pack_id: mg for pack_id, (mg, _) in totals.items() if pack_id in footprints},
+        by_purpose[Purpose.CREDIT],
+        by_purpose[Purpose.FOOTPRINT],
+        workspace.reductions.person_points(epoch, number),
     )
 
 

@@ -32,6 +32,7 @@ from accounting.contributions import (
     statement_sql,
 )
 from accounting.packs import Purpose
+from accounting.tariffs import points_month_sql
 from enterprise_node.sql_text import literal
 from protos.epochs import Epoch, end_day, first_day, format_epoch, parse_epoch
 from protos.problems import Refused
@@ -210,6 +211,19 @@ class Reductions:
             f"SELECT pack_id, mg, records FROM ({totals}) AS t WHERE person = {int(person)} ORDER BY pack_id"
         )
         return {str(pack_id): (int(mg), int(records)) for pack_id, mg, records in rows}
+
+    def person_points(self, epoch: Epoch, person: int) -> dict[str, int]:
+        """Give one person's exact points in the epoch by pack id, of the packs with a tariff."""
+        relations = self._relations()
+        found = {}
+        for pack_id, one in self._packs.items():
+            if one.pack.tariff is not None:
+                sql = points_month_sql(one, relations.of(one), relations.persons, epoch)
+                for _, points in self._engine.rows(
+                    f"SELECT * FROM ({sql}) AS p WHERE person = {int(person)}"
+                ):
+                    found[pack_id] = int(points)
+        return found
 
     def insufficient_history(self, epoch: Epoch, persons: PersonNumbers | None = None) -> int:
         """Count the persons whose contract does not cover what an own-history pack compares."""

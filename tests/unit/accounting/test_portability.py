@@ -19,9 +19,13 @@ from accounting.contributions import (
     statement_loss_sql,
     statement_sql,
 )
+from accounting.tariffs import plan_points, points_statement_sql
 from protos.epochs import end_day, first_day
 from tests.unit.accounting import samples
+from tests.unit.accounting.histories import KINDS, TARIFFS, history_of
 from tests.unit.accounting.test_compiler import LANGUAGE, history_pack, language_pack
+from tests.unit.accounting.test_conditions import STATED
+from tests.unit.accounting.test_tariffs import RECORD_TARIFFS, trip_points
 
 FUNCTIONS = {"CAST", "SUM", "COUNT", "MAX", "LEAST", "GREATEST", "COALESCE", "ABS", "ROW_NUMBER"}
 SYNTAX = {
@@ -50,6 +54,8 @@ def texts(one: CompiledPack) -> list[str]:
     made.append(person_totals_sql([one], relations, samples.EPOCH))
     if not one.own_history:
         made.append(reductions_sql([one], relations, begin, end))
+    if one.pack.purpose == "points":
+        made.append(points_statement_sql(plan_points("m", [one]), relations, samples.EPOCH))
     if one.pack.purpose == "credit":
         measure = plan_measure("m", [one], 0 if one.own_history else 1000)
         histogram = plan_histogram(
@@ -70,7 +76,11 @@ def texts(one: CompiledPack) -> list[str]:
 
 def packs() -> list[CompiledPack]:
     shipped = [compile_pack(samples.shipped(pack_id)) for pack_id in samples.shipped_ids()]
-    return [*shipped, history_pack(3), *(language_pack(name) for name in sorted(LANGUAGE))]
+    made = [samples.compiled(**changes) for changes in STATED.values()]
+    made += [history_of(baseline) for baseline in KINDS.values()]
+    made += [history_of(*tariff) for tariff in TARIFFS.values()]
+    made += [trip_points(tariff) for tariff in RECORD_TARIFFS.values()]
+    return [*shipped, *made, history_pack(3), *(language_pack(name) for name in sorted(LANGUAGE))]
 
 
 @pytest.mark.parametrize("one", packs(), ids=lambda one: one.pack.id)

@@ -13,7 +13,7 @@ from enterprise_node.person import show_person
 from enterprise_node.status import data_status, status_lines
 from protos.epochs import Epoch
 from protos.problems import Unavailable
-from tests.unit.enterprise_node.homes import ANNA, BERT, TRIPS, Home, home_at
+from tests.unit.enterprise_node.homes import ANNA, BERT, PACKS, TRIPS, Home, home_at
 
 GROCERIES = """
 [[source]]
@@ -170,3 +170,41 @@ def test_sources_without_tokens_are_found_too(tmp_path: Path) -> None:
         [found] = explain(workspace, "t1")
     assert [figure.milligrams for figure in found.figures] == [Fraction(48_700)]
     assert "cap" in "\n".join(found.lines())
+
+
+VOLUNTEERS = """
+[[source]]
+id = "acts"
+path = "acts*.csv"
+record = ["act"]
+person = "mobile"
+activity = "act.volunteer"
+
+[source.columns]
+act = "text"
+mobile = { type = "text", private = true }
+day = "text"
+
+[source.time]
+column = "day"
+format = "%Y-%m-%d"
+
+[source.inputs]
+acts = { constant = "1", unit = "act" }
+"""
+
+
+def test_points_are_explained_by_their_tariff_and_shown_to_the_person(tmp_path: Path) -> None:
+    home = home_at(tmp_path / "home", VOLUNTEERS)
+    text = (home.folder / "node.toml").read_text(encoding="utf-8")
+    own = str(PACKS / "pub.volunteer" / "1")
+    (home.folder / "node.toml").write_text(text.replace("packs = [", f"packs = [{own!r}, "), encoding="utf-8")
+    home.write("acts.csv", *(f"a{n},{ANNA},2021-01-05" for n in range(6)), header="act,mobile,day")
+    home.read()
+    with home.opened() as workspace:
+        [found] = explain(workspace, "a1")
+        view = show_person(workspace, workspace.persons.find(ANNA) or 0)
+    assert any("5 for each 1; at most 20" in line for line in found.lines())
+    [month] = view.months
+    assert (month.points, month.credited_mg) == ({"pub.volunteer": 20}, {})
+    assert any("points 积分 pub.volunteer: 20" in line for line in view.lines())
