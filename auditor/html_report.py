@@ -1,7 +1,7 @@
 """An audit's outcome as one self-contained HTML file that can be filed: findings first, then how.
 
 No script, no link, no outside resource: a content security policy forbids them, and the style sheet is
-allowed by its hash. Every value from outside passes through `text`, which escapes it and shows what is hidden.
+allowed by its hash. Every value from outside passes through `text`, which escapes it.
 """
 
 from __future__ import annotations
@@ -182,8 +182,8 @@ def _method() -> Iterator[str]:
         "<p>本报告由核验程序从日志与附件独立重算得出，不依赖平台的任何陈述；信任根须由核验方线下取得。"
         "区间仅反映发布时加入的噪声。未能核验的事项不视为通过。</p>"
         "<p>Everything here was recomputed from the log and its bodies, without the hub's word; the "
-        "trust root was handed over out of band. Intervals speak of the noise in what was released, of nothing else. "
-        "What could not be checked is no pass.</p>"
+        "trust root was handed over out of band. Intervals speak of the noise in what was released "
+        "alone. What could not be checked is no pass.</p>"
     )
 
 
