@@ -8,7 +8,7 @@ from typing import Any
 
 from auditor.findings import Check, Results
 from auditor.replay import Replay
-from privacy.laplace import interval_halfwidth
+from privacy.laplace import interval_halfwidth, sigma_upper
 from privacy.policy import Policy
 from privacy.populations import Population, Total, population
 from protos.epochs import Epoch, format_epoch
@@ -36,11 +36,17 @@ def _figures(found: Population) -> dict[str, Any]:
     return {
         **_told(found.total),
         "domains": {domain: _told(total) for domain, total in sorted(found.domains.items())},
+        "regions": {region: _told(total) for region, total in sorted(found.regions.items())},
+        "methodologies": {pack_id: _told(total) for pack_id, total in sorted(found.methodologies.items())},
     }
 
 
 def _told(total: Total) -> dict[str, int]:
-    return {"total": total.value, "halfwidth_95": _halfwidth(tuple(sorted(total.scales)))}
+    return {
+        "total": total.value,
+        "standard_deviation": sigma_upper(total.scales),
+        "halfwidth_95": _halfwidth(tuple(sorted(total.scales))),
+    }
 
 
 @lru_cache(maxsize=256)

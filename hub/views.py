@@ -19,7 +19,7 @@ from hub.store import books, entries
 from hub.store.entries import StoredBody
 from privacy import envelope
 from privacy.envelope import Kind
-from privacy.laplace import interval_halfwidth
+from privacy.laplace import interval_halfwidth, sigma_upper
 from privacy.merkle import EMPTY_ROOT
 from privacy.populations import Total as Cells
 from privacy.populations import population
@@ -80,9 +80,10 @@ class EpochView(View):
 
 
 class Total(View):
-    """A noised sum in grams and its 95 % interval."""
+    """A noised sum in grams, the standard deviation of its noise (rounded up) and its 95 % interval."""
 
     grams: int
+    sigma_grams: int
     halfwidth_grams: int
     low_grams: int
     high_grams: int
@@ -95,6 +96,14 @@ class KeyedTotal(View):
     total: Total
 
 
+class CellTotal(View):
+    """The total of one region and domain over all enterprises."""
+
+    region: str
+    domain: str
+    total: Total
+
+
 class PopulationEpoch(View):
     """One epoch's totals over all enterprises that released."""
 
@@ -104,6 +113,7 @@ class PopulationEpoch(View):
     domains: list[KeyedTotal]
     regions: list[KeyedTotal]
     methodologies: list[KeyedTotal]
+    cells: list[CellTotal]
 
 
 class PopulationView(View):
@@ -114,13 +124,15 @@ class PopulationView(View):
 
 
 class AccountView(View):
-    """One account: balance, and the standard deviation and interval of the noise in it."""
+    """One account over all its months: balance, standard deviation and 95 % interval of the noise in it."""
 
     account: str
     epoch: str
     balance_mg: int
     sigma_mg: int
     halfwidth_mg: int
+    low_mg: int
+    high_mg: int
     enterprises: int
     pseudonyms: int
     # Enterprises disagree whose it is after a rotation of the key: nothing is spent from it.
@@ -196,12 +208,15 @@ class Views:
             linked = books.account_pseudonyms(connection, account)
         if found is None:
             raise Unavailable(REASON_NOT_FOUND, "There is no such account.")
+        half = account_halfwidth_mg(found.variance_mg2)
         return AccountView(
             account=account.hex(),
             epoch=format_epoch(checked_epoch(found.epoch)),
             balance_mg=found.balance_mg,
             sigma_mg=_root_up(found.variance_mg2),
-            halfwidth_mg=account_halfwidth_mg(found.variance_mg2),
+            halfwidth_mg=half,
+            low_mg=found.balance_mg - half,
+            high_mg=found.balance_mg + half,
             enterprises=found.enterprises,
             pseudonyms=linked,
             is_frozen=self._state.is_frozen(account),
@@ -243,6 +258,10 @@ class Views:
             domains=_keyed(found.domains),
             regions=_keyed(found.regions),
             methodologies=_keyed(found.methodologies),
+            cells=[
+                CellTotal(region=region, domain=domain, total=_total(cells))
+                for (region, domain), cells in sorted(found.cells.items())
+            ],
         )
 
 
@@ -269,6 +288,7 @@ def _total(cells: Cells) -> Total:
     half = _halfwidth(tuple(sorted(cells.scales)))
     return Total(
         grams=cells.value,
+        sigma_grams=sigma_upper(cells.scales),
         halfwidth_grams=half,
         low_grams=cells.value - half,
         high_grams=cells.value + half,

@@ -30,12 +30,13 @@ class Total:
 
 @dataclass(slots=True)
 class Population:
-    """One epoch's totals: over everything, by domain, by region, by methodology (pack id)."""
+    """One epoch's totals: over everything, by domain, region, both, and methodology (pack id)."""
 
     total: Total = field(default_factory=Total)
     domains: dict[str, Total] = field(default_factory=lambda: defaultdict(Total))
     regions: dict[str, Total] = field(default_factory=lambda: defaultdict(Total))
     methodologies: dict[str, Total] = field(default_factory=lambda: defaultdict(Total))
+    cells: dict[tuple[str, str], Total] = field(default_factory=lambda: defaultdict(Total))
 
 
 def population(
@@ -45,7 +46,8 @@ def population(
     result = Population()
     for policy, release in releases:
         for (region, domain), value, scale in live_cells(policy, release, REGION_DOMAIN, kind):
-            for one in (result.total, result.domains[domain], result.regions[region]):
+            levels = (result.total, result.domains[domain], result.regions[region])
+            for one in (*levels, result.cells[region, domain]):
                 one.add(value, scale)
         for (pack_id, _), value, scale in live_cells(policy, release, DOMAIN_METHODOLOGY_POOLED, kind):
             result.methodologies[pack_id].add(value, scale)

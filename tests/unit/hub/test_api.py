@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import ssl
 from collections.abc import Iterator
@@ -237,8 +238,13 @@ def test_population_totals_are_the_sums_of_released_cells(closed: World) -> None
     assert epoch["total"]["grams"] == total
     assert {one["key"]: one["total"]["grams"] for one in epoch["regions"]} == regions
     assert {one["key"]: one["total"]["grams"] for one in epoch["methodologies"]} == packs
-    for one in (epoch["total"], *(each["total"] for each in epoch["domains"])):
-        assert one["halfwidth_grams"] > 0
+    assert sum(one["total"]["grams"] for one in epoch["cells"]) == total
+    assert {(one["region"], one["domain"]) for one in epoch["cells"]} == set(
+        itertools.product(("east", "west"), ("travel", "life"))
+    )
+    levels = [each for name in ("domains", "regions", "methodologies", "cells") for each in epoch[name]]
+    for one in (epoch["total"], *(each["total"] for each in levels)):
+        assert one["halfwidth_grams"] > one["sigma_grams"] > 0
         assert one["low_grams"] + one["high_grams"] == 2 * one["grams"]
 
 
@@ -249,6 +255,10 @@ def test_an_account_is_shown_to_operator_and_auditor_only(closed: World) -> None
     assert (found["balance_mg"], found["enterprises"], found["pseudonyms"]) == (balance, len(issuers), 1)
     assert (found["sigma_mg"] - 1) ** 2 < variance <= found["sigma_mg"] ** 2
     assert found["halfwidth_mg"] > found["sigma_mg"]
+    assert [found["low_mg"], found["high_mg"]] == [
+        balance - found["halfwidth_mg"],
+        balance + found["halfwidth_mg"],
+    ]
     assert json_of(closed, path, closed.identity(Role.AUDITOR, "auditor")) == found
     for identity in (None, closed.identity(Role.NODE, "bike-share")):
         problem = refused(lambda identity=identity: closed.get(path, identity))  # type: ignore[misc]

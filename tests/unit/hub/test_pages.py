@@ -13,7 +13,14 @@ def population(*totals: tuple[int, int]) -> list[PopulationEpoch]:
         PopulationEpoch(
             epoch=f"2020-{month:02d}",
             enterprises=["bikes"],
-            total=Total(grams=grams, halfwidth_grams=half, low_grams=grams - half, high_grams=grams + half),
+            total=Total(
+                grams=grams,
+                sigma_grams=half,
+                halfwidth_grams=half,
+                low_grams=grams - half,
+                high_grams=grams + half,
+            ),
+            cells=[],
             domains=[],
             regions=[],
             methodologies=[],
