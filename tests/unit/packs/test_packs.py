@@ -12,7 +12,7 @@ import examples.federation as federation
 from accounting.compiler import compile_pack
 from accounting.documents import day_of
 from accounting.factors import parse_table
-from accounting.packs import parse_canonical
+from accounting.packs import BaselineKind, parse_canonical
 from accounting.reach import measure_reach
 from accounting.tariffs import PointsReach, pack_reach
 from tests.unit.accounting import samples
@@ -144,3 +144,15 @@ def test_the_grocery_figures_cover_every_industry_of_the_demo() -> None:
         industries = {row["naics"] for row in csv.DictReader(file)}
     rows = {row.key for row in samples.shipped("con.retail_footprint").tables["intensity"].rows}
     assert industries <= rows
+
+
+def test_the_guide_lists_every_pack_table_and_baseline() -> None:
+    guide = (samples.PACKS.parent / "docs" / "methodologies.md").read_text(encoding="utf-8")
+    for pack in map(samples.shipped, samples.shipped_ids()):
+        mark = ", illustrative" if pack.illustrative else ""
+        name = f"{pack.names.en} {pack.names.zh}"
+        row = f"| `{pack.id}` | {name} | {pack.baseline.kind} | {pack.overlap_class} | {pack.purpose}{mark} |"
+        assert row in guide, pack.id
+    assert all(f"| `{kind}` |" in guide for kind in BaselineKind)
+    tables = {path.parent.name for path in (samples.PACKS / "factors").glob("*/*")}
+    assert all(f"`{name}`" in guide or f"`{name.removeprefix('desnz')}`" in guide for name in tables)
