@@ -123,20 +123,22 @@ class Activities:
         return f"(SELECT {empty} WHERE false)"
 
     def versions(self, code: str, source: str | None = None) -> str:
-        """Give a FROM item with an activity's columns, version, file and reading."""
-        files = [one for one in self._files.activity_files(source) if one.activity == code]
-        columns = {**self.registry[code].columns(), VERSION: "BIGINT", "file": "VARCHAR", "reading": "BIGINT"}
-        empty = ", ".join(f"CAST(NULL AS {kind}) AS {quoted(name)}" for name, kind in columns.items())
-        parts = [f"SELECT {empty} WHERE false"]
-        by_reading: dict[int, list[Path]] = {}
-        for one in files:
-            by_reading.setdefault(one.reading, []).append(self.absolute(one.path))
-        for reading, paths in by_reading.items():
+        """Give a FROM item with an activity's columns, version, and the file each row is kept in."""
+        columns = {**self.registry[code].columns(), VERSION: "BIGINT", "file": "VARCHAR"}
+        parts = [", ".join(f"CAST(NULL AS {kind}) AS {quoted(name)}" for name, kind in columns.items())]
+        parts[0] = f"SELECT {parts[0]} WHERE false"
+        if paths := self.paths(code, source):
             parts.append(
-                f"SELECT * EXCLUDE (filename), filename AS file, CAST({reading} AS BIGINT) AS reading"
+                "SELECT * EXCLUDE (filename), filename AS file"
                 f" FROM read_parquet([{literals(paths)}], filename = true, union_by_name = true)"
             )
         return f"({' UNION ALL BY NAME '.join(parts)})"
+
+    def readings(self, source: str) -> str:
+        """Give a FROM item with the place of each file of a source in the order of readings."""
+        files = self._files.activity_files(source)
+        rows = ", ".join(f"({literal(self.absolute(one.path))}, {one.reading})" for one in files)
+        return f"(VALUES {rows}) AS readings (file, reading)"
 
     def define_views(self, engine: Engine) -> dict[str, str]:
         """Define one view for each registered activity; give their names by code."""

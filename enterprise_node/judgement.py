@@ -214,15 +214,16 @@ class Judgement:
             is_greater = f"({is_greater} OR s.activity IN ({', '.join(map(str, greater))}))"
         newer = (
             f"CASE WHEN s.{VERSION} IS NULL AND k.{VERSION} IS NULL"
-            f" THEN NOT {is_equal} AND {self.reading} >= k.reading"
+            f" THEN NOT {is_equal} AND {self.reading} >= readings.reading"
             f" WHEN s.{VERSION} IS NULL OR k.{VERSION} IS NULL THEN k.{VERSION} IS NULL"
             f" WHEN s.{VERSION} <> k.{VERSION} THEN s.{VERSION} > k.{VERSION}"
-            f" ELSE NOT {is_equal} AND ({self.reading} = k.reading OR {is_greater}) END"
+            f" ELSE NOT {is_equal} AND ({self.reading} = readings.reading OR {is_greater}) END"
         )
         self.connection.execute(
             f"INSERT INTO known SELECT s.line, s.record, k.file, k.day, s.day, {is_equal}, {newer}"
             " FROM (staged ANTI JOIN late USING (line)) s"
             f" JOIN {self.activities.versions(code, self.settings.id)} k ON k.record = s.record"
+            f" JOIN {self.activities.readings(self.settings.id)} ON readings.file = k.file"
         )
 
     def _crowds(self, good: str, mapped: MappedActivity) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from pydantic import BaseModel
 
 from enterprise_node.configuration import NODE_FILE, NodeConfiguration, load_configuration
 from protos.problems import Malformed
@@ -97,3 +100,40 @@ def test_a_lookup_may_not_give_a_known_column(tmp_path: Path) -> None:
 def test_a_rule_has_one_condition(tmp_path: Path) -> None:
     rule = '[[source.rule]]\ncolumn = "km"\nat_most = "0"\nat_least = "1"\nreason = "none"\n'
     assert "exactly one" in refused(tmp_path, HEAD + TRIPS + rule)
+
+
+def declared_keys(model: type[BaseModel], seen: set[type[BaseModel]]) -> Iterator[str]:
+    """Give every key of a model and of the models in it."""
+    if model in seen:
+        return
+    seen.add(model)
+    for name, field in model.model_fields.items():
+        yield name
+        for inner in models_in(field.annotation):
+            yield from declared_keys(inner, seen)
+
+
+def models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from models_in(argument)
+
+
+def test_every_key_stands_in_the_manual() -> None:
+    manual = (Path(__file__).parents[3] / "docs" / "operating" / "node.md").read_text(encoding="utf-8")
+    sections = {
+        "source",
+        "persons",
+        "engine",
+        "ceilings",
+        "retention",
+        "service",
+        "lookup",
+        "rule",
+        "inputs",
+        "time",
+    }
+    wanted = set(declared_keys(NodeConfiguration, set())) - sections
+    assert {"watermark", "file_key", "months", "day_clamp_grams"} <= wanted
+    assert sorted(key for key in wanted if f"`{key}`" not in manual) == []
