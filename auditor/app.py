@@ -51,11 +51,13 @@ def verify_source(
 
 
 @contextmanager
-def open_log(source: str, trust_root: Path) -> Iterator[tuple[LogReader, TrustRoot]]:
+def open_log(
+    source: str, trust_root: Path, identity: Path | None = None
+) -> Iterator[tuple[LogReader, TrustRoot]]:
     """Open a log that is only read, with the first trust root handed over."""
     root = trust.verify_first(read_bounded(trust_root, ENTRY_BYTES_MAX))
     with ExitStack() as opened:
-        yield _reader(source, root, None, opened), root
+        yield _reader(source, root, identity, opened), root
 
 
 def verify(

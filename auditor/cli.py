@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from auditor.cli_egress import compare_egress
 from auditor.cli_witness import witness
 
 
@@ -17,6 +18,7 @@ def audit(**_: Any) -> None:
 
 
 audit.add_command(witness)
+audit.add_command(compare_egress)
 
 
 @audit.command()
