@@ -17,7 +17,7 @@ class Problem(Exception):
         super().__init__(message)
         self.reason = reason
         self.message = message
-        self.remedy = remedy
+        self.remedy = remedy or default_remedy(reason)
 
     def __str__(self) -> str:
         text = f"{Reason.Name(self.reason).removeprefix('REASON_')} ({self.reason}): {self.message}"
@@ -26,6 +26,37 @@ class Problem(Exception):
     def to_wire(self) -> problem_pb2.Problem:
         """Give the message that travels in a status's details."""
         return problem_pb2.Problem(reason=self.reason, message=self.message, remedy=self.remedy)
+
+
+_REMEDIES: dict[int, str] = {
+    problem_pb2.REASON_BODY_MISMATCH: "Send the bodies the envelope signs, whole and in order.",
+    problem_pb2.REASON_SIGNATURE_INVALID: (
+        "Sign the exact bytes with the registered key; what came from somebody else is not to be used."
+    ),
+    problem_pb2.REASON_HISTORY_INCONSISTENT: (
+        "Stop and keep both: there are two histories, which the operator and the auditors must see."
+    ),
+    problem_pb2.REASON_CLAIM_WRONG: (
+        "Take reach and scale from the policy in force; the scale is ceil(reach / epsilon)."
+    ),
+    problem_pb2.REASON_BUDGET_EXCEEDED: "Nothing more can be charged to this epoch; wait for the next one.",
+    problem_pb2.REASON_ALREADY_RELEASED: (
+        "Nothing is to be done: an epoch is answered once, and corrections go into a later one."
+    ),
+}
+_REMEDY_BY_HUNDRED = {
+    1: "Correct what the message names and send it again.",
+    2: "Do not use what came; find out who made it.",
+    3: "Look up the rule in the policy or trust root in force.",
+    4: "Read what is there already before sending anything else.",
+    5: "Try again later.",
+    9: "Keep the files as they are and report this line.",
+}
+
+
+def default_remedy(reason: int) -> str:
+    """Say what to do where the one who raises has nothing better to say."""
+    return _REMEDIES.get(reason, _REMEDY_BY_HUNDRED.get(reason // 100, ""))
 
 
 class Malformed(Problem):
