@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, field_validator
 
-from privacy.policy import Policy, SeriesKind
+from privacy.policy import MeasureKind, Policy, SeriesKind
 from privacy.simulation import (
     ARCHETYPES,
     HORIZONS,
@@ -132,7 +132,7 @@ def require(judged: Judged) -> None:
 
 
 def statements(policy: Policy) -> list[Statements]:
-    """List every enterprise's statement series with the scale of its anchor, if it has one."""
+    """List every enterprise's statements in grams with the scale of its anchor, if it has one."""
     found = []
     for enterprise in policy.enterprises:
         series = policy.series(enterprise.enterprise_id)
@@ -146,7 +146,7 @@ def statements(policy: Policy) -> list[Statements]:
                 anchors.get(one.subject),
             )
             for one in series
-            if one.kind is SeriesKind.STATEMENT
+            if one.kind is SeriesKind.STATEMENT and one.measure_kind is not MeasureKind.POINTS
         ]
     return found
 
