@@ -8,10 +8,13 @@ from typing import Any
 from accounting.compiler import CompiledPack, compile_pack
 from accounting.contributions import plan_histogram, plan_measure
 from accounting.packs import parse_canonical
+from accounting.periods import plan_period
+from accounting.tariffs import plan_points
 from auditor.findings import Check, Result, Results
 from auditor.replay import Replay
 from privacy.charges import allowance, whole_cost
 from privacy.policy import EnterprisePolicy, Policy
+from privacy.series import MeasureKind
 from protos.epochs import Epoch, format_epoch
 from protos.problems import Problem
 from protos.v1.release_pb2 import PRIVACY_UNIT_PERSON_DAY, PRIVACY_UNIT_PERSON_MONTH
@@ -69,10 +72,16 @@ def _compare_reach(
     proved: dict[str, tuple[int, int]] = {}
     for measure in enterprise.measures:
         packs = [compiled[pack_id] for pack_id in measure.pack_ids]
-        planned = plan_measure(measure.id, packs, measure.day_clamp_grams)
-        proved[f"measure {measure.id}"] = (measure.reach_grams, planned.reach.grams)
+        match measure.kind:
+            case MeasureKind.POINTS:
+                least = plan_points(measure.id, packs).reach.points
+            case MeasureKind.PERIOD:
+                least = plan_period(measure.id, packs, measure.day_clamp_grams).reach.grams
+            case MeasureKind.DAY:
+                least = plan_measure(measure.id, packs, measure.day_clamp_grams).reach.grams
+        proved[f"measure {measure.id}"] = (measure.reach_grams, least)
     histogram = plan_histogram(
-        [compiled[pack_id] for pack_id in enterprise.pack_ids],
+        [compiled[pack_id] for pack_id in enterprise.credited_pack_ids],
         pack_order=[reference.id for reference in policy.packs],
         regions=policy.regions,
         domains=policy.domains,

@@ -222,7 +222,7 @@ class Pipeline:
         """Reserve, log the reservation and draw, as far as that is still to be done."""
         if self.releaser.state(epoch) is ReleaseState.OPEN:
             policy = self._current(epoch)
-            self._check_over(epoch)
+            self._check_over(epoch, policy.lag_days)
             self.course.say(f"{format_epoch(epoch)}: reserving the charge")
             covered = self._covered(policy, epoch)
             self.releaser.reserve(epoch, policy, covered=covered, check=self.following.check)
@@ -275,13 +275,13 @@ class Pipeline:
             raise _later(problem) from None
         return policy
 
-    def _check_over(self, epoch: Epoch) -> None:
-        """Refuse an epoch that has not ended: its records are still to come."""
-        if (self.workspace.today - _ORIGIN).days < end_day(epoch):
+    def _check_over(self, epoch: Epoch, lag_days: int) -> None:
+        """Refuse an epoch that has not ended, or whose lag has not: records and corrections are to come."""
+        if (self.workspace.today - _ORIGIN).days < end_day(epoch) + lag_days:
             raise Refused(
                 REASON_EPOCH_NOT_READY,
                 f"{format_epoch(epoch)} has not ended yet.",
-                remedy="Release it after its last day.",
+                remedy=f"Release it {lag_days} days after its end: the policy's lag for corrections.",
             )
 
     def _check_open(self, epoch: Epoch) -> None:

@@ -32,8 +32,10 @@ from accounting.contributions import (
     statement_sql,
 )
 from accounting.packs import Purpose
-from accounting.tariffs import points_month_sql
+from accounting.periods import PeriodMeasure, period_statement_sql, plan_period
+from accounting.tariffs import plan_points, points_month_sql, points_statement_sql
 from enterprise_node.sql_text import literal
+from privacy.series import MeasureKind
 from protos.epochs import Epoch, end_day, first_day, format_epoch, parse_epoch
 from protos.problems import Refused
 from protos.v1.problem_pb2 import REASON_PACK_UNKNOWN
@@ -62,11 +64,12 @@ _INPUTS_FILE = "inputs.json"
 
 @dataclass(frozen=True, slots=True)
 class MeasureSpec:
-    """One series of statements as the policy names it: packs to sum, clamp of a person-day (0: none)."""
+    """One series of statements as the policy names it: packs to sum, clamp of a unit (0: none)."""
 
     id: str
     pack_ids: tuple[str, ...]
     day_clamp_grams: int
+    kind: MeasureKind = MeasureKind.DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,31 @@ class Reductions:
         """Put a measure together with its reach; raises Refused PACK_UNKNOWN for a pack this node lacks."""
         return plan_measure(spec.id, self._chosen(spec.pack_ids), spec.day_clamp_grams)
 
+    def reach(self, spec: MeasureSpec) -> int:
+        """Give how far one unit moves a measure, in grams (points); raises what planning it does."""
+        match spec.kind:
+            case MeasureKind.POINTS:
+                return plan_points(spec.id, self._chosen(spec.pack_ids)).reach.points
+            case MeasureKind.PERIOD:
+                return self._period(spec).reach.grams
+            case MeasureKind.DAY:
+                return self.measure(spec).reach.grams
+
+    def _period(self, spec: MeasureSpec) -> PeriodMeasure:
+        return plan_period(spec.id, self._chosen(spec.pack_ids), spec.day_clamp_grams)
+
+    def _statement_sql(self, spec: MeasureSpec, epoch: Epoch) -> str:
+        """Give (person, grams) of a measure; points stand where grams do."""
+        match spec.kind:
+            case MeasureKind.POINTS:
+                planned = plan_points(spec.id, self._chosen(spec.pack_ids))
+                points = points_statement_sql(planned, self._relations(), epoch)
+                return f"SELECT person, points AS grams FROM ({points}) AS p"
+            case MeasureKind.PERIOD:
+                return period_statement_sql(self._period(spec), self._relations(), epoch)
+            case MeasureKind.DAY:
+                return statement_sql(self.measure(spec), self._relations(), epoch)
+
     def histogram_plan(self, spec: HistogramSpec) -> HistogramPlan:
         """Put the histogram together with the reach of its tables."""
         return plan_histogram(
@@ -169,12 +197,14 @@ class Reductions:
     def statement_vector(self, epoch: Epoch, measure: MeasureSpec) -> Vector:
         """Give each person's clamped days of the epoch, summed and floored once to grams."""
         self.compute(epoch)
-        sql = statement_sql(self.measure(measure), self._relations(), epoch)
+        sql = self._statement_sql(measure, epoch)
         columns = self._engine.columns(f"SELECT person, grams FROM ({sql}) AS v ORDER BY person")
         return Vector(columns["person"].astype(np.int64), columns["grams"].astype(np.int64))
 
     def statement_losses(self, epoch: Epoch, measure: MeasureSpec) -> Losses:
-        """Tell what the day clamp took away."""
+        """Tell what the day clamp took away; of points and period records nothing is told."""
+        if measure.kind is not MeasureKind.DAY:
+            return Losses(0, 0, 0)
         [(persons, days, mg, _)] = self._engine.rows(
             statement_loss_sql(self.measure(measure), self._relations(), epoch)
         )

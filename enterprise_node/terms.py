@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from enterprise_node.budget import check_clamps
 from enterprise_node.reductions import HistogramSpec, MeasureSpec
+from privacy.series import MeasureKind
 from protos.problems import Refused
 from protos.v1.problem_pb2 import REASON_CLAIM_WRONG, REASON_PACK_UNKNOWN
 
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
 
 def check_policy(policy: Policy, mine: EnterprisePolicy, reductions: Reductions, ceilings: Ceilings) -> None:
     """Refuse a policy this node must not release under, saying which figure is wrong."""
-    day_clamps = {measure.id: measure.day_clamp_grams for measure in mine.measures}
-    check_clamps(ceilings, day_clamps, mine.month_clamp_grams)
+    by_month = [one.day_clamp_grams for one in mine.measures if one.kind is MeasureKind.PERIOD]
+    day_clamps = {one.id: one.day_clamp_grams for one in mine.measures if one.kind is MeasureKind.DAY}
+    check_clamps(ceilings, day_clamps, max([mine.month_clamp_grams, *by_month]))
     check_packs(policy, mine, reductions)
     for measure in mine.measures:
-        needed = reductions.measure(measure_spec(measure)).reach.grams
+        needed = reductions.reach(measure_spec(measure))
         _check_reach(f"measure {measure.id}", measure.reach_grams, needed)
     plan = reductions.histogram_plan(histogram_spec(policy, mine))
     _check_reach("the histogram's sums", mine.sum_reach_grams, plan.sum_reach_grams)
@@ -52,7 +54,7 @@ def check_packs(policy: Policy, mine: EnterprisePolicy, reductions: Reductions) 
 
 def measure_spec(measure: Measure) -> MeasureSpec:
     """Say which packs a statement sums and how a day is clamped."""
-    return MeasureSpec(measure.id, measure.pack_ids, measure.day_clamp_grams)
+    return MeasureSpec(measure.id, measure.pack_ids, measure.day_clamp_grams, measure.kind)
 
 
 def histogram_spec(policy: Policy, mine: EnterprisePolicy) -> HistogramSpec:
@@ -61,7 +63,7 @@ def histogram_spec(policy: Policy, mine: EnterprisePolicy) -> HistogramSpec:
         regions=policy.regions,
         domains=policy.domains,
         pack_order=tuple(reference.id for reference in policy.packs),
-        pack_ids=mine.pack_ids,
+        pack_ids=mine.credited_pack_ids,
         month_clamp_grams=mine.month_clamp_grams,
     )
 

@@ -30,20 +30,25 @@ month_clamp_grams = 5000
 [enterprises.bike-share.measures.trips]
 packs = ["bike-trips"]
 day_clamp_grams = 500                         # 0 where the packs clamp quantities themselves
+kind = "day"                                  # or "points" of tariffs, or "period": bills, clamped by month
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from typing import Literal
 
 from pydantic import Field, field_validator
 
 from accounting.compiler import CompiledPack, compile_pack
 from accounting.contributions import plan_histogram, plan_measure
 from accounting.packs import Pack, Purpose
+from accounting.periods import plan_period
+from accounting.tariffs import plan_points
 from hub.limits import LimitsFile
 from privacy.claims import ratio
+from privacy.policy import LAG_DAYS_MAX
 from protos.epochs import parse_epoch
 from protos.problems import Malformed, Refused
 from protos.v1 import policy_pb2
@@ -52,6 +57,11 @@ from runtime.configuration import Settings, parse_settings
 
 DAY_CLAMP_GRAMS = 1_000
 MONTH_CLAMP_GRAMS = 60_000
+_KINDS = {
+    "day": policy_pb2.MEASURE_KIND_UNSPECIFIED,
+    "points": policy_pb2.MEASURE_KIND_POINTS,
+    "period": policy_pb2.MEASURE_KIND_PERIOD,
+}
 
 
 def _exact(value: object) -> Fraction:
@@ -68,11 +78,12 @@ class Ratios(Settings):
 
 
 class Epsilons(Ratios):
-    """What one release charges: each statement, each table of sums, each table of counts."""
+    """What one release charges: each statement (of points likewise), each table of sums and of counts."""
 
     statement: Fraction = Fraction(1, 2)
     sum: Fraction = Fraction(2, 5)
     count: Fraction = Fraction(1, 10)
+    points: Fraction = Fraction(1, 2)
 
 
 class Allowances(Ratios):
@@ -96,6 +107,7 @@ class MeasureFile(Settings):
 
     packs: list[str] = Field(min_length=1)
     day_clamp_grams: int = Field(default=DAY_CLAMP_GRAMS, ge=0)
+    kind: Literal["day", "points", "period"] = "day"
 
 
 class EnterpriseFile(Settings):
@@ -119,6 +131,7 @@ class PolicyFile(Settings):
     epsilon: Epsilons = Epsilons()
     allowance: Allowances
     anchor: AnchorFile | None = None
+    lag_days: int = Field(default=0, ge=0, le=LAG_DAYS_MAX)
     limits: LimitsFile | None = None
     enterprises: dict[str, EnterpriseFile] = Field(min_length=1)
 
@@ -149,9 +162,12 @@ def build_policy(
         unmatched_per_mille=file.unmatched_per_mille,
         roster_batch_min=file.roster_batch_min,
         issued_at=issued_at,
+        lag_days=file.lag_days,
     )
     for pack in packs:
         message.packs.add(id=pack.id, version=pack.version, sha256=pack.sha256, domain=pack.domain.value)
+    if any(one.kind == "points" for each in file.enterprises.values() for one in each.measures.values()):
+        message.points_epsilon.CopyFrom(ratio(file.epsilon.points))
     if file.anchor is not None:
         message.anchor_epsilon.CopyFrom(ratio(file.anchor.epsilon))
         message.anchor_month = file.anchor.month
@@ -173,14 +189,9 @@ def _enterprise(
     mine: list[CompiledPack] = []
     for measure_id, measure in enterprise.measures.items():
         packs = [_listed(pack_id, compiled) for pack_id in measure.packs]
-        planned = plan_measure(measure_id, packs, measure.day_clamp_grams)
-        result.measures.add(
-            id=measure_id,
-            pack_ids=measure.packs,
-            day_clamp_grams=measure.day_clamp_grams,
-            reach_grams=planned.reach.grams,
-        )
-        mine += packs
+        result.measures.append(_measure(measure_id, measure, packs))
+        if measure.kind != "points":
+            mine += packs
     histogram = plan_histogram(
         mine,
         pack_order=[pack.id for pack in message.packs],
@@ -191,6 +202,25 @@ def _enterprise(
     result.sum_reach_grams = histogram.sum_reach_grams
     result.count_reach = histogram.count_reach
     return result
+
+
+def _measure(measure_id: str, measure: MeasureFile, packs: Sequence[CompiledPack]) -> policy_pb2.Measure:
+    """Plan a measure of its kind; its reach follows from its packs."""
+    clamp = measure.day_clamp_grams
+    match measure.kind:
+        case "points":
+            clamp, reach = 0, plan_points(measure_id, packs).reach.points
+        case "period":
+            reach = plan_period(measure_id, packs, clamp).reach.grams
+        case "day":
+            reach = plan_measure(measure_id, packs, clamp).reach.grams
+    return policy_pb2.Measure(
+        id=measure_id,
+        pack_ids=measure.packs,
+        day_clamp_grams=clamp,
+        reach_grams=reach,
+        kind=_KINDS[measure.kind],
+    )
 
 
 def _resolve(reference: str, logged: Sequence[Pack]) -> Pack:

@@ -34,6 +34,7 @@ POOLED_KEYS = ("not_pooled", "pooled")
 # All cells of a release, sums and counts: they travel inside one log entry.
 CELLS_MAX = 7_000
 LIST_MAX = 10_000
+LAG_DAYS_MAX = 366
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,12 @@ class EnterprisePolicy:
         """All packs of its measures, each once, in order."""
         return tuple(dict.fromkeys(pack_id for measure in self.measures for pack_id in measure.pack_ids))
 
+    @property
+    def credited_pack_ids(self) -> tuple[str, ...]:
+        """The packs of its measures in grams, which fill the histogram."""
+        grams = (measure for measure in self.measures if measure.kind is not MeasureKind.POINTS)
+        return tuple(dict.fromkeys(pack_id for measure in grams for pack_id in measure.pack_ids))
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -98,6 +105,7 @@ class Policy:
     anchor_epsilon: Fraction | None = None
     anchor_month: int = 0
     points_epsilon: Fraction | None = None
+    lag_days: int = 0
 
     def names(self, enterprise_id: str) -> bool:
         """Say whether the policy says what an enterprise releases."""
@@ -185,6 +193,7 @@ def from_wire(message: policy_pb2.Policy, policy_hash: bytes) -> Policy:
         anchor_epsilon=_optional(message, "anchor_epsilon"),
         anchor_month=message.anchor_month,
         points_epsilon=_optional(message, "points_epsilon"),
+        lag_days=_at_most(message.lag_days, LAG_DAYS_MAX, "lag_days"),
     )
     _check_anchors(policy)
     _check_lists(policy)
@@ -245,6 +254,8 @@ def _enterprise(message: policy_pb2.EnterprisePolicy) -> EnterprisePolicy:
 
 
 def _measure(message: policy_pb2.Measure) -> Measure:
+    if _measure_kind(message.kind) is MeasureKind.POINTS and message.day_clamp_grams:
+        raise _wrong(f"Policy: measure {message.id} counts points; it has no clamp in grams.")
     return Measure(
         id=checked_id(message.id, "Measure id"),
         pack_ids=_keys(message.pack_ids, "a measure's pack_ids"),
@@ -328,6 +339,12 @@ def _check_distinct(values: Iterable[str], what: str) -> None:
 def _positive(value: int, what: str) -> int:
     if value < 1:
         raise Malformed(REASON_UNKNOWN_FIELD_VALUE, f"Policy: {what} must be at least 1.")
+    return value
+
+
+def _at_most(value: int, limit: int, what: str) -> int:
+    if value > limit:
+        raise Malformed(REASON_UNKNOWN_FIELD_VALUE, f"Policy: {what} is at most {limit}.")
     return value
 
 

@@ -58,7 +58,7 @@ def live_cells(
     policy: Policy, release: release_pb2.Release, table_id: str, kind: TableKind.ValueType
 ) -> Iterator[tuple[tuple[str, str], int, int]]:
     """Give key, value and noise scale of the cells that the enterprise's measures can feed."""
-    pack_ids = set(policy.enterprise(release.header.issuer).pack_ids)
+    pack_ids = set(policy.enterprise(release.header.issuer).credited_pack_ids)
     domains = {pack.domain for pack in policy.packs if pack.id in pack_ids}
     for table in release.tables:
         if (table.table_id, table.kind) != (table_id, kind):

@@ -92,6 +92,7 @@ class Policy(_message.Message):
     ANCHOR_EPSILON_FIELD_NUMBER: _builtins.int
     ANCHOR_MONTH_FIELD_NUMBER: _builtins.int
     POINTS_EPSILON_FIELD_NUMBER: _builtins.int
+    LAG_DAYS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     version: _builtins.int
     origin: _builtins.str
@@ -103,6 +104,8 @@ class Policy(_message.Message):
     """Fewest persons a roster batch may enrol."""
     issued_at: _builtins.int
     anchor_month: _builtins.int
+    lag_days: _builtins.int
+    """Days after an epoch's end before its statements may be drawn, so that most corrections come first."""
     @_builtins.property
     def statement_epsilon(self) -> Global___Ratio:
         """Person-day statement, and person-month histogram tables: sums and counts."""
@@ -159,10 +162,11 @@ class Policy(_message.Message):
         anchor_epsilon: Global___Ratio | None = ...,
         anchor_month: _builtins.int = ...,
         points_epsilon: Global___Ratio | None = ...,
+        lag_days: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["anchor_epsilon", b"anchor_epsilon", "count_epsilon", b"count_epsilon", "person_day_allowance", b"person_day_allowance", "person_month_allowance", b"person_month_allowance", "points_epsilon", b"points_epsilon", "statement_epsilon", b"statement_epsilon", "sum_epsilon", b"sum_epsilon"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor_epsilon", b"anchor_epsilon", "anchor_month", b"anchor_month", "count_epsilon", b"count_epsilon", "domains", b"domains", "enterprises", b"enterprises", "first_epoch", b"first_epoch", "id", b"id", "issued_at", b"issued_at", "origin", b"origin", "packs", b"packs", "person_day_allowance", b"person_day_allowance", "person_month_allowance", b"person_month_allowance", "points_epsilon", b"points_epsilon", "regions", b"regions", "roster_batch_min", b"roster_batch_min", "statement_epsilon", b"statement_epsilon", "sum_epsilon", b"sum_epsilon", "unmatched_per_mille", b"unmatched_per_mille", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor_epsilon", b"anchor_epsilon", "anchor_month", b"anchor_month", "count_epsilon", b"count_epsilon", "domains", b"domains", "enterprises", b"enterprises", "first_epoch", b"first_epoch", "id", b"id", "issued_at", b"issued_at", "lag_days", b"lag_days", "origin", b"origin", "packs", b"packs", "person_day_allowance", b"person_day_allowance", "person_month_allowance", b"person_month_allowance", "points_epsilon", b"points_epsilon", "regions", b"regions", "roster_batch_min", b"roster_batch_min", "statement_epsilon", b"statement_epsilon", "sum_epsilon", b"sum_epsilon", "unmatched_per_mille", b"unmatched_per_mille", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

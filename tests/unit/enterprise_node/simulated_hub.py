@@ -101,6 +101,7 @@ class SimulatedHub:
             pack_ids=[pack.id],
             day_clamp_grams=mine.pop("day_clamp_grams"),
             reach_grams=mine.pop("reach_grams"),
+            kind=changes.pop("kind", policy_pb2.MEASURE_KIND_UNSPECIFIED),
         )
         fields: dict[str, Any] = {
             "id": "test-city",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -16,8 +17,10 @@ from enterprise_node.kept import FOLDER
 from privacy.envelope import Kind, open_envelope
 from privacy.releases import parse_statement_chunk
 from protos.epochs import Epoch
-from protos.v1.policy_pb2 import Ratio
-from protos.v1.release_pb2 import PRIVACY_UNIT_PERSON_DAY, Release
+from protos.problems import Refused
+from protos.v1.policy_pb2 import MEASURE_KIND_PERIOD, Ratio
+from protos.v1.problem_pb2 import REASON_EPOCH_NOT_READY
+from protos.v1.release_pb2 import PRIVACY_UNIT_PERSON_DAY, PRIVACY_UNIT_PERSON_MONTH, Release
 from runtime.pack_files import load_pack
 from tests.unit.enterprise_node.simulated_hub import PACKS, SimulatedHub, open_node, write_home
 from tests.unit.enterprise_node.simulators import Federation
@@ -82,6 +85,35 @@ def test_the_anchor_is_the_sum_of_what_was_released(
     for epoch, spent in ((DECEMBER, 1), (JANUARY, 1), (FEBRUARY, HALF)):
         assert app.pipeline.ledger.spent(epoch, PRIVACY_UNIT_PERSON_DAY) == spent
         assert app.pipeline.following.state.spent("bikeshare", PRIVACY_UNIT_PERSON_DAY, epoch) == spent
+    app.close()
+
+
+def test_period_records_are_clamped_and_charged_by_person_month(home: Path, federation: Federation) -> None:
+    hub = SimulatedHub(federation)
+    hub.publish_policy(
+        PACK, kind=MEASURE_KIND_PERIOD, person_month_allowance=Ratio(numerator=3, denominator=2)
+    )
+    app = opened(home, federation, hub)
+    app.pipeline.run([DECEMBER])
+    message, [month] = released(hub, DECEMBER)
+    assert message.statements[0].kind == MEASURE_KIND_PERIOD
+    assert max(month) == 500, "the whole month is clamped, not a day"
+    assert app.pipeline.ledger.spent(DECEMBER, PRIVACY_UNIT_PERSON_DAY) == 0
+    assert app.pipeline.ledger.spent(DECEMBER, PRIVACY_UNIT_PERSON_MONTH) == Fraction(3, 2)
+    app.close()
+
+
+def test_nothing_is_drawn_before_the_lag_is_over(home: Path, federation: Federation) -> None:
+    hub = SimulatedHub(federation)
+    hub.publish_policy(PACK, lag_days=10)
+    day = datetime.date(2021, 1, 10)
+    early = open_node(home, federation, hub, draw=quiet, today=day)
+    with pytest.raises(Refused) as caught:
+        early.pipeline.run([DECEMBER])
+    assert caught.value.reason == REASON_EPOCH_NOT_READY
+    early.close()
+    app = open_node(home, federation, hub, draw=quiet, today=day + datetime.timedelta(days=1))
+    app.pipeline.run([DECEMBER])
     app.close()
 
 

@@ -6,15 +6,17 @@ from pathlib import Path
 import pytest
 
 from accounting.packs import Pack
+from accounting.tariffs import pack_reach
 from hub.policies import build_policy, parse_policy_file
 from privacy import codec
 from privacy import policy as policy_form
 from privacy.charges import whole_cost
-from privacy.policy import REGION_DOMAIN, table_keys
+from privacy.policy import REGION_DOMAIN, MeasureKind, table_keys
 from protos.problems import Malformed, Refused
 from protos.v1 import policy_pb2
 from protos.v1 import problem_pb2 as reasons
 from runtime.pack_files import load_pack
+from tests.unit.accounting.test_tariffs import RECORD_TARIFFS, trip_points
 from tests.unit.hub.world import refused
 
 ROOT = Path(__file__).parents[3]
@@ -75,6 +77,37 @@ def test_a_built_policy_is_one_the_rules_take(packs: list[Pack]) -> None:
     assert len(table_keys(checked, REGION_DOMAIN)) == 4
     cost = whole_cost(checked, "bikes", "utility", active_days=31)
     assert (cost.person_day, cost.person_month) == (Fraction(3), Fraction(33))
+
+
+def test_points_periods_anchors_and_lag_come_from_the_file(packs: list[Pack]) -> None:
+    rewarding = trip_points(RECORD_TARIFFS["day_linear"])
+    points = rewarding.pack
+    named = FILE.replace('packs = ["trv.shared_bike", ', f'packs = ["{points.id}", "trv.shared_bike", ', 1)
+    named = named.replace("version = 1", "version = 1\nlag_days = 20")
+    named = named.replace('person_day = "1/2"', 'person_day = "2"')
+    named = named.replace('person_month = "1"', 'person_month = "2"')
+    named = named.replace("day_clamp_grams = 500", 'day_clamp_grams = 500\nkind = "period"')
+    named += f"""
+[enterprises.bikes.measures.rewards]
+packs = ["{points.id}"]
+kind = "points"
+
+[anchor]
+month = 6
+"""
+    message = build([points, *packs], named)
+    checked = policy_form.from_wire(message, policy_hash=bytes(32))
+    assert (checked.lag_days, checked.anchor_month, checked.anchor_epsilon) == (20, 6, Fraction(1, 2))
+    period, rewards = checked.enterprise("bikes").measures
+    assert (period.kind, period.reach_grams) == (MeasureKind.PERIOD, 500)
+    assert (rewards.kind, rewards.day_clamp_grams, rewards.reach_grams) == (
+        MeasureKind.POINTS,
+        0,
+        pack_reach(rewarding).points,
+    )
+    assert checked.enterprise("bikes").credited_pack_ids == ("trv.shared_bike",)
+    names = [item.name for item in checked.series("bikes") if item.by_slot]
+    assert names == ["statement/rides", "statement/rewards", "anchor/rides"]
 
 
 def test_the_newest_version_is_taken_unless_one_is_named(packs: list[Pack]) -> None:
