@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from enterprise_node.configuration import FileSettings, NodeConfiguration, load_configuration
+from enterprise_node.configuration import NodeConfiguration, SourceSettings, load_configuration
+from enterprise_node.file_settings import FileSettings
 from enterprise_node.local_keys import KEY_FILE, open_keys
 from enterprise_node.sources.files import find_files
 from enterprise_node.store.database import check_integrity
@@ -38,6 +39,9 @@ def examine(folder: Path) -> Iterator[Symptom]:
         return
     settings = load_configuration(folder)
     yield _tried("packs 方法学", lambda: ", ".join(load_node_packs(folder, settings)))
+    for source in settings.source:
+        if source.kind == "postgresql":
+            yield _tried(f"source 数据源 {source.id}", _connectable(folder, source))
     for subject, part in _files(settings):
         yield _tried(subject, _counted(folder, part))
     if (folder / KEY_FILE).exists():
@@ -60,6 +64,12 @@ def _files(settings: NodeConfiguration) -> Iterator[tuple[str, FileSettings]]:
 
 def _counted(folder: Path, part: FileSettings) -> Callable[[], str]:
     return lambda: f"{len(find_files(folder, part))} file(s) at {part.path}"
+
+
+def _connectable(folder: Path, source: SourceSettings) -> Callable[[], str]:
+    from enterprise_node.sources.postgres import connection_string
+
+    return lambda: f"has a connection string of {len(connection_string(folder, source))} characters"
 
 
 def _tried(subject: str, look: Callable[[], str]) -> Symptom:

@@ -13,7 +13,8 @@ from enterprise_node.quarantine import Flaw
 from enterprise_node.sql_text import literal
 
 if TYPE_CHECKING:
-    from enterprise_node.configuration import Column, Time
+    from enterprise_node.configuration import Time
+    from enterprise_node.file_settings import Column
 
 # Zones whose clock is UTC+8 already, so that their days are ours.
 _CIVIL_ZONES = frozenset({"Asia/Shanghai", "Asia/Chongqing", "Asia/Hong_Kong", "PRC", "Etc/GMT-8"})

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from accounting.activities import Activity, ActivityInput, InputKind
 from accounting.quantities import Rounding
 from enterprise_node.activities import VERSION
-from enterprise_node.configuration import Choice, Column, Input, SourceSettings
+from enterprise_node.configuration import Choice, Input, SourceSettings
 from enterprise_node.fields import Field, day_number, day_of, moment_of, number_of, shifted, text_of
+from enterprise_node.file_settings import Column
 from enterprise_node.quantities import configured_wrong, conversions, flaws_sql, steps_sql
 from enterprise_node.quarantine import RULE_PREFIX, Check, Flaw
 from enterprise_node.sources.source import BROKEN

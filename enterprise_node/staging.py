@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from enterprise_node.configuration import Column, EngineSettings, FileSettings, Lookup, SourceSettings
+from enterprise_node.configuration import EngineSettings, Lookup, SourceSettings
 from enterprise_node.fields import Field, text_of
+from enterprise_node.file_settings import Column, FileSettings
 from enterprise_node.mapping import PERSON, Plan, Surroundings, plan_source, source_fields
 from enterprise_node.sessions import RawSession, raw_session
 from enterprise_node.sources.delimited import broken_lines

@@ -12,7 +12,7 @@ from enterprise_node.sources.source import LINE, Relation, column_problem
 from enterprise_node.sql_text import literal, quoted
 
 if TYPE_CHECKING:
-    from enterprise_node.configuration import Column, TextForm
+    from enterprise_node.file_settings import Column, TextForm
     from enterprise_node.sessions import RawSession
 
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")

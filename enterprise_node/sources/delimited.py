@@ -22,7 +22,7 @@ from protos.problems import Malformed
 from protos.v1.problem_pb2 import REASON_CONFIGURATION_INVALID
 
 if TYPE_CHECKING:
-    from enterprise_node.configuration import Column, TextForm
+    from enterprise_node.file_settings import Column, TextForm
     from enterprise_node.sessions import RawSession
 
 HEADER_BYTES_MAX = 1 << 16

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from enterprise_node.configuration import FileFormat, FileSettings, format_of
+from enterprise_node.file_settings import FileFormat, FileSettings, format_of
 from enterprise_node.source_files import identify
 from enterprise_node.sources.source import Piece, Reader
 from protos.problems import Unavailable

@@ -18,7 +18,7 @@ from enterprise_node.sources.source import BROKEN, LINE, Relation
 from enterprise_node.sql_text import literal, quoted
 
 if TYPE_CHECKING:
-    from enterprise_node.configuration import Column, TextForm
+    from enterprise_node.file_settings import Column, TextForm
     from enterprise_node.sessions import RawSession
 
 # No text has this byte, so that a line is one column.

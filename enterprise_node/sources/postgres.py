@@ -121,7 +121,7 @@ class PostgresSource:
                 f"Source {self.settings.id} needs the PostgreSQL driver, which is not installed.",
                 remedy="pip install 'cgsp-gateway[postgres]'",
             ) from error
-        dsn = self._dsn()
+        dsn = connection_string(self.home, self.settings)
         try:
             with psycopg.connect(
                 dsn, connect_timeout=CONNECT_SECONDS_MAX, application_name="cgsp-node"
@@ -133,20 +133,6 @@ class PostgresSource:
                 yield connection
         except psycopg.Error as error:
             raise self._problem(error) from None
-
-    def _dsn(self) -> str:
-        """Read the connection string from its private place."""
-        if self.settings.dsn_file is not None:
-            text = read_private(self.home / self.settings.dsn_file, DSN_BYTES_MAX).decode("utf-8", "replace")
-        else:
-            text = os.environ.get(self.settings.dsn_variable or "", "")
-        if not text.strip():
-            raise Malformed(
-                REASON_CONFIGURATION_INVALID,
-                f"Source {self.settings.id} has no connection string.",
-                remedy=f"Fill {self.settings.dsn_file or f'the variable {self.settings.dsn_variable}'}.",
-            )
-        return text.strip()
 
     def _problem(self, error: psycopg.Error) -> Problem:
         state = error.sqlstate or ""
@@ -222,6 +208,21 @@ class PostgresSource:
             last = mark
         if piece:
             yield piece, last or complete
+
+
+def connection_string(home: Path, settings: SourceSettings) -> str:
+    """Read a source's connection string from its private place; raises Malformed where there is none."""
+    if settings.dsn_file is not None:
+        text = read_private(home / settings.dsn_file, DSN_BYTES_MAX).decode("utf-8", "replace")
+    else:
+        text = os.environ.get(settings.dsn_variable or "", "")
+    if not text.strip():
+        raise Malformed(
+            REASON_CONFIGURATION_INVALID,
+            f"Source {settings.id} has no connection string.",
+            remedy=f"Fill {settings.dsn_file or f'the variable {settings.dsn_variable}'}.",
+        )
+    return text.strip()
 
 
 def _first(row: bytes) -> str:

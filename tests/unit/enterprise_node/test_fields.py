@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from enterprise_node.configuration import Column, Time
+from enterprise_node.configuration import Time
 from enterprise_node.fields import Field, Number, day_number, day_of, moment_of, number_of, shifted, text_of
+from enterprise_node.file_settings import Column
 from enterprise_node.quarantine import Flaw
 
 

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from enterprise_node.check import check_sources
+from enterprise_node.doctor import examine
 from enterprise_node.sources.postgres import PostgresSource
 from enterprise_node.store.sources import Outcome
 from enterprise_node.workspace import Workspace
@@ -273,6 +274,12 @@ def test_the_file_with_the_connection_string_must_be_private(tmp_path: Path, ser
     (home.folder / "database.dsn").chmod(0o644)
     with pytest.raises(Problem, match="others can read it"):
         home.read()
+
+
+def test_doctor_looks_for_the_connection_string(home: Home) -> None:
+    assert all(one.good for one in examine(home.folder) if one.subject.endswith("trips"))
+    (home.folder / "database.dsn").unlink()
+    assert [one.good for one in examine(home.folder) if one.subject.endswith("trips")] == [False]
 
 
 def test_the_node_cannot_write(tmp_path: Path, server: str, database: psycopg.Connection) -> None:
