@@ -42,6 +42,10 @@ bench-privacy: $(STAMP) ## Measure what noise and clamps cost; BENCH_EXTRAS=1 fi
 bench-accuracy: $(STAMP) ## Simulate errors of accounts and regional totals beside their formulas; writes docs/accuracy.svg
 	@$(BIN)/python -m benchmarks.accuracy
 
+.PHONY: bench-evidence
+bench-evidence: $(STAMP) ## Measure appending, proving and verifying a million statements, beside floors
+	@$(BIN)/python -m benchmarks.evidence
+
 .PHONY: bench-pseudonyms
 bench-pseudonyms: $(STAMP) ## Measure what a person costs node and custodian beside raw scalar multiplication
 	@$(BIN)/python -m benchmarks.pseudonyms

@@ -20,6 +20,8 @@ from protos.v1.problem_pb2 import (
 
 TILE_WIDTH = 256
 TILE_HEIGHT = 8
+# Computed hashes a reader keeps: some 20 MB.
+BETWEEN_MAX = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,8 @@ class HashReader:
         self._read = read
         self._size = size
         self._rows: dict[Tile, bytes] = {}
+        # Hashes between tile rows, once computed: neighbouring proofs share most of them.
+        self._between: dict[tuple[int, int], bytes] = {}
 
     @property
     def size(self) -> int:
@@ -106,14 +110,15 @@ class HashReader:
 
     def node(self, level: int, index: int) -> bytes:
         """Give a complete subtree's hash (a `merkle.NodeReader`)."""
-        below = level % TILE_HEIGHT
-        first, count = index << below, 1 << below
-        row = self._tile(level // TILE_HEIGHT, first // TILE_WIDTH)
-        start = first % TILE_WIDTH * HASH_BYTES
-        part = row[start : start + count * HASH_BYTES]
-        if len(part) != count * HASH_BYTES:
-            raise Malformed(REASON_MALFORMED_MESSAGE, "A tile is shorter than its width.")
-        return merkle.root_of_hashes([part[at : at + HASH_BYTES] for at in range(0, len(part), HASH_BYTES)])
+        if level % TILE_HEIGHT == 0:
+            return self._stored(level // TILE_HEIGHT, index)
+        place = (level, index)
+        if place not in self._between:
+            if len(self._between) >= BETWEEN_MAX:
+                self._between.clear()
+            left, right = self.node(level - 1, 2 * index), self.node(level - 1, 2 * index + 1)
+            self._between[place] = merkle.node_hash(left, right)
+        return self._between[place]
 
     def root(self) -> bytes:
         """Recompute the root."""
@@ -134,6 +139,13 @@ class HashReader:
     def consistency_proof(self, old_size: int) -> list[bytes]:
         """Make the proof that this tree continues an older one."""
         return merkle.consistency_from(self.node, old_size, self._size)
+
+    def _stored(self, level: int, index: int) -> bytes:
+        start = index % TILE_WIDTH * HASH_BYTES
+        found = self._tile(level, index // TILE_WIDTH)[start : start + HASH_BYTES]
+        if len(found) != HASH_BYTES:
+            raise Malformed(REASON_MALFORMED_MESSAGE, "A tile is shorter than its width.")
+        return found
 
     def _tile(self, level: int, index: int) -> bytes:
         width = min((self._size >> TILE_HEIGHT * level) - index * TILE_WIDTH, TILE_WIDTH)
