@@ -72,6 +72,8 @@ def check_tariff(compiled: CompiledPack) -> None:
     linear = compiled.history is not None and compiled.history.line is None
     if tariff.of is TariffOf.SHARE and not (linear and _months_averaged(compiled)):
         raise invalid("a share is of a mean of one's own earlier months")
+    if tariff.of is TariffOf.SHARE:
+        _check_share_bounds(tariff, compiled)
     if not 0 < period_points_max(compiled) <= POINTS_MAX:
         raise invalid("the tariff's tiers are out of reach: it never gives a point")
 
@@ -128,7 +130,7 @@ def points_month_sql(compiled: CompiledPack, activities: str, persons: str, epoc
             column = "records" if tariff.of is TariffOf.RECORDS else "mg"
             relation = compiled.person_month_sql(activities, persons, month)
     by_share = tariff.of is TariffOf.SHARE
-    points_sql = _shares(tariff, compiled) if by_share else _points(tariff, column)
+    points_sql = _shares(tariff) if by_share else _points(tariff, column)
     return f"SELECT person, {points_sql} AS points FROM ({relation}) AS t"
 
 
@@ -153,18 +155,16 @@ def _points(tariff: Tariff, column: str) -> str:
     return f"CAST(LEAST({sql}, {tariff.maximum}) AS BIGINT)"
 
 
-def _shares(tariff: Tariff, compiled: CompiledPack) -> str:
+def _shares(tariff: Tariff) -> str:
     """Give points by the saving's share of the baseline, without a division: total / base >= since."""
     conditions = []
     for since, points in scale_of(tariff).tiers:
         compared = f"total * {since.denominator} >= base * {since.numerator}"
         conditions.append((f"base > 0 AND {compared}", points))
-    check_share_bounds(tariff, compiled)
     return f"CAST(LEAST({_tiers(conditions)}, {tariff.maximum}) AS BIGINT)"
 
 
-def check_share_bounds(tariff: Tariff, compiled: CompiledPack) -> None:
-    """Prove that comparing shares stays below 2^63."""
+def _check_share_bounds(tariff: Tariff, compiled: CompiledPack) -> None:
     assert compiled.history is not None
     low, high = compiled.history.month_bounds()
     for since, _ in scale_of(tariff).tiers:

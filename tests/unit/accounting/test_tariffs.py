@@ -227,3 +227,9 @@ def test_only_packs_with_a_tariff_give_points() -> None:
     plain: Pack = samples.make_pack()
     with pytest.raises(Malformed, match="tariff"):
         plan_points("m", [compile_pack(plain)])
+
+
+def test_a_share_too_fine_to_compare_is_refused() -> None:
+    fine = {**POINTS, **SHARE, "tiers": [{"since": "0.050000000000000001", "points": 1}]}
+    with pytest.raises(Malformed, match="decimals"):
+        history_of(TARIFFS["gwangju"][0], fine)
