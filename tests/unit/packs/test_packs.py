@@ -11,10 +11,13 @@ import pytest
 import examples.federation as federation
 from accounting.compiler import compile_pack
 from accounting.documents import day_of
+from accounting.evaluator import Record
 from accounting.factors import parse_table
+from accounting.months import person_months, person_points
 from accounting.packs import BaselineKind, parse_canonical
 from accounting.reach import measure_reach
 from accounting.tariffs import PointsReach, pack_reach
+from protos.epochs import first_day, shift_epoch
 from tests.unit.accounting import samples
 
 RETAILER = Path(federation.__file__).parent / "retailer"
@@ -156,3 +159,24 @@ def test_the_guide_lists_every_pack_table_and_baseline() -> None:
     assert all(f"| `{kind}` |" in guide for kind in BaselineKind)
     tables = {path.parent.name for path in (samples.PACKS / "factors").glob("*/*")}
     assert all(f"`{name}`" in guide or f"`{name.removeprefix('desnz')}`" in guide for name in tables)
+
+
+@pytest.mark.parametrize("pack_id", samples.shipped_ids())
+def test_a_person_who_changes_nothing_earns_nothing_by_own_history(pack_id: str) -> None:
+    pack = samples.shipped(pack_id)
+    if not pack.baseline.own_history:
+        return
+    # Ten days alike in every month; where days are averaged, every day alike, above the population's line.
+    months = [first_day(shift_epoch(samples.EPOCH, -back)) for back in range(25)]
+    days = [first + offset for first in months for offset in range(10)]
+    if pack.baseline.days is not None:
+        days = list(range(months[1], months[0] + 31))
+    inputs: dict[str, int | str] = {
+        name: "appliance" if unit == "key" else min(9000, pack.activity.input(name).maximum)
+        for name, unit in pack.inputs.items()
+    }
+    records = [Record(0, day, "", inputs) for day in days]
+    everybody = samples.everybody(1)
+    assert person_months(pack, records, everybody, samples.EPOCH) == {0: 0}
+    if pack.tariff is not None:
+        assert person_points(pack, records, everybody, samples.EPOCH) == {0: 0}
