@@ -88,12 +88,11 @@ def write_exact(app: App, epoch: Epoch, out: Path) -> int:
     if releaser.state(epoch).value == "open":
         raise Refused(REASON_EPOCH_NOT_READY, "Nothing has been released for this epoch.")
     policy = app.pipeline.following.policy_by_hash(releaser.policy_hash(epoch))
-    active = app.pipeline.roster.active(epoch)
-    exact = exact_contents(app.workspace.reductions, epoch, policy, enterprise_id, active)
+    exact = releaser.exact(epoch, policy)
     value = {
         "enterprise_id": enterprise_id,
         "epoch": epoch,
         "vectors": {name: values.tolist() for name, values in exact.vectors.items()},
     }
     write_private(out, json.dumps(value, separators=(",", ":")).encode())
-    return len(active)
+    return len(app.pipeline.roster.active(epoch))

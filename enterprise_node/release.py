@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
 from enterprise_node.budget import PlannedCharge
-from enterprise_node.contents import Draw, Year, exact_contents
+from enterprise_node.contents import Contents, Draw, Year, exact_contents
 from enterprise_node.store.releases import ReleaseState, StoredRelease
 from enterprise_node.terms import check_policy, measure_spec
 from privacy import envelope, noise, releases
@@ -167,9 +167,7 @@ class Releaser:
         self._on_step(Step.COMPUTING, epoch)
         active = self._roster.active(epoch)
         covered = _covered(reservation.envelope)
-        exact = exact_contents(self._reductions, epoch, policy, self._enterprise_id, active)
-        year = Year(covered, lambda one, measure: self._earlier(one, measure, policy), self._roster.active)
-        exact = year.anchors(exact, policy, self._enterprise_id, epoch)
+        exact = self.exact(epoch, policy)
         for measure_id, vector in exact.people.items():
             self._kept.keep(epoch, measure_id, vector)
         for item in policy.series(self._enterprise_id, epoch):
@@ -200,6 +198,14 @@ class Releaser:
             message = self._chain.append(Kind.RELEASE, epoch, build, check=check)
             self._table.drawn(epoch, message.sequence, len(active) * len(statements))
         self._on_step(Step.DRAWN, epoch)
+
+    def exact(self, epoch: Epoch, policy: Policy) -> Contents:
+        """Compute what a reserved epoch's release says before noise, its anchors included."""
+        active = self._roster.active(epoch)
+        covered = _covered(self._chain.message(self._stored(epoch).reservation_sequence).envelope)
+        exact = exact_contents(self._reductions, epoch, policy, self._enterprise_id, active)
+        year = Year(covered, lambda one, measure: self._earlier(one, measure, policy), self._roster.active)
+        return year.anchors(exact, policy, self._enterprise_id, epoch)
 
     def settle(self, epoch: Epoch) -> ReleaseState:
         """Take note of what hub and log have acknowledged; give the state reached."""

@@ -21,6 +21,7 @@ from enterprise_node.workspace import open_workspace
 from privacy import noise
 from protos.epochs import Epoch
 from protos.problems import Malformed, Refused, Unavailable, Unverified
+from protos.v1.policy_pb2 import Ratio
 from runtime.pack_files import load_pack
 from tests.privacy.canary_node import CanaryNode, flip_coins, write_riders
 from tests.unit.enterprise_node.simulated_hub import PACKS, SimulatedHub
@@ -79,7 +80,9 @@ def node(federation: Federation, tmp_path_factory: pytest.TempPathFactory) -> Ca
     home = tmp_path_factory.mktemp("premises") / "node"
     write_riders(home, {DECEMBER: flip_coins(CANARIES), JANUARY: flip_coins(CANARIES)})
     hub = SimulatedHub(federation)
-    hub.publish_policy(load_pack(PACKS / "trv.shared_bike" / "1"))
+    half, one = Ratio(numerator=1, denominator=2), Ratio(numerator=1, denominator=1)
+    pack = load_pack(PACKS / "trv.shared_bike" / "1")
+    hub.publish_policy(pack, anchor_epsilon=half, anchor_month=12, person_day_allowance=one)
     built = CanaryNode(home, federation, hub, CANARIES)
     built.run(DECEMBER)
     built.run(JANUARY, draw=lambda values, scale: noise.discrete_laplace(values, scale // 2))
@@ -101,7 +104,8 @@ def compare(node: CanaryNode, epoch: Epoch, monkeypatch: pytest.MonkeyPatch) -> 
 def test_residuals_of_a_right_release_hold(node: CanaryNode, monkeypatch: pytest.MonkeyPatch) -> None:
     verdicts = compare(node, DECEMBER, monkeypatch)
     assert verdicts.verdict is Verdict.PASS
-    [opinion] = verdicts.opinions
+    opinion, anchor = verdicts.opinions
+    assert (anchor.group, anchor.residuals) == ("anchor/rides", CANARIES)
     assert (opinion.group, opinion.residuals) == ("statement/rides", CANARIES)
     assert 0.1 < opinion.bias_seen < 0.2
     # Verdicts, sizes and limits: nothing in what leaves depends on an amount.
