@@ -1,0 +1,118 @@
+"""Attacks on the reach over three years: all anchors together move no further than the statements they total.
+
+A neighbour may differ in any month, since a day reaches later ones through history, late arrival or
+correction; whatever the statements' differences are, anchors add them up at most once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from enterprise_node.contents import Contents, Year
+from enterprise_node.reductions import Vector
+from enterprise_node.roster import ActiveSlot
+from privacy import anchors
+from privacy import policy as policies
+from privacy.claims import ratio
+from privacy.policy import Policy
+from protos.epochs import Epoch, shift_epoch
+from runtime.pack_files import load_pack
+from tests.simulator import Federation as SimulatedFederation
+from tests.unit.enterprise_node.simulated_hub import PACKS, SimulatedHub, open_node, write_home
+from tests.unit.enterprise_node.simulators import Federation
+from tests.unit.enterprise_node.test_anchors import DECEMBER, JANUARY, quiet, released
+
+FIRST = Epoch(202004)
+MONTHS = tuple(shift_epoch(FIRST, place) for place in range(36))
+PERSON = 7
+POLICY = policies.from_wire(
+    SimulatedFederation().policy_message(
+        anchor_epsilon=ratio(Fraction(1, 2)), anchor_month=12, person_day_allowance=ratio(Fraction(1))
+    ),
+    bytes(32),
+)
+DIFFERENCES = st.lists(st.integers(-500, 500), min_size=36, max_size=36)
+SLOTS = st.lists(st.tuples(st.integers(0, 35), st.integers(1, 36)), min_size=1, max_size=4)
+
+
+def all_anchors(grams: Sequence[int], slots: Sequence[tuple[int, int]], skipped: set[int]) -> list[int]:
+    """Release 36 months of one person and give every anchor row, in order."""
+
+    def active(epoch: Epoch) -> list[ActiveSlot]:
+        place = MONTHS.index(epoch)
+        return [
+            ActiveSlot(number, PERSON)
+            for number, (since, length) in enumerate(slots)
+            if since <= place < since + length
+        ]
+
+    def vector(epoch: Epoch, measure_id: str) -> Vector:
+        return Vector(np.array([PERSON]), np.array([grams[MONTHS.index(epoch)]]))
+
+    found: list[int] = []
+    done: dict[Epoch, Policy] = {}
+    for place, epoch in enumerate(MONTHS):
+        if place in skipped:
+            continue
+        covered = anchors.covered(POLICY, "utility", epoch, done, lambda *_: True)
+        rows = np.full(len(active(epoch)), grams[place], dtype=np.int64)
+        year = Year(covered, vector, active)
+        made = year.anchors(Contents({"statement/main": rows}), POLICY, "utility", epoch)
+        found += made.vectors.get("anchor/main", np.empty(0, dtype=np.int64)).tolist()
+        done[epoch] = POLICY
+    return found
+
+
+@settings(max_examples=150, deadline=None)
+@given(base=DIFFERENCES, moved=DIFFERENCES, skipped=st.sets(st.integers(0, 35)), slots=SLOTS)
+def test_anchors_of_three_years_move_no_further_than_their_statements(
+    base: list[int], moved: list[int], skipped: set[int], slots: list[tuple[int, int]]
+) -> None:
+    # One slot of a person at a time: the next begins where the last has ended.
+    ends = 0
+    apart = []
+    for since, length in sorted(slots):
+        begin = max(since, ends)
+        apart.append((begin, length))
+        ends = begin + length
+    one, other = (all_anchors(grams, apart, skipped) for grams in (base, moved))
+    reach = sum(abs(a - b) for a, b in zip(base, moved, strict=True))
+    assert sum(abs(a - b) for a, b in zip(one, other, strict=True)) <= reach
+
+
+def test_a_late_record_and_a_correction_back_and_forth_reach_no_second_release(tmp_path: Path) -> None:
+    """December is released once: what its days become later moves neither January nor an anchor."""
+    statements: list[list[dict[int, int]]] = []
+    for late in (False, True):
+        home = tmp_path / f"node-{late}"
+        write_home(home)
+        with Federation.build() as federation:
+            hub = SimulatedHub(federation)
+            hub.publish_policy(
+                load_pack(PACKS / "trv.shared_bike" / "1"),
+                anchor_epsilon=ratio(Fraction(1, 2)),
+                anchor_month=1,
+                person_day_allowance=ratio(Fraction(1)),
+            )
+            app = open_node(home, federation, hub, draw=quiet)
+            app.pipeline.run([DECEMBER])
+            app.close()
+            if late:
+                with (home / "trips.csv").open("a") as file:
+                    file.write("late,13800000001,2020-12-09 08:00:00,900000\n")
+                    file.write("d2-3,13800000002,2020-12-03 08:00:00,1\n")
+                    file.write("d2-3,13800000002,2020-12-03 08:00:00,900000\n")
+            app = open_node(home, federation, hub, draw=quiet)
+            app.pipeline.run([JANUARY])
+            persons = [one.person for one in app.pipeline.roster.active(JANUARY)]
+            app.close()
+            rows = released(hub, DECEMBER)[1] + released(hub, JANUARY)[1]
+            assert len(rows) == 3
+            statements.append([dict(zip(persons, row, strict=True)) for row in rows])
+    assert statements[0] == statements[1]
