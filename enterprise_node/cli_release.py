@@ -260,6 +260,5 @@ def _figures(app: App) -> dict[str, Any]:
 
 
 COMMANDS: dict[str, click.Command] = {
-    command.name or "": command
-    for command in (join, enrol, preview, release, submit, recover, run, egress)
+    command.name or "": command for command in (join, enrol, preview, release, submit, recover, run, egress)
 }
