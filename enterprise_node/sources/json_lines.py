@@ -63,6 +63,8 @@ def _value(name: str, column: Column) -> str:
     text = f"json_extract_string(json, {place})"
     if column.type not in ("integer", "decimal", "double"):
         return text
-    digits = f"length(regexp_replace({text}, '[^0-9]', '', 'g'))"
-    inexact = f"json_type(json, {place}) = 'DOUBLE' AND {digits} > {_DOUBLE_DIGITS_EXACT}"
+    # Looked for in the line itself: what was read is rounded already.
+    member = name.rsplit("/", 1)[-1]
+    written = rf'"\Q{member}\E"\s*:\s*-?(?:[0-9][.]?){{{_DOUBLE_DIGITS_EXACT},}}[1-9]'
+    inexact = f"json_type(json, {place}) = 'DOUBLE' AND regexp_matches(json, {literal(written)})"
     return f"CASE WHEN {inexact} THEN {text} || '{_INEXACT_TAIL}' ELSE {text} END"

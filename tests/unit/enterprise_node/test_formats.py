@@ -131,7 +131,17 @@ def test_json_numbers_are_exact_or_set_aside(tmp_path: Path) -> None:
         .replace("decimals = 3 }", "decimals = 9 }")
         .replace('unit = "km" }', 'unit = "km", rounding = "down" }'),
     )
-    numbers = ("1.250", "1e3", "0.1", "12345.123456789", "12345678.123456789", "1.00", '"7.5"', "true", "[1]")
+    numbers = (
+        "1.250",
+        "1e3",
+        "0.1",
+        "12345.123456789",
+        "12345678.123456789",
+        "1.00000000000000000000",
+        '"7.5"',
+        "true",
+        "[1]",
+    )
     lines = [
         f'{{"km":{number},"trip":"t{index}","mobile":"{ANNA}","start":"2021-01-05 08:00:00"}}'
         for index, number in enumerate(numbers)
