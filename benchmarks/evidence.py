@@ -176,8 +176,8 @@ def main() -> None:
     parser.add_argument("--entries", type=int, default=50_000)
     parser.add_argument("--proofs", type=int, default=10_000)
     parser.add_argument("--tree", type=int, default=1 << 18)
-    parser.add_argument("--persons", type=int, default=100_000)
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--persons", type=int, default=50_000)
+    parser.add_argument("--epochs", type=int, default=20)
     asked = parser.parse_args()
     verified, figures = verify_rate(asked.persons, asked.epochs)
     rows = [

@@ -164,7 +164,7 @@ class Closer:
             seen = self._state.last_answer(epoch)
             # Nobody is paid from entries that the trust root's witnesses have not seen.
             self._wait_witnessed(self._state.size)
-            folded = self._fold(epoch)
+            folded = fold_books(self._readers, self._state, self._resources, epoch)
             self._step("folded")
             stored = self._writer.call(
                 lambda connection, folded=folded, seen=seen: self._write(connection, folded, seen),  # type: ignore[misc]
@@ -174,45 +174,6 @@ class Closer:
                 return stored
             self._link(epoch)
         raise _not_ready("answers keep coming", "Close again.")
-
-    def _fold(self, epoch: Epoch) -> Books:
-        """Run the account fold over every release up to the epoch."""
-        resources = self._resources
-        resources.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (
-            DuckDbEngine(
-                memory_limit_mb=resources.memory_mb, threads=resources.threads, temp_dir=resources.folder
-            ) as engine,
-            self._readers.begin() as connection,
-        ):
-            statements = [
-                write_statements(engine, resources.folder, released)
-                for released in self._released(connection, epoch)
-            ]
-            links = [
-                write_links(engine, resources.folder, leaf_hash, rows)
-                for leaf_hash, rows in _linked(connection, epoch)
-            ]
-            balances, total = [], BooksSum()
-            for one in fold_accounts(engine, statements, links):
-                total.add(one)
-                balances.append(
-                    Balance(one.account, one.balance_mg, one.variance_mg2, one.enterprises, epoch)
-                )
-        return Books(epoch, balances, total)
-
-    def _released(self, connection: Connection, epoch: Epoch) -> Iterator[ReleasedRows]:
-        for entry in entries.find_entries(connection, Kind.RELEASE.value):
-            if entry.epoch > epoch:
-                continue
-            message = envelope.open_envelope(entry.envelope).parse(release_pb2.Release)
-            yield ReleasedRows(
-                entry.leaf_hash,
-                message,
-                entries.read_bodies(connection, entry.index),
-                self._state.active_pseudonyms(entry.issuer, Epoch(entry.epoch)),
-                self._state.active_slots(entry.issuer, Epoch(entry.epoch)),
-            )
 
     def _write(self, connection: Connection, folded: Books, seen: int) -> StoredEntry | None:
         """Append the close and swap the balances; None if an answer came after the fold."""
@@ -240,6 +201,44 @@ class Closer:
             missing=self._state.silent(folded.epoch),
         )
         return Own(Kind.EPOCH_CLOSE, message)
+
+
+def fold_books(readers: Engine, state: State, resources: Resources, epoch: Epoch) -> Books:
+    """Run the account fold over every release up to the epoch."""
+    resources.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (
+        DuckDbEngine(
+            memory_limit_mb=resources.memory_mb, threads=resources.threads, temp_dir=resources.folder
+        ) as engine,
+        readers.begin() as connection,
+    ):
+        statements = [
+            write_statements(engine, resources.folder, released)
+            for released in _released(connection, state, epoch)
+        ]
+        links = [
+            write_links(engine, resources.folder, leaf_hash, rows)
+            for leaf_hash, rows in _linked(connection, epoch)
+        ]
+        balances, total = [], BooksSum()
+        for one in fold_accounts(engine, statements, links):
+            total.add(one)
+            balances.append(Balance(one.account, one.balance_mg, one.variance_mg2, one.enterprises, epoch))
+    return Books(epoch, balances, total)
+
+
+def _released(connection: Connection, state: State, epoch: Epoch) -> Iterator[ReleasedRows]:
+    for entry in entries.find_entries(connection, Kind.RELEASE.value):
+        if entry.epoch > epoch:
+            continue
+        message = envelope.open_envelope(entry.envelope).parse(release_pb2.Release)
+        yield ReleasedRows(
+            entry.leaf_hash,
+            message,
+            entries.read_bodies(connection, entry.index),
+            state.active_pseudonyms(entry.issuer, Epoch(entry.epoch)),
+            state.active_slots(entry.issuer, Epoch(entry.epoch)),
+        )
 
 
 def _linked(connection: Connection, epoch: Epoch) -> Iterator[tuple[bytes, LinkRows]]:

@@ -211,6 +211,24 @@ def doctor(folder: Path, *, as_json: bool) -> int:
     return 0 if result["ok"] else 1
 
 
+@click.command()
+@_home_option
+@click.option("--write", is_flag=True, help="Put the rebuilt books in the stored ones' place.")
+@json_option
+def rebuild(folder: Path, *, write: bool, as_json: bool) -> int:
+    """Make the books again from the log and compare; the hub must be down. 由日志重建账目。
+
+    Exit codes: 0 nothing differed; 1 something did (with --write it is put right).
+    """
+    from hub.rebuild import rebuild as remake
+
+    made = remake(_opened(folder), write=write)
+    result = made.to_json()
+    lines = [f"{key}: {value}" for key, value in result.items() if key != "differences"]
+    print_result(result, as_json=as_json, lines=[*lines, *(f"  ! {one}" for one in made.differences)])
+    return 1 if made.differences else 0
+
+
 def _opened(folder: Path) -> Opened:
     from hub.configuration import Home
     from hub.setup import Opened
@@ -291,6 +309,6 @@ def _epoch_text(epoch: int) -> str:
 
 COMMANDS: Mapping[str, click.Command] = {
     command.name: command
-    for command in (init, serve, invite, close, status, export, account, doctor)
+    for command in (init, serve, invite, close, status, export, account, rebuild, doctor)
     if command.name
 }

@@ -51,6 +51,12 @@ class ClosedEpoch:
     total_mg: int
 
 
+def clear_books(connection: Connection) -> None:
+    """Throw away everything that is folded from the log."""
+    for table in (link, balance, closed_epoch):
+        connection.execute(delete(table))
+
+
 def add_links(connection: Connection, links: Iterable[Link]) -> None:
     """Store links; one already there stays."""
     rows = (

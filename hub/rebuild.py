@@ -1,0 +1,190 @@
+"""Makes the hub's books again from the log and its bodies alone, and compares them with what is stored.
+
+What is stored beside the log (links, balances, closed epochs) is a fold over it and may be thrown away: a
+rebuild gives the same rows. A difference is named before anything is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from hub.accounts import Books, Resources, fold_books
+from hub.intake import links_of
+from hub.log import CHECKPOINT_FILE, WriterLock
+from hub.setup import Opened
+from hub.state import State
+from hub.store import books, entries
+from hub.store.books import ClosedEpoch, Link
+from hub.store.database import open_readers, open_writer
+from privacy.checkpoint import log_vkey, open_checkpoint
+from privacy.chunks import HALF_BYTES
+from privacy.envelope import Kind
+from privacy.merkle import CompactTree, leaf_hash
+from protos.epochs import Epoch, format_epoch
+from protos.problems import Problem, Unverified
+from protos.v1 import books_pb2
+from protos.v1.problem_pb2 import REASON_HISTORY_INCONSISTENT
+from runtime.files import read_bounded
+
+DIFFERENCES_MAX = 100
+_NOTE_BYTES_MAX = 65_536
+
+
+@dataclass(slots=True)
+class Rebuilt:
+    """What a rebuild made, and where it differs from what is stored."""
+
+    entries: int = 0
+    links: list[Link] = field(default_factory=list)
+    closes: list[ClosedEpoch] = field(default_factory=list)
+    last: Books | None = None
+    differences: list[str] = field(default_factory=list)
+    written: bool = False
+
+    def differ(self, what: str) -> None:
+        """Note a difference; beyond the first hundred only that there are more."""
+        if len(self.differences) < DIFFERENCES_MAX:
+            self.differences.append(what)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the outcome as JSON."""
+        return {
+            "entries": self.entries,
+            "links": len(self.links),
+            "closes": len(self.closes),
+            "accounts": len(self.last.balances) if self.last else 0,
+            "differences": self.differences,
+            "written": self.written,
+        }
+
+
+def rebuild(opened: Opened, *, write: bool) -> Rebuilt:
+    """Rebuild and compare; with `write` put the rebuilt books in the stored ones' place; the hub is down.
+
+    Raises Unverified HISTORY_INCONSISTENT where the log itself does not hold: then nothing is written.
+    """
+    settings = opened.settings
+    resources = Resources(opened.home.work, settings.close_memory_mb, settings.close_threads)
+    with WriterLock(opened.home.lock):
+        readers = open_readers(opened.home.database)
+        try:
+            made = _replay(opened, readers, resources)
+            with readers.begin() as connection:
+                _compare(connection, made)
+        finally:
+            readers.dispose()
+        if write and made.differences:
+            _write(opened, made)
+    return made
+
+
+def _replay(opened: Opened, readers: Engine, resources: Resources) -> Rebuilt:
+    """Decide on every entry again with all its bodies, then fold each close."""
+    made, state, tree = Rebuilt(), State(opened.settings.origin), CompactTree()
+    closes: list[tuple[int, books_pb2.EpochClose]] = []
+    with readers.begin() as connection:
+        for entry in entries.read_entries(connection):
+            bodies = entries.read_bodies(connection, entry.index)
+            try:
+                admission = state.check(entry.envelope, bodies, entry.index)
+            except Problem as problem:
+                raise _broken(f"Entry {entry.index} does not hold: {problem.message}") from None
+            state.apply(admission)
+            tree.append(leaf_hash(entry.envelope))
+            if admission.kind is Kind.LINK_BATCH:
+                made.links += links_of(admission.message, bodies, entry.index)
+            elif admission.kind is Kind.EPOCH_CLOSE:
+                closes.append((entry.index, admission.message))
+        head = entries.tree_head(connection)
+    made.entries = tree.size
+    if head is not None and (head.size, head.root) != (tree.size, tree.root()):
+        raise _broken("The stored root is not the root over the stored entries.")
+    _check_served(opened, state)
+    for index, close in closes:
+        made.last = _folded(readers, state, resources, index, close, made)
+    return made
+
+
+def _check_served(opened: Opened, state: State) -> None:
+    path = opened.home.folder / CHECKPOINT_FILE
+    if not path.exists():
+        return
+    vkey = log_vkey(opened.settings.origin, opened.log_key.verify_key)
+    head = open_checkpoint(read_bounded(path, _NOTE_BYTES_MAX), vkey)
+    if head.size > state.size or state.root(head.size) != head.root:
+        raise _broken("The checkpoint that is served is not of this log.")
+
+
+def _folded(
+    readers: Engine,
+    state: State,
+    resources: Resources,
+    index: int,
+    close: books_pb2.EpochClose,
+    made: Rebuilt,
+) -> Books:
+    """Fold a close again and hold it against what was signed."""
+    folded = fold_books(readers, state, resources, Epoch(close.epoch))
+    total = folded.total
+    signed = (close.accounts, close.accounts_in_two_or_more, close.total_mg, close.accounts_root)
+    if (total.accounts, total.in_two_or_more, total.total_mg, total.root()) != signed:
+        made.differ(f"entry {index}: the close of {format_epoch(Epoch(close.epoch))} is not that of the log")
+    made.closes.append(ClosedEpoch(close.epoch, index, total.accounts, total.in_two_or_more, total.total_mg))
+    return folded
+
+
+def _compare(connection: Connection, made: Rebuilt) -> None:
+    """Hold the stored books against the rebuilt ones, row by row."""
+    stored = books.linked_pseudonyms(connection)
+    linked = {one.pseudonym for one in made.links} - {bytes(HALF_BYTES)}
+    _differ(made, "link", stored - {bytes(HALF_BYTES)}, linked)
+    _differ(made, "closed epoch", set(books.closed_epochs(connection)), set(made.closes))
+    balances = set(made.last.balances) if made.last is not None else set()
+    _differ(made, "account", set(books.walk_balances(connection)), balances)
+
+
+def _differ(made: Rebuilt, what: str, stored: set[Any], rebuilt: set[Any]) -> None:
+    for one in _named(stored - rebuilt):
+        made.differ(f"{what} {one} is stored; the log does not give it")
+    for one in _named(rebuilt - stored):
+        made.differ(f"{what} {one} follows from the log; it is not stored")
+
+
+def _named(rows: Iterable[Any]) -> list[str]:
+    """Name rows without what they hold: an account by its id, an epoch by its number, a link by nothing."""
+    names = []
+    for row in rows:
+        match row:
+            case bytes():
+                names.append("of a pseudonym")
+            case ClosedEpoch():
+                names.append(format_epoch(Epoch(row.epoch)))
+            case _:
+                names.append(row.account.hex())
+    return sorted(names)
+
+
+def _write(opened: Opened, made: Rebuilt) -> None:
+    engine = open_writer(opened.home.database)
+    try:
+        with engine.begin() as connection:
+            books.clear_books(connection)
+            books.add_links(connection, made.links)
+            books.replace_balances(connection, made.last.balances if made.last else [])
+            for closed in made.closes:
+                books.add_closed_epoch(connection, closed)
+    finally:
+        engine.dispose()
+    made.written = True
+
+
+def _broken(message: str) -> Unverified:
+    return Unverified(
+        REASON_HISTORY_INCONSISTENT,
+        message,
+        remedy="Nothing was written. Restore the newest backup of the home folder, or ask the auditors.",
+    )
