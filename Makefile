@@ -20,7 +20,7 @@ $(STAMP): requirements.txt requirements-data.txt pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(STAMP)
 
-demo: $(STAMP) ## Run the whole federation; DATA=DIR real bikes and meters, KEEP=1 leaves it serving, KILL=1 kills each process once
+demo: $(STAMP) ## Run the whole federation; DATA=DIR real bikes and meters, KEEP=1 leaves it serving, KILL=1 kills each process once, MONTHS=14 with anchors
 	@$(BIN)/python -m examples.federation --home .demo $(if $(DATA),--data $(DATA)) $(if $(KEEP),--keep) $(if $(KILL),--kill)
 
 test: $(STAMP) ## Run the tests

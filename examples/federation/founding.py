@@ -16,6 +16,7 @@ from examples.federation.layout import (
     CUSTODIAN_THRESHOLD,
     CUSTODIANS,
     ENTERPRISES,
+    FIRST_EPOCH,
     ORIGIN,
     POLICY_KEYS,
     ROOT_KEYS,
@@ -23,6 +24,7 @@ from examples.federation.layout import (
     WITNESS,
     WITNESS_NAME,
     WITNESS_QUORUM,
+    WRITTEN_FIRST_EPOCH,
     Layout,
     Party,
 )
@@ -181,7 +183,17 @@ class Founding:
         packs = [str(PACKS / name / PACK_VERSION) for name in names]
         key = ("--key", str(self._layout.key(POLICY_KEYS[0])))
         self.hub_at_home("pack", "publish", *packs, *key)
-        self.hub_at_home("policy", "publish", str(policy), *key)
+        self.hub_at_home("policy", "publish", str(self._policy(policy)), *key)
+
+    def _policy(self, written: Path) -> Path:
+        """Give the policy to publish: for more months than two it begins earlier and has annual anchors."""
+        if FIRST_EPOCH == WRITTEN_FIRST_EPOCH:
+            return written
+        text = written.read_text(encoding="utf-8").replace(WRITTEN_FIRST_EPOCH, FIRST_EPOCH)
+        text = text.replace('person_day = "1/2"', 'person_day = "1"')
+        longer = self._layout.handed_over / "policy.toml"
+        longer.write_text(f'{text}\n[anchor]\nepsilon = "1/2"\nmonth = 12\n', encoding="utf-8")
+        return longer
 
 
 def at_once(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:

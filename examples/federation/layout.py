@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from protos.epochs import format_epoch, parse_epoch, shift_epoch
+
 ORIGIN = "demo.cgsp.example/log"
-EPOCHS = ("2020-12", "2021-01")
-FIRST_EPOCH = "2020-12"
+# `make demo MONTHS=14` releases more months, with an annual anchor; earlier ones have little data or none.
+MONTHS = int(os.environ.get("MONTHS") or 2)
+LAST_EPOCH = parse_epoch("2021-01")
+EPOCHS = tuple(format_epoch(shift_epoch(LAST_EPOCH, months)) for months in range(1 - MONTHS, 1))
+FIRST_EPOCH = EPOCHS[0]
+# As policy.toml is written, for two months.
+WRITTEN_FIRST_EPOCH = "2020-12"
 
 ROOT_KEYS = ("operator", "regulator", "auditor")
 ROOT_THRESHOLD = 2
