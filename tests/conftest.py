@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 _SHARED = "tests/system/"
+# Each file runs a node or a sampler that its tests share.
+_BY_FILE = "tests/privacy/"
 # Runs a federation of its own.
 _ALONE = "test_run_killed_outright"
 
@@ -23,6 +25,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
         """Groups by who needs the same federation."""
 
         def _split_scope(self, nodeid: str) -> str:
+            if _BY_FILE in nodeid:
+                return nodeid.split("::")[0]
             return _SHARED if _SHARED in nodeid and _ALONE not in nodeid else nodeid
 
     return Spread(config, log)
