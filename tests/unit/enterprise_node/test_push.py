@@ -26,7 +26,8 @@ from tests.unit.enterprise_node.homes import ANNA, BERT, TRIPS, Home, home_at, k
 
 DOMAIN = "test.cgsp.example"
 SOURCE = TRIPS.replace('path = "trips*.csv"', 'kind = "push"')
-IMPATIENT = RetryPolicy(attempts_max=8, first_seconds=0.01, wait_seconds_max=0.05, total_seconds_max=20)
+# gRPC itself waits a second and more before it opens a broken connection again.
+IMPATIENT = RetryPolicy(attempts_max=600, first_seconds=0.01, wait_seconds_max=0.1, total_seconds_max=60)
 
 
 def values(trip: str, mobile: str = ANNA, km: str = "1") -> dict[str, str]:
