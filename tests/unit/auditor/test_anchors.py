@@ -6,7 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from auditor.report import Verdict
+from auditor.findings import Verdict
 from privacy.claims import ratio
 from protos.epochs import Epoch, shift_epoch
 from tests.simulator import Federation, enrolled
