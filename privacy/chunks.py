@@ -6,9 +6,8 @@ import hashlib
 from collections.abc import Iterable, Sequence
 
 from privacy import merkle
-from protos.problems import Malformed, Unavailable
+from protos.problems import Malformed
 from protos.v1.problem_pb2 import (
-    REASON_BODIES_MISSING,
     REASON_BODY_MISMATCH,
     REASON_BODY_TRUNCATED,
     REASON_WRONG_SHAPE,
