@@ -192,10 +192,11 @@ def cosignature_line(note: Note, vkey: Vkey, key: SigningKey, *, time: int) -> b
 
 
 def append_lines(data: bytes, lines: bytes) -> bytes:
-    """Put further signature lines below a note, each once; raises Unverified on anything else."""
+    """Put further signature lines below a note, one a key; raises Unverified on what is no line."""
     note = parse_note(data)
-    fresh = [item for item in parse_note(note.text + b"\n" + lines).signatures if item not in note.signatures]
-    return data + b"".join(map(format_line, fresh))
+    known = {(item.name, item.key_id) for item in note.signatures}
+    further = parse_note(note.text + b"\n" + lines).signatures
+    return data + b"".join(format_line(item) for item in further if (item.name, item.key_id) not in known)
 
 
 def verify_cosignature(data: bytes, vkey: Vkey) -> int:

@@ -83,4 +83,5 @@ def test_a_lost_public_file_comes_back_at_the_start(tmp_path: Path, path: str) -
     before = lost.read_bytes()
     lost.unlink()
     with running(world.opened):
-        assert lost.read_bytes() == before
+        # An ML-DSA-44 signature differs each time; the text and the Ed25519 line do not.
+        assert lost.read_bytes().splitlines()[:5] == before.splitlines()[:5]
