@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from auditor.findings import Check, Results
+from auditor.findings import Check, Result, Results
 from privacy import checkpoint, merkle, tiles
 from privacy.checkpoint import Checkpoint, Vkey
 from privacy.merkle import HASH_BYTES
@@ -72,6 +72,7 @@ def check_witnesses(note: bytes, root: TrustRoot, results: Results) -> frozenset
     So is a checkpoint without the log's own ML-DSA-44 line, where the trust root names a key for it.
     """
     result = results[Check.CHECKPOINT]
+    _check_lines(note, root, result)
     cosigned = checkpoint.cosigners(note, root.witness_vkeys)
     if len(cosigned) < root.witness_quorum:
         result.find(
@@ -84,6 +85,27 @@ def check_witnesses(note: bytes, root: TrustRoot, results: Results) -> frozenset
         except Problem as problem:
             result.find_problem(CHECKPOINT_PLACE, problem)
     return cosigned
+
+
+def _check_lines(note: bytes, root: TrustRoot, result: Result) -> None:
+    """Find each signature line by a stranger, and each false one, even where the quorum is met without it."""
+    known = {(vkey.name, vkey.key_id): vkey for vkey in (root.log_vkey, *root.witness_vkeys)}
+    if root.log_subtree_vkey is not None:
+        known[root.log_subtree_vkey.name, root.log_subtree_vkey.key_id] = root.log_subtree_vkey
+    lines = checkpoint.parse_note(note).signatures
+    for number, line in enumerate(lines, start=1):
+        vkey = known.get((line.name, line.key_id))
+        if vkey is None:
+            result.find(
+                CHECKPOINT_PLACE, f"Signature line {number} is by a key that the trust root does not name."
+            )
+        elif vkey in root.witness_vkeys:
+            try:
+                checkpoint.verify_cosignature(note, vkey)
+            except Problem as problem:
+                result.find_problem(CHECKPOINT_PLACE, problem)
+    if len(set(lines)) < len(lines):
+        result.find(CHECKPOINT_PLACE, "A signature line stands in it twice.")
 
 
 def _read_entries(reader: LogReader, size: int, results: Results) -> list[bytes] | None:

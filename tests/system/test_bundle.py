@@ -16,6 +16,8 @@ pytestmark = pytest.mark.system
 
 # Of each file the first, last and some bytes between are changed, one at a time.
 PLACES_PER_FILE = 5
+# The checkpoint is one file of many lines, each signed by somebody else.
+PLACES_PER_CHECKPOINT = 25
 # What names the object: the file itself, or the entry whose body it is.
 BODIES = "bodies"
 
@@ -36,9 +38,8 @@ def files_of(bundle: Path) -> list[Path]:
 
 def places(path: Path) -> Iterator[int]:
     size = path.stat().st_size
-    yield from sorted(
-        {size * part // (PLACES_PER_FILE - 1) for part in range(PLACES_PER_FILE - 1)} | {size - 1}
-    )
+    steps = (PLACES_PER_CHECKPOINT if path.name == "checkpoint" else PLACES_PER_FILE) - 1
+    yield from sorted({size * part // steps for part in range(steps)} | {size - 1})
 
 
 def named_by(path: Path, bundle: Path) -> set[str]:
