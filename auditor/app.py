@@ -130,7 +130,7 @@ def _witnesses(copy: LogCopy, replayed: Replay, results: Results) -> str:
     if not replayed.state.has_trust:
         return "unknown"
     root = replayed.state.trust
-    cosigned = check_witnesses(copy.note, root, results)
+    cosigned = check_witnesses(copy, root, results)
     return f"{', '.join(sorted(cosigned)) or 'none'} cosigned, quorum {root.witness_quorum}"
 
 

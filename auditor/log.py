@@ -27,6 +27,7 @@ class LogCopy:
     checkpoint: Checkpoint
     note: bytes
     entries: tuple[bytes, ...]
+    exported: bool
 
     def root_at(self, size: int) -> bytes:
         """Recompute the root over the first entries."""
@@ -50,7 +51,7 @@ def read_log(reader: LogReader, vkey: Vkey, results: Results) -> LogCopy | None:
     if entries is None:
         return None
     _compare_tree(reader, head, entries, results)
-    return LogCopy(head, note, tuple(entries))
+    return LogCopy(head, note, tuple(entries), isinstance(reader, FolderLog))
 
 
 def _compare_vkey(reader: LogReader, vkey: Vkey, results: Results) -> None:
@@ -66,13 +67,14 @@ def _compare_vkey(reader: LogReader, vkey: Vkey, results: Results) -> None:
         results[Check.CHECKPOINT].find(VKEY_PLACE, "It is not the log key that the trust root names.")
 
 
-def check_witnesses(note: bytes, root: TrustRoot, results: Results) -> frozenset[str]:
+def check_witnesses(copy: LogCopy, root: TrustRoot, results: Results) -> frozenset[str]:
     """Name the witnesses that cosigned the checkpoint; fewer than the quorum is a finding.
 
     So is a checkpoint without the log's own ML-DSA-44 line, where the trust root names a key for it.
     """
     result = results[Check.CHECKPOINT]
-    _check_lines(note, root, result)
+    note = copy.note
+    _check_lines(note, root, result, exported=copy.exported)
     cosigned = checkpoint.cosigners(note, root.witness_vkeys)
     if len(cosigned) < root.witness_quorum:
         result.find(
@@ -87,8 +89,11 @@ def check_witnesses(note: bytes, root: TrustRoot, results: Results) -> frozenset
     return cosigned
 
 
-def _check_lines(note: bytes, root: TrustRoot, result: Result) -> None:
-    """Find each signature line by a stranger, and each false one, even where the quorum is met without it."""
+def _check_lines(note: bytes, root: TrustRoot, result: Result, *, exported: bool) -> None:
+    """Find each false line, even where the quorum is met without it; in an export also each by a stranger.
+
+    A served checkpoint may carry lines of witnesses this trust root does not know (C2SP signed-note).
+    """
     known = {(vkey.name, vkey.key_id): vkey for vkey in (root.log_vkey, *root.witness_vkeys)}
     if root.log_subtree_vkey is not None:
         known[root.log_subtree_vkey.name, root.log_subtree_vkey.key_id] = root.log_subtree_vkey
@@ -96,6 +101,8 @@ def _check_lines(note: bytes, root: TrustRoot, result: Result) -> None:
     for number, line in enumerate(lines, start=1):
         vkey = known.get((line.name, line.key_id))
         if vkey is None:
+            if not exported:
+                continue
             result.find(
                 CHECKPOINT_PLACE, f"Signature line {number} is by a key that the trust root does not name."
             )
