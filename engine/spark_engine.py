@@ -37,6 +37,7 @@ _EXACT_TYPE = re.compile(r"tinyint|smallint|int|bigint|boolean|string|binary|dec
 _GLOB = re.compile(r"([\\{}\[\]*?^])")
 _EXHAUSTED = ("OutOfMemoryError", "ExecutorLostFailure", "SparkContext was shut down", "SparkOutOfMemory")
 _UNREADABLE = ("PATH_NOT_FOUND", "FAILED_READ_FILE", "UNABLE_TO_INFER_SCHEMA", "java.io.")
+_TABLE_OF = re.compile(r"CREATE OR REPLACE TABLE (?P<name>\w+) AS (?P<query>.+)", re.DOTALL)
 _LANDED, _STAGED = "landed", "staged"
 
 
@@ -82,7 +83,14 @@ class SparkEngine:
         self._stage(name)
 
     def execute(self, sql: str) -> None:
-        """Run a statement that gives nothing back."""
+        """Run a statement that gives nothing back; CREATE OR REPLACE TABLE … AS keeps its rows in a file."""
+        made = _TABLE_OF.fullmatch(sql)
+        if made:
+            check_name(made["name"])
+            path = self._table_path()
+            self.write_parquet(made["query"], path)
+            self._take(made["name"], path)
+            return
         with _problems():
             self._exact_session().sql(spark_text(sql)).collect()
 
@@ -132,8 +140,15 @@ class SparkEngine:
 
     def _stage(self, name: str) -> None:
         """Move the embedded engine's staged table into a file of Spark's."""
-        path = self._folder / f"table-{next(self._numbers)}.parquet"
+        path = self._table_path()
         self._local.write_parquet(f"SELECT * FROM {_STAGED}", path)
+        self._take(name, path)
+
+    def _table_path(self) -> Path:
+        return self._folder / f"table-{next(self._numbers)}.parquet"
+
+    def _take(self, name: str, path: Path) -> None:
+        """Name a file of the engine's own; it goes when the name is taken anew."""
         self._drop(name)
         self._tables[name] = path
         self._name(name, [path], {})
@@ -143,8 +158,15 @@ class SparkEngine:
             f"CAST({column} AS {spark_text(kind)}) AS {column}" for column, kind in checked_columns(schema)
         ]
         with _problems():
-            frame = self._exact_session().read.parquet(*map(_location, paths))
+            reader = self._exact_session().read.schema(self._found_columns(paths))
+            frame = reader.parquet(*map(_location, paths))
             frame.selectExpr(*(casts or ["*"])).createOrReplaceTempView(name)
+
+    def _found_columns(self, paths: Sequence[Path]) -> str:
+        """Read what columns the files have, here, where it costs no job of the cluster's."""
+        self._local.view(_LANDED, paths)
+        found = self._local.rows(f"DESCRIBE {_LANDED}")
+        return ", ".join(f'"{row[0]}" {spark_text(row[1])}' for row in found)
 
     def _drop(self, name: str) -> None:
         with _problems():

@@ -1,0 +1,98 @@
+"""The plain-Python evaluation of the world's records, a process a core, put into Parquet to compare with."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from accounting.compiler import CompiledPack
+from accounting.evaluator import Record, evaluate_record, person_days
+from accounting.months import person_months, person_points
+from engine.duckdb_engine import DuckDbEngine
+from engine.engine import Engine
+from tests.spark.world import EPOCH, World, all_packs
+
+# One person in so many is evaluated in Python, with all their records; the engines answer for everybody.
+ONE_PERSON_IN = 4
+PROCESSES = 2
+
+_PARTS = 2
+_SCHEMAS = {
+    "records": {"place": "INTEGER", "record": "VARCHAR", "value": "BIGINT"},
+    "days": {"place": "INTEGER", "person": "BIGINT", "day": "INTEGER", "mg": "BIGINT"},
+    "months": {"place": "INTEGER", "person": "BIGINT", "mg": "BIGINT"},
+    "points": {"place": "INTEGER", "person": "BIGINT", "points": "BIGINT"},
+}
+
+
+def evaluate_world(world: World, folder: Path) -> dict[str, list[Path]]:
+    """Evaluate the chosen persons; give files of records, days, months and points."""
+    tasks = [(world, code, part, folder) for code in world.codes for part in range(_PARTS)]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(PROCESSES, mp_context=context) as pool:
+        list(pool.map(_evaluate, *zip(*tasks, strict=True)))
+    return {name: sorted(folder.glob(f"{name}-*.parquet")) for name in _SCHEMAS}
+
+
+def _evaluate(world: World, code: str, part: int, folder: Path) -> None:
+    """Evaluate one part of one activity's persons under every pack of the activity."""
+    rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in _SCHEMAS}
+    with DuckDbEngine(memory_limit_mb=256, threads=1, temp_dir=folder) as engine:
+        known = all_packs()
+        packs = [(place, one) for place, one in enumerate(known) if one.pack.activity.code == code]
+        relation = world.define(engine, known).activities[code]
+        chosen = f"person % {ONE_PERSON_IN * _PARTS} = {ONE_PERSON_IN * part}"
+        names = [one.name for one in packs[0][1].pack.activity.inputs]
+        stored = engine.rows(f"SELECT * FROM {relation} WHERE {chosen}")
+        contracts = {row[0]: (row[1], row[2]) for row in engine.rows("SELECT * FROM persons")}
+        for place, one in packs:
+            records = list(_records(one, names, stored))
+            rows["records"] += _values(place, one, records)
+            if not one.own_history:
+                found = person_days(one.pack, (record for _, record in records))
+                rows["days"] += [(place, *key, mg) for key, mg in found.items()]
+            for person in sorted({record.person for _, record in records}):
+                own = [record for _, record in records if record.person == person]
+                months = person_months(one.pack, own, contracts, EPOCH)
+                rows["months"] += [(place, *pair) for pair in months.items()]
+                if one.pack.tariff is not None:
+                    points = person_points(one.pack, own, contracts, EPOCH)
+                    rows["points"] += [(place, *pair) for pair in points.items()]
+        for name, schema in _SCHEMAS.items():
+            _write(engine, rows[name], schema, folder / f"{name}-{code}-{part}.parquet")
+
+
+def _records(
+    one: CompiledPack, names: Sequence[str], stored: Iterable[tuple[Any, ...]]
+) -> Iterable[tuple[str, Record]]:
+    """Give the records that have all inputs the pack reads."""
+    for record, person, day, region, *values in stored:
+        inputs = dict(zip(names, values, strict=True))
+        if all(inputs[name] is not None for name in one.pack.inputs):
+            yield record, Record(person, day, region, inputs)
+
+
+def _values(
+    place: int, one: CompiledPack, records: Iterable[tuple[str, Record]]
+) -> Iterable[tuple[int, str, int]]:
+    for name, record in records:
+        milligrams = evaluate_record(one.pack, record.inputs, record.day, record.region)
+        if milligrams is not None:
+            steps = milligrams / one.milligrams_per_step
+            assert steps.denominator == 1
+            yield place, name, math.floor(steps)
+
+
+def _write(engine: Engine, rows: list[tuple[Any, ...]], schema: dict[str, str], path: Path) -> None:
+    columns = {
+        name: np.array([row[index] for row in rows], dtype=object if kind == "VARCHAR" else np.int64)
+        for index, (name, kind) in enumerate(schema.items())
+    }
+    engine.register("answers", columns, schema)
+    engine.write_parquet("SELECT * FROM answers", path)
