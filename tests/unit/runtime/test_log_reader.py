@@ -11,6 +11,7 @@ import grpc
 import pytest
 
 from privacy import keys, tiles
+from privacy.checkpoint import NOTE_BYTES_MAX
 from protos.problems import Malformed, Refused, Unavailable
 from protos.v1.hub_pb2 import ReadBodiesRequest, ReadBodiesResponse
 from protos.v1.hub_pb2_grpc import BodyServiceServicer, add_BodyServiceServicer_to_server
@@ -97,7 +98,7 @@ def test_folder_without_bodies_says_it_cannot_tell(bundle: Path) -> None:
 
 
 def test_oversized_files_are_refused(bundle: Path) -> None:
-    (bundle / "checkpoint").write_bytes(b"x" * 20_000)
+    (bundle / "checkpoint").write_bytes(b"x" * (NOTE_BYTES_MAX + 1))
     (bundle / "tile/0/000").write_bytes(b"x" * 8193)
     reader = FolderLog(bundle)
     for read in (reader.checkpoint, lambda: reader.tile(0, 0)):
@@ -112,7 +113,7 @@ def test_hub_is_a_log_over_https(bundle: Path, hub: Identity) -> None:
         assert reader.body(1, 1) is None
         assert reader.body(1, 2) is None
         assert reader.bodies(1) is None
-        (bundle / "checkpoint").write_bytes(b"x" * 20_000)
+        (bundle / "checkpoint").write_bytes(b"x" * (NOTE_BYTES_MAX + 1))
         with pytest.raises(Malformed, match="larger than"):
             reader.checkpoint()
 
