@@ -19,6 +19,8 @@ from tests.spark.conftest import LOCAL
 BIG = 9_007_199_254_740_993  # 2^53 + 1: the first integer a double cannot hold
 SCHEMA = {"person": "BIGINT", "name": "VARCHAR", "mark": "BLOB", "day": "INTEGER"}
 
+HANDLER = signal.getsignal(signal.SIGINT)
+
 pytestmark = pytest.mark.parametrize("spark", [LOCAL], indirect=True, scope="session")
 
 
@@ -190,7 +192,7 @@ def test_one_process_holds_one_spark(spark: Engine) -> None:
 
 def test_interrupts_stay_the_programs_own(spark: Engine) -> None:
     spark.execute("SELECT 1")
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is HANDLER
 
 
 @pytest.mark.parametrize("name", ["people; drop table x", "People", "", "a" * 64])
