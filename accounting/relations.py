@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from accounting.compiler import CompiledPack
+from accounting.compiled import CompiledPack
 from accounting.lowering import literal
 from protos.problems import Malformed
 from protos.v1.problem_pb2 import REASON_PACK_INVALID, REASON_PACK_UNKNOWN

@@ -1,4 +1,4 @@
-"""What a person asks to erase, and what is past its time, leaves the node's files; what the log proves stays.
+"""What a person asks to erase leaves the node's files; what the log proves stays.
 
 Files of activities are replaced whole by ones without the rows, in one step with the person's record; the
 old ones are gone when the command ends. Of an erased person the node keeps a number and a keyed hash, so that
@@ -13,26 +13,22 @@ import csv
 import io
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from enterprise_node.exclusive import exclusive
 from enterprise_node.ingest import reading_folder
-from enterprise_node.sessions import working_session
+from enterprise_node.removal import removal_session, rows_gone
 from enterprise_node.source_files import write_parquet
 from enterprise_node.sql_text import literal
 from enterprise_node.store.erasure import erase_person
-from enterprise_node.store.sources import ActivityFile, Replacement
 from enterprise_node.workspace import LOCK_FILE
 from protos.problems import Problem, Unavailable
 from protos.v1.problem_pb2 import REASON_NOT_FOUND
 from runtime.configuration import write_atomic
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
     from enterprise_node.workspace import Workspace
 
 
@@ -73,78 +69,14 @@ def erase(workspace: Workspace, number: int) -> Erasure:
             )
         shutil.rmtree(reading_folder(workspace.home), ignore_errors=True)
         workspace.database.execute("PRAGMA secure_delete = ON")
-        with _replacing(workspace, f"person = {int(number)}", "erased") as rewriting:
+        with workspace.removal().removing(f"person = {int(number)}", "erased") as removed:
             pushed = _unpush(workspace, number)
             erase_person(workspace.database, number)
         caches = _erase_caches(workspace, number)
         # Files that corrections took the place of before wait for this.
         workspace.activities.sweep()
         workspace.database.rows("PRAGMA wal_checkpoint(TRUNCATE)")
-    return Erasure(number, rewriting.activities, rewriting.superseded, pushed, caches)
-
-
-def apply_retention(workspace: Workspace) -> int:
-    """Drop activities older than the retention rule allows, under the reading lock; give how many."""
-    first = workspace.keep_from_day()
-    if first is None:
-        return 0
-    with _replacing(workspace, f"day < {first}", "retained", before=first) as rewriting:
-        pass
-    return rewriting.activities
-
-
-@dataclass(slots=True)
-class _Rewriting:
-    """How many rows go out of the files."""
-
-    activities: int = 0
-    superseded: int = 0
-
-
-@contextmanager
-def _replacing(
-    workspace: Workspace, gone: str, name: str, *, before: int | None = None
-) -> Iterator[_Rewriting]:
-    """Put files without the rows in place, in one durable step with the block; then remove the old ones."""
-    rewriting, old = _Rewriting(), list[Path]()
-    activities, files = workspace.activities, workspace.files
-    temp = workspace.home / "temp" / "erasing"
-    replaced: list[Replacement] = []
-    replaced_superseded: list[tuple[str, ActivityFile | None]] = []
-    with working_session(workspace.configuration.engine, temp) as connection:
-        for one in files.activity_files():
-            path = activities.absolute(one.path)
-            if count := _touched(connection, path, gone, one.first_day, before):
-                rewriting.activities += count
-                replaced.append(activities.without(connection, one, gone, name=name))
-                old.append(path)
-        for past in files.superseded_files():
-            path = activities.absolute(past.path)
-            if count := _touched(connection, path, gone, past.first_day, before):
-                rewriting.superseded += count
-                target = activities.new_path(past.activity, path.name.split(".")[0], name, superseded=True)
-                sql = f"SELECT * FROM read_parquet({literal(path)}) WHERE NOT ({gone})"
-                left = activities.write(connection, sql, past.activity, target)
-                replaced_superseded.append((past.path, left))
-                old.append(path)
-    shutil.rmtree(temp, ignore_errors=True)
-    with files.transaction():
-        files.replace(replaced)
-        for was, left in replaced_superseded:
-            files.replace_superseded(was, left)
-        yield rewriting
-    for path in old:
-        path.unlink(missing_ok=True)
-
-
-def _touched(
-    connection: DuckDBPyConnection, path: Path, gone: str, first_day: int, before: int | None
-) -> int:
-    """Count the rows of a file that go."""
-    if before is not None and first_day >= before:
-        return 0
-    sql = f"SELECT count(*) FROM read_parquet({literal(path)}) WHERE {gone}"
-    return int(connection.execute(sql).fetchall()[0][0])
+    return Erasure(number, removed.activities, removed.superseded, pushed, caches)
 
 
 def _unpush(workspace: Workspace, number: int) -> int:
@@ -181,14 +113,12 @@ def _matcher(workspace: Workspace, number: int, kind: str | None) -> Callable[[s
 def _erase_caches(workspace: Workspace, number: int) -> int:
     """Rewrite the files of figures that name the person."""
     count = 0
-    temp = workspace.home / "temp" / "erasing"
-    with working_session(workspace.configuration.engine, temp) as connection:
+    with removal_session(workspace.home, workspace.configuration.engine) as connection:
         for path in sorted((workspace.home / "reductions").glob("*/*.parquet")):
-            if _touched(connection, path, f"person = {int(number)}", 0, None):
+            if rows_gone(connection, path, f"person = {int(number)}"):
                 sql = f"SELECT * FROM read_parquet({literal(path)}) WHERE person <> {int(number)}"
                 write_parquet(connection, sql, path)
                 count += 1
-    shutil.rmtree(temp, ignore_errors=True)
     return count + sum(
         _erase_vector(path, number) for path in sorted((workspace.home / "released").glob("*/*.npy"))
     )

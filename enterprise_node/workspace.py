@@ -23,6 +23,7 @@ from enterprise_node.persons import Persons
 from enterprise_node.quarantine import Quarantine
 from enterprise_node.reductions import Reductions
 from enterprise_node.register import Register
+from enterprise_node.removal import Removal
 from enterprise_node.sources.files import FileSource
 from enterprise_node.staging import Stage
 from enterprise_node.store import marks as mark_store
@@ -149,19 +150,24 @@ class Workspace:
 
     def read(self, note: Callable[[str], None] = lambda _: None) -> Iterator[FileReport]:
         """Read what is new: the register first, then every source; `note` is told what is being read."""
-        from enterprise_node.erase import apply_retention
-
         with exclusive(self.home / LOCK_FILE, "reading sources"):
             shutil.rmtree(reading_folder(self.home), ignore_errors=True)
             self.activities.sweep()
-            dropped = apply_retention(self)
-            if dropped:
-                logger.info("retention applied", extra={"activities": dropped})
+            self._apply_retention()
             register = self.register()
             if register is not None:
                 for path, outcome in register.run():
                     yield FileReport(REGISTER_SOURCE, path, outcome)
             yield from self.ingest().run(note)
+
+    def _apply_retention(self) -> None:
+        first = self.keep_from_day()
+        if first is not None and (dropped := self.removal().older_than(first)):
+            logger.info("retention applied", extra={"activities": dropped})
+
+    def removal(self) -> Removal:
+        """Give what takes rows out of kept activities."""
+        return Removal(self.home, self.configuration.engine, self.activities, self.files)
 
     def register(self) -> Register | None:
         """Give what reads the register of persons, if there is one."""

@@ -109,7 +109,7 @@ def test_a_lost_acknowledgement_is_asked_for_again(home: Home, authority: Certif
         with served(workspace.spool(), authority) as address, client(address, authority) as pusher:
             pusher._stub = failing.over(pusher._stub)
             summary = pusher.record(activities(30))
-        # How many requests the node had kept when the connection died is the race this is about: one at least.
+        # How many requests the node had kept when the connection died is the race: one at least.
         assert summary.accepted + summary.known == 30
         assert summary.known >= 10
         list(workspace.read())
