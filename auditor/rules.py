@@ -55,9 +55,11 @@ def _compiled(replayed: Replay, policy: Policy, result: Result) -> dict[str, Com
         except Problem as problem:
             result.find_problem(place, problem)
             return None
-        if pack.domain.value != reference.domain:
+        if (pack.domain.value, pack.overlap_class) != (reference.domain, reference.overlap_class):
             result.find(
-                place, f"Policy {policy.version} puts it in {reference.domain}, not {pack.domain.value}."
+                place,
+                f"Policy {policy.version} puts it in {reference.domain} and {reference.overlap_class}, not "
+                f"{pack.domain.value} and {pack.overlap_class}.",
             )
     return compiled
 

@@ -184,7 +184,13 @@ def policy(pack_folder: Path) -> policy_pb2.Policy:
         regions=["east"],
         domains=[pack.domain],
         packs=[
-            policy_pb2.PackReference(id=pack.id, version=pack.version, sha256=pack.sha256, domain=pack.domain)
+            policy_pb2.PackReference(
+                id=pack.id,
+                version=pack.version,
+                sha256=pack.sha256,
+                domain=pack.domain,
+                overlap_class=pack.overlap_class,
+            )
         ],
         enterprises=[
             policy_pb2.EnterprisePolicy(

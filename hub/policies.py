@@ -165,7 +165,13 @@ def build_policy(
         lag_days=file.lag_days,
     )
     for pack in packs:
-        message.packs.add(id=pack.id, version=pack.version, sha256=pack.sha256, domain=pack.domain.value)
+        message.packs.add(
+            id=pack.id,
+            version=pack.version,
+            sha256=pack.sha256,
+            domain=pack.domain.value,
+            overlap_class=pack.overlap_class,
+        )
     if any(one.kind == "points" for each in file.enterprises.values() for one in each.measures.values()):
         message.points_epsilon.CopyFrom(ratio(file.epsilon.points))
     if file.anchor is not None:

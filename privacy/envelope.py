@@ -45,6 +45,13 @@ class Kind(enum.Enum):
     COUNT_REPORT = "count-report"
     LINK_BATCH = "link-batch"
     EPOCH_CLOSE = "epoch-close"
+    PROGRAMME = "programme"
+    CHOICE_BATCH = "choice-batch"
+    SELECTION = "selection"
+    ACCOUNT_CHANGE = "account-change"
+    JOURNAL_SEGMENT = "journal-segment"
+    ISSUANCE = "issuance"
+    LINK_TICKET = "link-ticket"
     RECEIPT = "receipt"
     EVALUATION_ORDER = "evaluation-order"
 

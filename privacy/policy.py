@@ -31,6 +31,8 @@ REGION_DOMAIN = "region_domain"
 DOMAIN_METHODOLOGY_POOLED = "domain_methodology_pooled"
 TABLE_IDS = (REGION_DOMAIN, DOMAIN_METHODOLOGY_POOLED)
 POOLED_KEYS = ("not_pooled", "pooled")
+# The class of what nobody else could record: it overlaps nothing.
+NO_OVERLAP = "OC-NONE"
 # All cells of a release, sums and counts: they travel inside one log entry.
 CELLS_MAX = 7_000
 LIST_MAX = 10_000
@@ -39,12 +41,13 @@ LAG_DAYS_MAX = 366
 
 @dataclass(frozen=True, slots=True)
 class PackReference:
-    """A pack by id, version and the SHA-256 of its canonical bytes; `domain` is the pack's own."""
+    """A pack by id, version and SHA-256 of its canonical bytes, with its own domain and overlap class."""
 
     id: str
     version: int
     sha256: bytes
     domain: str
+    overlap_class: str = NO_OVERLAP
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +243,7 @@ def _pack(message: policy_pb2.PackReference) -> PackReference:
         version=_positive(message.version, "pack version"),
         sha256=message.sha256,
         domain=_key(message.domain, "pack domain"),
+        overlap_class=_key(message.overlap_class or NO_OVERLAP, "pack overlap class"),
     )
 
 

@@ -21,7 +21,7 @@ from privacy.envelope import Kind
 from privacy.keys import SigningKey
 from privacy.laplace import variance_upper
 from privacy.links import BuiltLinks, build_links
-from privacy.policy import Policy
+from privacy.policy import NO_OVERLAP, Policy
 from privacy.releases import BuiltRelease
 from privacy.standing import HUB_ID, Role
 from protos.epochs import Epoch
@@ -54,6 +54,7 @@ class SimulatedPack:
     version: int = 1
     body: bytes = b"pack"
     domain: str = "travel"
+    overlap_class: str = NO_OVERLAP
 
 
 @dataclass(frozen=True)
@@ -213,6 +214,7 @@ class Federation:
                 version=pack.version,
                 sha256=hashlib.sha256(pack.body).digest(),
                 domain=pack.domain,
+                overlap_class=pack.overlap_class,
             )
         for one in self.enterprises:
             mine = message.enterprises.add(

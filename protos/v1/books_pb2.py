@@ -23,21 +23,22 @@ _sym_db = _symbol_database.Default()
 
 
 from protos.v1 import envelope_pb2 as protos_dot_v1_dot_envelope__pb2
+from protos.v1 import ledger_pb2 as protos_dot_v1_dot_ledger__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15protos/v1/books.proto\x12\x07\x63gsp.v1\x1a\x18protos/v1/envelope.proto\"i\n\tLinkBatch\x12\x1f\n\x06header\x18\x01 \x01(\x0b\x32\x0f.cgsp.v1.Header\x12\x17\n\x0f\x65\x66\x66\x65\x63tive_epoch\x18\x02 \x01(\x07\x12\r\n\x05\x63ount\x18\x03 \x01(\x07\x12\x13\n\x0b\x63hunks_root\x18\x04 \x01(\x0c\"/\n\tLinkChunk\x12\r\n\x05\x66irst\x18\x01 \x01(\x07\x12\x13\n\x0b\x63ommitments\x18\x02 \x01(\x0c\"Q\n\x0bLinkOpening\x12\r\n\x05\x66irst\x18\x01 \x01(\x07\x12\r\n\x05salts\x18\x02 \x01(\x0c\x12\x12\n\npseudonyms\x18\x03 \x01(\x0c\x12\x10\n\x08\x61\x63\x63ounts\x18\x04 \x01(\x0c\"\xcd\x01\n\nEpochClose\x12\x1f\n\x06header\x18\x01 \x01(\x0b\x32\x0f.cgsp.v1.Header\x12\r\n\x05\x65poch\x18\x02 \x01(\x07\x12\x10\n\x08log_size\x18\x03 \x01(\x06\x12\x10\n\x08log_root\x18\x04 \x01(\x0c\x12\x10\n\x08\x61\x63\x63ounts\x18\x05 \x01(\x06\x12\x1f\n\x17\x61\x63\x63ounts_in_two_or_more\x18\x06 \x01(\x06\x12\x15\n\raccounts_root\x18\x07 \x01(\x0c\x12\x10\n\x08total_mg\x18\x08 \x01(\x10\x12\x0f\n\x07missing\x18\t \x03(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15protos/v1/books.proto\x12\x07\x63gsp.v1\x1a\x18protos/v1/envelope.proto\x1a\x16protos/v1/ledger.proto\"i\n\tLinkBatch\x12\x1f\n\x06header\x18\x01 \x01(\x0b\x32\x0f.cgsp.v1.Header\x12\x17\n\x0f\x65\x66\x66\x65\x63tive_epoch\x18\x02 \x01(\x07\x12\r\n\x05\x63ount\x18\x03 \x01(\x07\x12\x13\n\x0b\x63hunks_root\x18\x04 \x01(\x0c\"/\n\tLinkChunk\x12\r\n\x05\x66irst\x18\x01 \x01(\x07\x12\x13\n\x0b\x63ommitments\x18\x02 \x01(\x0c\"Q\n\x0bLinkOpening\x12\r\n\x05\x66irst\x18\x01 \x01(\x07\x12\r\n\x05salts\x18\x02 \x01(\x0c\x12\x12\n\npseudonyms\x18\x03 \x01(\x0c\x12\x10\n\x08\x61\x63\x63ounts\x18\x04 \x01(\x0c\"\xa6\x02\n\nEpochClose\x12\x1f\n\x06header\x18\x01 \x01(\x0b\x32\x0f.cgsp.v1.Header\x12\r\n\x05\x65poch\x18\x02 \x01(\x07\x12\x10\n\x08log_size\x18\x03 \x01(\x06\x12\x10\n\x08log_root\x18\x04 \x01(\x0c\x12\x10\n\x08\x61\x63\x63ounts\x18\x05 \x01(\x06\x12\x1f\n\x17\x61\x63\x63ounts_in_two_or_more\x18\x06 \x01(\x06\x12\x15\n\raccounts_root\x18\x07 \x01(\x0c\x12\x10\n\x08total_mg\x18\x08 \x01(\x10\x12\x0f\n\x07missing\x18\t \x03(\t\x12\x12\n\noperations\x18\n \x01(\x06\x12%\n\x07ledgers\x18\x0b \x03(\x0b\x32\x14.cgsp.v1.LedgerClose\x12\x1c\n\x14system_accounts_root\x18\x0c \x01(\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.v1.books_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LINKBATCH']._serialized_start=60
-  _globals['_LINKBATCH']._serialized_end=165
-  _globals['_LINKCHUNK']._serialized_start=167
-  _globals['_LINKCHUNK']._serialized_end=214
-  _globals['_LINKOPENING']._serialized_start=216
-  _globals['_LINKOPENING']._serialized_end=297
-  _globals['_EPOCHCLOSE']._serialized_start=300
-  _globals['_EPOCHCLOSE']._serialized_end=505
+  _globals['_LINKBATCH']._serialized_start=84
+  _globals['_LINKBATCH']._serialized_end=189
+  _globals['_LINKCHUNK']._serialized_start=191
+  _globals['_LINKCHUNK']._serialized_end=238
+  _globals['_LINKOPENING']._serialized_start=240
+  _globals['_LINKOPENING']._serialized_end=321
+  _globals['_EPOCHCLOSE']._serialized_start=324
+  _globals['_EPOCHCLOSE']._serialized_end=618
 # @@protoc_insertion_point(module_scope)

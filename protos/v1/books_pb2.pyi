@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from protos.v1 import envelope_pb2 as _envelope_pb2
+from protos.v1 import ledger_pb2 as _ledger_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -121,6 +122,9 @@ class EpochClose(_message.Message):
     ACCOUNTS_ROOT_FIELD_NUMBER: _builtins.int
     TOTAL_MG_FIELD_NUMBER: _builtins.int
     MISSING_FIELD_NUMBER: _builtins.int
+    OPERATIONS_FIELD_NUMBER: _builtins.int
+    LEDGERS_FIELD_NUMBER: _builtins.int
+    SYSTEM_ACCOUNTS_ROOT_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     log_size: _builtins.int
     log_root: _builtins.bytes
@@ -129,11 +133,21 @@ class EpochClose(_message.Message):
     accounts_root: _builtins.bytes
     """RFC 6962 root over account rows in ascending account id: id (16) || balance mg (i64 be) || variance mg^2 (u128 be)."""
     total_mg: _builtins.int
+    operations: _builtins.int
+    """Operations the books stand on: all below this number are in segments before the close."""
+    system_accounts_root: _builtins.bytes
+    """RFC 6962 root over every other ledger account that was ever used, ascending by id: id (16) || debits (i128 be) ||
+    credits (i128 be).
+    """
     @_builtins.property
     def header(self) -> _envelope_pb2.Header: ...
     @_builtins.property
     def missing(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Enterprises with neither release nor nothing-to-report."""
+
+    @_builtins.property
+    def ledgers(self) -> _containers.RepeatedCompositeFieldContainer[_ledger_pb2.LedgerClose]:
+        """Ledgers with persons' wallets, ascending by name."""
 
     def __init__(
         self,
@@ -147,10 +161,13 @@ class EpochClose(_message.Message):
         accounts_root: _builtins.bytes = ...,
         total_mg: _builtins.int = ...,
         missing: _abc.Iterable[_builtins.str] | None = ...,
+        operations: _builtins.int = ...,
+        ledgers: _abc.Iterable[_ledger_pb2.LedgerClose] | None = ...,
+        system_accounts_root: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "accounts_in_two_or_more", b"accounts_in_two_or_more", "accounts_root", b"accounts_root", "epoch", b"epoch", "header", b"header", "log_root", b"log_root", "log_size", b"log_size", "missing", b"missing", "total_mg", b"total_mg"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "accounts_in_two_or_more", b"accounts_in_two_or_more", "accounts_root", b"accounts_root", "epoch", b"epoch", "header", b"header", "ledgers", b"ledgers", "log_root", b"log_root", "log_size", b"log_size", "missing", b"missing", "operations", b"operations", "system_accounts_root", b"system_accounts_root", "total_mg", b"total_mg"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

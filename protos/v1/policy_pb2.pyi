@@ -180,11 +180,14 @@ class PackReference(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
     DOMAIN_FIELD_NUMBER: _builtins.int
+    OVERLAP_CLASS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     version: _builtins.int
     sha256: _builtins.bytes
     domain: _builtins.str
     """The pack's own domain, one of the policy's."""
+    overlap_class: _builtins.str
+    """The pack's own overlap class: one enterprise records it for a person at a time. OC-NONE overlaps nothing."""
     def __init__(
         self,
         *,
@@ -192,10 +195,11 @@ class PackReference(_message.Message):
         version: _builtins.int = ...,
         sha256: _builtins.bytes = ...,
         domain: _builtins.str = ...,
+        overlap_class: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "id", b"id", "sha256", b"sha256", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "id", b"id", "overlap_class", b"overlap_class", "sha256", b"sha256", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -35,6 +35,7 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_PACK_INVALID: _Reason.ValueType  # 108
     REASON_IDENTIFIER_INVALID: _Reason.ValueType  # 109
     REASON_RECORD_INVALID: _Reason.ValueType  # 110
+    REASON_PROGRAMME_INVALID: _Reason.ValueType  # 120
     REASON_SIGNATURE_INVALID: _Reason.ValueType  # 200
     REASON_KEY_UNKNOWN: _Reason.ValueType  # 201
     REASON_KEY_EXPIRED: _Reason.ValueType  # 202
@@ -62,6 +63,23 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_MECHANISM_UNKNOWN: _Reason.ValueType  # 316
     REASON_SUSPENDED: _Reason.ValueType  # 317
     REASON_REACH_UNBOUNDED: _Reason.ValueType  # 318
+    REASON_PROGRAMME_UNKNOWN: _Reason.ValueType  # 330
+    REASON_REWARD_UNKNOWN: _Reason.ValueType  # 331
+    REASON_NOT_ELIGIBLE: _Reason.ValueType  # 332
+    REASON_NOT_ENOUGH_POINTS: _Reason.ValueType  # 333
+    REASON_FUND_EXHAUSTED: _Reason.ValueType  # 334
+    REASON_ACCOUNT_FROZEN: _Reason.ValueType  # 335
+    REASON_ACCOUNT_CLOSED: _Reason.ValueType  # 336
+    REASON_CONTROL_NOT_PROVED: _Reason.ValueType  # 337
+    REASON_TICKET_INVALID: _Reason.ValueType  # 338
+    REASON_TICKET_USED: _Reason.ValueType  # 339
+    REASON_MERGE_TOO_SOON: _Reason.ValueType  # 340
+    REASON_CAP_REACHED: _Reason.ValueType  # 341
+    REASON_OUT_OF_STOCK: _Reason.ValueType  # 342
+    REASON_RESERVATION_ENDED: _Reason.ValueType  # 343
+    REASON_NOTHING_TO_ISSUE: _Reason.ValueType  # 344
+    REASON_OFFSET_CAP_EXCEEDED: _Reason.ValueType  # 345
+    REASON_NOT_TRANSFERABLE: _Reason.ValueType  # 346
     REASON_SEQUENCE_REUSED: _Reason.ValueType  # 400
     REASON_ALREADY_RELEASED: _Reason.ValueType  # 401
     REASON_IDEMPOTENCY_CONFLICT: _Reason.ValueType  # 402
@@ -93,6 +111,7 @@ REASON_CONFIGURATION_INVALID: Reason.ValueType  # 107
 REASON_PACK_INVALID: Reason.ValueType  # 108
 REASON_IDENTIFIER_INVALID: Reason.ValueType  # 109
 REASON_RECORD_INVALID: Reason.ValueType  # 110
+REASON_PROGRAMME_INVALID: Reason.ValueType  # 120
 REASON_SIGNATURE_INVALID: Reason.ValueType  # 200
 REASON_KEY_UNKNOWN: Reason.ValueType  # 201
 REASON_KEY_EXPIRED: Reason.ValueType  # 202
@@ -120,6 +139,23 @@ REASON_TOKEN_INVALID: Reason.ValueType  # 315
 REASON_MECHANISM_UNKNOWN: Reason.ValueType  # 316
 REASON_SUSPENDED: Reason.ValueType  # 317
 REASON_REACH_UNBOUNDED: Reason.ValueType  # 318
+REASON_PROGRAMME_UNKNOWN: Reason.ValueType  # 330
+REASON_REWARD_UNKNOWN: Reason.ValueType  # 331
+REASON_NOT_ELIGIBLE: Reason.ValueType  # 332
+REASON_NOT_ENOUGH_POINTS: Reason.ValueType  # 333
+REASON_FUND_EXHAUSTED: Reason.ValueType  # 334
+REASON_ACCOUNT_FROZEN: Reason.ValueType  # 335
+REASON_ACCOUNT_CLOSED: Reason.ValueType  # 336
+REASON_CONTROL_NOT_PROVED: Reason.ValueType  # 337
+REASON_TICKET_INVALID: Reason.ValueType  # 338
+REASON_TICKET_USED: Reason.ValueType  # 339
+REASON_MERGE_TOO_SOON: Reason.ValueType  # 340
+REASON_CAP_REACHED: Reason.ValueType  # 341
+REASON_OUT_OF_STOCK: Reason.ValueType  # 342
+REASON_RESERVATION_ENDED: Reason.ValueType  # 343
+REASON_NOTHING_TO_ISSUE: Reason.ValueType  # 344
+REASON_OFFSET_CAP_EXCEEDED: Reason.ValueType  # 345
+REASON_NOT_TRANSFERABLE: Reason.ValueType  # 346
 REASON_SEQUENCE_REUSED: Reason.ValueType  # 400
 REASON_ALREADY_RELEASED: Reason.ValueType  # 401
 REASON_IDEMPOTENCY_CONFLICT: Reason.ValueType  # 402

@@ -30,7 +30,6 @@ from tests.simulator import (
     ORIGIN,
     Federation,
     Logged,
-    SimulatedPack,
     begun,
     closed,
     enrolled,
@@ -519,7 +518,7 @@ def pack_replaced(folder: Path) -> Liar:
     """A methodology's content changes under its version after the policy had named it."""
     hub = lying(begun(**parts()))
     old = hub.packs[0]
-    forged = SimulatedPack(old.id, old.version, old.body.replace(b"east", b"west") + b" ", old.domain)
+    forged = dataclasses.replace(old, body=old.body.replace(b"east", b"west") + b" ")
     record = _message(hub, hub.find(Kind.PACK))
     record.sha256, record.size = hashlib.sha256(forged.body).digest(), len(forged.body)
     hub.replace(hub.find(Kind.PACK), hub.signed(Kind.PACK, record, hub.root_names[0]), [forged.body])

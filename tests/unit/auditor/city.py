@@ -60,7 +60,9 @@ def parts(**changes: Any) -> dict[str, Any]:
     return {
         "domains": DOMAINS,
         "packs": [
-            SimulatedPack(pack.id, pack.version, pack.canonical_bytes(), pack.domain.value)
+            SimulatedPack(
+                pack.id, pack.version, pack.canonical_bytes(), pack.domain.value, pack.overlap_class
+            )
             for pack in packs.values()
         ],
         "enterprises": [

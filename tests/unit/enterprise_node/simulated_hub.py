@@ -116,7 +116,13 @@ class SimulatedHub:
             "regions": ["east", "west"],
             "domains": ["travel", "life"],
             "packs": [
-                policy_pb2.PackReference(id=pack.id, version=pack.version, sha256=sha256, domain=pack.domain)
+                policy_pb2.PackReference(
+                    id=pack.id,
+                    version=pack.version,
+                    sha256=sha256,
+                    domain=pack.domain,
+                    overlap_class=pack.overlap_class,
+                )
             ],
             "enterprises": [
                 policy_pb2.EnterprisePolicy(enterprise_id=ENTERPRISE, measures=[measure], **mine)
