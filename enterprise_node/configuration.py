@@ -291,6 +291,8 @@ class Ceilings(Settings):
     person_month_epsilon: FractionText = Fraction(4)
     day_clamp_grams: Annotated[int, Field(ge=1, le=10**9)] = 10_000
     month_clamp_grams: Annotated[int, Field(ge=1, le=10**9)] = 300_000
+    # What participants may have to keep unspent, in standard deviations of their noise.
+    reserve_z: FractionText = Fraction(5)
 
 
 class Retention(Settings):

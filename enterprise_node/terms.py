@@ -12,7 +12,7 @@ from enterprise_node.budget import check_clamps
 from enterprise_node.reductions import HistogramSpec, MeasureSpec
 from privacy.series import MeasureKind
 from protos.problems import Refused
-from protos.v1.problem_pb2 import REASON_CLAIM_WRONG, REASON_PACK_UNKNOWN
+from protos.v1.problem_pb2 import REASON_CEILING_EXCEEDED, REASON_CLAIM_WRONG, REASON_PACK_UNKNOWN
 
 if TYPE_CHECKING:
     from enterprise_node.configuration import Ceilings
@@ -25,6 +25,7 @@ def check_policy(policy: Policy, mine: EnterprisePolicy, reductions: Reductions,
     by_month = [one.day_clamp_grams for one in mine.measures if one.kind is MeasureKind.PERIOD]
     day_clamps = {one.id: one.day_clamp_grams for one in mine.measures if one.kind is MeasureKind.DAY}
     check_clamps(ceilings, day_clamps, max([mine.month_clamp_grams, *by_month]))
+    _check_reserve(policy, ceilings)
     check_packs(policy, mine, reductions)
     for measure in mine.measures:
         needed = reductions.reach(measure_spec(measure))
@@ -66,6 +67,16 @@ def histogram_spec(policy: Policy, mine: EnterprisePolicy) -> HistogramSpec:
         pack_ids=mine.credited_pack_ids,
         month_clamp_grams=mine.month_clamp_grams,
     )
+
+
+def _check_reserve(policy: Policy, ceilings: Ceilings) -> None:
+    if policy.reserve_z > ceilings.reserve_z:
+        raise Refused(
+            REASON_CEILING_EXCEEDED,
+            f"The policy has accounts keep {policy.reserve_z} standard deviations; node.toml allows "
+            f"{ceilings.reserve_z}.",
+            remedy="Agree on a policy below it, or raise ceilings.reserve_z.",
+        )
 
 
 def _check_reach(what: str, stated: int, needed: int) -> None:

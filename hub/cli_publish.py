@@ -251,8 +251,7 @@ def publish_policy(folder: Path, file: Path, key_files: Sequence[Path], *, as_js
     message = policies.build_policy(written, found, origin=opened.settings.origin, issued_at=int(time.time()))
     data = envelope.sign(codec.encode(message), Kind.POLICY, signing)
     checked = policy_form.from_wire(message, envelope.envelope_hash(data))
-    if written.limits is not None:
-        limits.require(limits.judge(checked, written.limits))
+    limits.require(limits.judge(checked))
     index = _publish(opened, data)
     result = {"index": index, "id": checked.id, "version": checked.version, **_whole_cost(checked)}
     print_result(result, as_json=as_json, lines=_cost_lines(result))
@@ -285,7 +284,7 @@ def simulate_policy(file: Path, packs_folder: Path | None, *, as_json: bool) -> 
     message = policies.build_policy(
         written, found, origin="simulation.invalid/log", issued_at=int(time.time())
     )
-    judged = limits.judge(policy_form.from_wire(message, bytes(32)), written.limits)
+    judged = limits.judge(policy_form.from_wire(message, bytes(32)))
     print_result(judged.to_json(), as_json=as_json, lines=judged.lines())
     return 1 if judged.beyond else 0
 

@@ -1,24 +1,15 @@
-"""Limits a policy sets for the accounts it makes, and their proof by simulation before it is signed.
+"""Is a policy within the limits it states? Shown by simulation before it is signed, over five years.
 
-[limits]
-z = 3.2                              # an account spends what is above z standard deviations of its noise
-idle_grams_max = 50                  # an idle account takes at most this over its life, on average
-never_spending_max = 0.5             # of the participants named below at most this share cannot spend ...
-within_months = 24                   # ... within so many months
-
-[limits.archetypes]                  # who is meant to spend: a measure and its type of participant
-trips = "city mix"
+All figures are a function of the policy alone, so that whoever reads the signed document can judge it again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from fractions import Fraction
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from pydantic import Field, field_validator
 
 from privacy.policy import MeasureKind, Policy, SeriesKind
 from privacy.simulation import (
@@ -32,36 +23,18 @@ from privacy.simulation import (
     least_z,
     outlooks,
 )
+from privacy.spending import PER_MILLE, SpendLimits
 from protos.problems import Refused
 from protos.v1.problem_pb2 import REASON_CEILING_EXCEEDED
-from runtime.configuration import Settings
 
-IDLE_GRAMS_MAX = 50
-Z_SHOWN = 3.0
+# Shown for policies that state no limit.
+IDLE_GRAMS_SHOWN = 50
 ACCOUNTS = 2_000
 IDLE_ACCOUNTS = 20_000
 # One seed, so that all who judge a policy see the same figures.
 SEED = 20_260_101
-
-ArchetypeName = Literal["bank user", "city mix", "metro commuter", "household"]
-
-
-class LimitsFile(Settings):
-    """The limits of a policy."""
-
-    z: Fraction = Field(gt=0, le=10)
-    idle_grams_max: int = Field(default=IDLE_GRAMS_MAX, ge=1)
-    never_spending_max: float = Field(default=0.5, ge=0, le=1)
-    within_months: Literal[6, 12, 24, 60] = 24
-    archetypes: dict[str, ArchetypeName] = Field(default_factory=dict)
-
-    @field_validator("z", mode="before")
-    @classmethod
-    def _exact(cls, value: object) -> Fraction:
-        try:
-            return Fraction(str(value))
-        except (ValueError, ZeroDivisionError):
-            raise ValueError("write z as a number, such as 3.2") from None
+# The account of somebody enrolled everywhere.
+TOGETHER = "all together"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,19 +78,31 @@ class Judged:
         yield from (f"BEYOND 超限 {one}" for one in self.beyond)
 
 
-def judge(policy: Policy, limits: LimitsFile | None) -> Judged:
-    """Simulate a policy; without limits it is shown at z = 3 and nothing is beyond."""
-    measures = statements(policy)
-    z = float(limits.z) if limits else Z_SHOWN
-    limit = limits.idle_grams_max if limits else IDLE_GRAMS_MAX
-    seen = outlooks(measures, ARCHETYPES, z=z, accounts=ACCOUNTS, random=np.random.default_rng(SEED))
-    random = np.random.default_rng(SEED)
-    taken = [idle(one, z=z, accounts=IDLE_ACCOUNTS, random=random) for one in measures]
+def judge(policy: Policy) -> Judged:
+    """Simulate a policy; one that states no limits is beyond none."""
+    measures, limits, z = statements(policy), policy.limits, float(policy.reserve_z)
+    months = {*SPENDING_HORIZONS, *([limits.spend_months_max] if limits else [])}
+    seen = outlooks(
+        measures,
+        ARCHETYPES,
+        z=z,
+        accounts=ACCOUNTS,
+        random=np.random.default_rng(SEED),
+        spending_months=sorted(months),
+    )
+    accounts = {one.name: [one] for one in measures}
+    if len(measures) > 1:
+        accounts[TOGETHER] = measures
+    taken = [
+        idle(name, fed, z=z, accounts=IDLE_ACCOUNTS, random=np.random.default_rng(SEED))
+        for name, fed in accounts.items()
+    ]
+    limit = limits.idle_extraction_grams_max if limits else IDLE_GRAMS_SHOWN
     least = {
-        one.name: least_z(one, limit, accounts=IDLE_ACCOUNTS, random=np.random.default_rng(SEED))
-        for one in measures
+        name: least_z(fed, limit, accounts=IDLE_ACCOUNTS, random=np.random.default_rng(SEED))
+        for name, fed in accounts.items()
     }
-    beyond = tuple(_beyond(limits, seen, taken)) if limits else ()
+    beyond = (*_idle_beyond(limits, taken), *_spending_beyond(policy, limits, seen)) if limits else ()
     return Judged(z, tuple(seen), tuple(taken), least, beyond)
 
 
@@ -151,18 +136,25 @@ def statements(policy: Policy) -> list[Statements]:
     return found
 
 
-def _beyond(limits: LimitsFile, seen: Sequence[Outlook], taken: Sequence[Idle]) -> Iterator[str]:
+def _idle_beyond(limits: SpendLimits, taken: Sequence[Idle]) -> Iterator[str]:
     for one in taken:
-        if one.extracted_grams > limits.idle_grams_max:
+        if one.extracted_grams > limits.idle_extraction_grams_max:
             yield (
                 f"{one.measure}: an idle account takes {one.extracted_grams:.0f} g, "
-                f"{limits.idle_grams_max} g are allowed"
+                f"{limits.idle_extraction_grams_max} g are allowed"
             )
-    for two in seen:
-        if limits.archetypes.get(two.measure.split("/")[1]) == two.archetype:
-            never = 1.0 - two.spending[limits.within_months]
-            if never > limits.never_spending_max:
-                yield (
-                    f"{two.measure}: {never:.0%} of {two.archetype} cannot spend within "
-                    f"{limits.within_months} months, {limits.never_spending_max:.0%} are allowed"
-                )
+
+
+def _spending_beyond(policy: Policy, limits: SpendLimits, seen: Sequence[Outlook]) -> Iterator[str]:
+    meant = {
+        f"{enterprise.enterprise_id}/{measure.id}": measure.archetype
+        for enterprise in policy.enterprises
+        for measure in enterprise.measures
+    }
+    for one in seen:
+        never = PER_MILLE * (1.0 - one.spending[limits.spend_months_max])
+        if meant[one.measure] == one.archetype and never > limits.never_spend_per_mille_max:
+            yield (
+                f"{one.measure}: {never:.0f} in a thousand of {one.archetype} cannot spend within "
+                f"{limits.spend_months_max} months, {limits.never_spend_per_mille_max} are allowed"
+            )

@@ -21,8 +21,11 @@ person_month = "1"
 epsilon = "1/2"
 month = 12                                    # the year's last month
 
-[limits]                                      # optional, see hub/limits.py: beyond them nothing is published
-z = 3.2
+[limits]                                      # these are the defaults; beyond them nothing is published
+reserve_z = "7/2"                             # an account spends what is above z standard deviations
+idle_extraction_grams_max = 50                # an idle account takes at most this over its life, on average
+spend_months_max = 24                         # of a measure's archetype at most so many in a thousand
+never_spend_per_mille_max = 500               # cannot spend within so many months
 
 [enterprises.bike-share]
 month_clamp_grams = 5000
@@ -31,6 +34,7 @@ month_clamp_grams = 5000
 packs = ["bike-trips"]
 day_clamp_grams = 500                         # 0 where the packs clamp quantities themselves
 kind = "day"                                  # or "points" of tariffs, or "period": bills, clamped by month
+archetype = "city mix"                        # who is meant to spend, of the types simulated; optional
 """
 
 from __future__ import annotations
@@ -46,9 +50,9 @@ from accounting.contributions import plan_histogram, plan_measure
 from accounting.packs import Pack, Purpose
 from accounting.periods import plan_period
 from accounting.tariffs import plan_points
-from hub.limits import LimitsFile
 from privacy.claims import ratio
 from privacy.policy import LAG_DAYS_MAX
+from privacy.spending import PER_MILLE, RESERVE_Z_MAX, SPEND_MONTHS_MAX
 from protos.epochs import parse_epoch
 from protos.problems import Malformed, Refused
 from protos.v1 import policy_pb2
@@ -102,12 +106,24 @@ class AnchorFile(Settings):
     _exactly = field_validator("epsilon", mode="before")(_exact)
 
 
+class LimitsFile(Settings):
+    """What an account keeps for its noise, and what the policy is judged by before it is signed."""
+
+    reserve_z: Fraction = Field(default=Fraction(7, 2), gt=0, le=RESERVE_Z_MAX)
+    idle_extraction_grams_max: int = Field(default=50, ge=1, lt=2**32)
+    spend_months_max: int = Field(default=24, ge=1, le=SPEND_MONTHS_MAX)
+    never_spend_per_mille_max: int = Field(default=500, ge=0, le=PER_MILLE)
+
+    _exactly = field_validator("reserve_z", mode="before")(_exact)
+
+
 class MeasureFile(Settings):
     """One series of statements."""
 
     packs: list[str] = Field(min_length=1)
     day_clamp_grams: int = Field(default=DAY_CLAMP_GRAMS, ge=0)
     kind: Literal["day", "points", "period"] = "day"
+    archetype: Literal["", "bank user", "city mix", "metro commuter", "household"] = ""
 
 
 class EnterpriseFile(Settings):
@@ -132,7 +148,7 @@ class PolicyFile(Settings):
     allowance: Allowances
     anchor: AnchorFile | None = None
     lag_days: int = Field(default=0, ge=0, le=LAG_DAYS_MAX)
-    limits: LimitsFile | None = None
+    limits: LimitsFile = LimitsFile()
     enterprises: dict[str, EnterpriseFile] = Field(min_length=1)
 
 
@@ -163,6 +179,10 @@ def build_policy(
         roster_batch_min=file.roster_batch_min,
         issued_at=issued_at,
         lag_days=file.lag_days,
+        reserve_z=ratio(file.limits.reserve_z),
+        idle_extraction_grams_max=file.limits.idle_extraction_grams_max,
+        spend_months_max=file.limits.spend_months_max,
+        never_spend_per_mille_max=file.limits.never_spend_per_mille_max,
     )
     for pack in packs:
         message.packs.add(
@@ -226,6 +246,7 @@ def _measure(measure_id: str, measure: MeasureFile, packs: Sequence[CompiledPack
         day_clamp_grams=clamp,
         reach_grams=reach,
         kind=_KINDS[measure.kind],
+        archetype=measure.archetype,
     )
 
 

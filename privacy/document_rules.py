@@ -10,6 +10,7 @@ from privacy import policy as policies
 from privacy.chunks import check_count, mismatch
 from privacy.envelope import Opened
 from privacy.policy import Policy
+from privacy.spending import check_idle
 from privacy.standing import LoggedPack, Standing
 from privacy.verdicts import Submission, Verdict
 from protos.problems import Conflict, Malformed, Refused
@@ -63,6 +64,8 @@ def check_policy(standing: Standing, message: policy_pb2.Policy, submission: Sub
                 f"Pack {reference.id} version {reference.version} with that hash is not in the log.",
                 remedy="Publish the pack first.",
             )
+    for one in policy.enterprises:
+        check_idle(one.enterprise_id, policy.series(one.enterprise_id), policy.reserve_z, policy.limits)
     return Verdict(lambda: standing.policies.append(policy))
 
 

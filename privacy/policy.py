@@ -14,6 +14,7 @@ from typing import Literal
 from privacy.claims import claim_for, fraction
 from privacy.keys import checked_id
 from privacy.series import MeasureKind, Series, SeriesKind
+from privacy.spending import RESERVE_Z, SpendLimits, reserve_z, spend_limits
 from protos.epochs import Epoch, checked_epoch
 from protos.problems import Malformed, Refused
 from protos.v1 import policy_pb2
@@ -59,6 +60,8 @@ class Measure:
     day_clamp_grams: int
     reach_grams: int
     kind: MeasureKind = MeasureKind.DAY
+    # The simulated type of participant that is meant to spend; "" where none is named.
+    archetype: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,9 @@ class Policy:
     anchor_month: int = 0
     points_epsilon: Fraction | None = None
     lag_days: int = 0
+    # An account spends what is above this many standard deviations of its noise.
+    reserve_z: Fraction = RESERVE_Z
+    limits: SpendLimits | None = None
 
     def names(self, enterprise_id: str) -> bool:
         """Say whether the policy says what an enterprise releases."""
@@ -197,6 +203,8 @@ def from_wire(message: policy_pb2.Policy, policy_hash: bytes) -> Policy:
         anchor_month=message.anchor_month,
         points_epsilon=_optional(message, "points_epsilon"),
         lag_days=_at_most(message.lag_days, LAG_DAYS_MAX, "lag_days"),
+        reserve_z=reserve_z(message),
+        limits=spend_limits(message),
     )
     _check_anchors(policy)
     _check_lists(policy)
@@ -266,6 +274,7 @@ def _measure(message: policy_pb2.Measure) -> Measure:
         day_clamp_grams=message.day_clamp_grams,
         reach_grams=_positive(message.reach_grams, "reach_grams"),
         kind=_measure_kind(message.kind),
+        archetype=_key(message.archetype, "archetype") if message.archetype else "",
     )
 
 

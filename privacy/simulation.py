@@ -73,7 +73,7 @@ class Outlook:
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """What an idle account of one measure takes on average when it stops best; `z` is the reserve's."""
+    """What an idle account takes on average when it stops best; `z` is the reserve's."""
 
     measure: str
     z: float
@@ -87,23 +87,28 @@ def outlooks(
     z: float,
     accounts: int,
     random: np.random.Generator,
+    spending_months: Sequence[int] = SPENDING_HORIZONS,
 ) -> list[Outlook]:
     """Simulate five years of every archetype at every measure."""
     return [
-        _outlook(measure, archetype, z, accounts, random) for measure in measures for archetype in archetypes
+        _outlook(measure, archetype, z, accounts, random, spending_months)
+        for measure in measures
+        for archetype in archetypes
     ]
 
 
-def idle(measure: Statements, *, z: float, accounts: int, random: np.random.Generator) -> Idle:
-    """Simulate idle accounts that spend whenever they can, over five years."""
-    paths = noise_paths(measure, max(HORIZONS), accounts, random)
-    return Idle(measure.name, z, _extracted(paths, sigmas(measure, max(HORIZONS)), z))
+def idle(
+    name: str, measures: Sequence[Statements], *, z: float, accounts: int, random: np.random.Generator
+) -> Idle:
+    """Simulate idle accounts fed by all these measures that spend whenever they can, over five years."""
+    return Idle(name, z, _extracted(*_summed(measures, accounts, random), z))
 
 
-def least_z(measure: Statements, limit_grams: float, *, accounts: int, random: np.random.Generator) -> float:
+def least_z(
+    measures: Sequence[Statements], limit_grams: float, *, accounts: int, random: np.random.Generator
+) -> float:
     """Give the least z, in hundredths, at which idle accounts take at most limit_grams on average."""
-    paths = noise_paths(measure, max(HORIZONS), accounts, random)
-    spread = sigmas(measure, max(HORIZONS))
+    paths, spread = _summed(measures, accounts, random)
     low, high = 0, Z_MAX_PERCENT
     while low < high:
         middle = (low + high) // 2
@@ -112,6 +117,18 @@ def least_z(measure: Statements, limit_grams: float, *, accounts: int, random: n
         else:
             low = middle + 1
     return low / 100
+
+
+def _summed(
+    measures: Sequence[Statements], accounts: int, random: np.random.Generator
+) -> tuple[Paths, Paths]:
+    """Give the noise of accounts fed by several measures, and its standard deviation by month."""
+    months = max(HORIZONS)
+    paths, variance = np.zeros((accounts, months)), np.zeros(months)
+    for measure in measures:
+        paths += noise_paths(measure, months, accounts, random)
+        variance += sigmas(measure, months) ** 2
+    return paths, np.sqrt(variance)
 
 
 def noise_paths(measure: Statements, months: int, accounts: int, random: np.random.Generator) -> Paths:
@@ -150,7 +167,12 @@ def sigmas(measure: Statements, months: int) -> Paths:
 
 
 def _outlook(
-    measure: Statements, archetype: Archetype, z: float, accounts: int, random: np.random.Generator
+    measure: Statements,
+    archetype: Archetype,
+    z: float,
+    accounts: int,
+    random: np.random.Generator,
+    spending_months: Sequence[int],
 ) -> Outlook:
     months = max(HORIZONS)
     raw, kept = _earned(archetype, measure.day_clamp_grams, months, accounts, random)
@@ -167,7 +189,7 @@ def _outlook(
         error_grams=errors,
         sigma_grams={at: int(np.ceil(spread[at - 1])) for at in HORIZONS},
         relative_error={at: errors[at] / means[at] for at in HORIZONS},
-        spending={at: float(can[:, at - 1].mean()) for at in SPENDING_HORIZONS},
+        spending={at: float(can[:, at - 1].mean()) for at in spending_months},
     )
 
 

@@ -93,6 +93,10 @@ class Policy(_message.Message):
     ANCHOR_MONTH_FIELD_NUMBER: _builtins.int
     POINTS_EPSILON_FIELD_NUMBER: _builtins.int
     LAG_DAYS_FIELD_NUMBER: _builtins.int
+    RESERVE_Z_FIELD_NUMBER: _builtins.int
+    IDLE_EXTRACTION_GRAMS_MAX_FIELD_NUMBER: _builtins.int
+    SPEND_MONTHS_MAX_FIELD_NUMBER: _builtins.int
+    NEVER_SPEND_PER_MILLE_MAX_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     version: _builtins.int
     origin: _builtins.str
@@ -106,6 +110,11 @@ class Policy(_message.Message):
     anchor_month: _builtins.int
     lag_days: _builtins.int
     """Days after an epoch's end before its statements may be drawn, so that most corrections come first."""
+    idle_extraction_grams_max: _builtins.int
+    """What an idle account may take at best over its life, on average; 0 in a policy that states no limits."""
+    spend_months_max: _builtins.int
+    """Of a measure's archetype at most this share, in thousandths, cannot spend within so many months."""
+    never_spend_per_mille_max: _builtins.int
     @_builtins.property
     def statement_epsilon(self) -> Global___Ratio:
         """Person-day statement, and person-month histogram tables: sums and counts."""
@@ -140,6 +149,10 @@ class Policy(_message.Message):
     def points_epsilon(self) -> Global___Ratio:
         """Statements of points; absent in a policy without any."""
 
+    @_builtins.property
+    def reserve_z(self) -> Global___Ratio:
+        """An account spends what is above this many standard deviations of its noise; absent: 3."""
+
     def __init__(
         self,
         *,
@@ -163,10 +176,14 @@ class Policy(_message.Message):
         anchor_month: _builtins.int = ...,
         points_epsilon: Global___Ratio | None = ...,
         lag_days: _builtins.int = ...,
+        reserve_z: Global___Ratio | None = ...,
+        idle_extraction_grams_max: _builtins.int = ...,
+        spend_months_max: _builtins.int = ...,
+        never_spend_per_mille_max: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["anchor_epsilon", b"anchor_epsilon", "count_epsilon", b"count_epsilon", "person_day_allowance", b"person_day_allowance", "person_month_allowance", b"person_month_allowance", "points_epsilon", b"points_epsilon", "statement_epsilon", b"statement_epsilon", "sum_epsilon", b"sum_epsilon"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["anchor_epsilon", b"anchor_epsilon", "count_epsilon", b"count_epsilon", "person_day_allowance", b"person_day_allowance", "person_month_allowance", b"person_month_allowance", "points_epsilon", b"points_epsilon", "reserve_z", b"reserve_z", "statement_epsilon", b"statement_epsilon", "sum_epsilon", b"sum_epsilon"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor_epsilon", b"anchor_epsilon", "anchor_month", b"anchor_month", "count_epsilon", b"count_epsilon", "domains", b"domains", "enterprises", b"enterprises", "first_epoch", b"first_epoch", "id", b"id", "issued_at", b"issued_at", "lag_days", b"lag_days", "origin", b"origin", "packs", b"packs", "person_day_allowance", b"person_day_allowance", "person_month_allowance", b"person_month_allowance", "points_epsilon", b"points_epsilon", "regions", b"regions", "roster_batch_min", b"roster_batch_min", "statement_epsilon", b"statement_epsilon", "sum_epsilon", b"sum_epsilon", "unmatched_per_mille", b"unmatched_per_mille", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor_epsilon", b"anchor_epsilon", "anchor_month", b"anchor_month", "count_epsilon", b"count_epsilon", "domains", b"domains", "enterprises", b"enterprises", "first_epoch", b"first_epoch", "id", b"id", "idle_extraction_grams_max", b"idle_extraction_grams_max", "issued_at", b"issued_at", "lag_days", b"lag_days", "never_spend_per_mille_max", b"never_spend_per_mille_max", "origin", b"origin", "packs", b"packs", "person_day_allowance", b"person_day_allowance", "person_month_allowance", b"person_month_allowance", "points_epsilon", b"points_epsilon", "regions", b"regions", "reserve_z", b"reserve_z", "roster_batch_min", b"roster_batch_min", "spend_months_max", b"spend_months_max", "statement_epsilon", b"statement_epsilon", "sum_epsilon", b"sum_epsilon", "unmatched_per_mille", b"unmatched_per_mille", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -251,6 +268,7 @@ class Measure(_message.Message):
     DAY_CLAMP_GRAMS_FIELD_NUMBER: _builtins.int
     REACH_GRAMS_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
+    ARCHETYPE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     day_clamp_grams: _builtins.int
     """Clamp of a person-day's total (a person-month's of period records); 0 where the packs clamp quantities
@@ -259,6 +277,8 @@ class Measure(_message.Message):
     reach_grams: _builtins.int
     """L1 bound of one unit's influence over all statements of this series, after rounding; points for points."""
     kind: Global___MeasureKind.ValueType
+    archetype: _builtins.str
+    """The simulated type of participant that is meant to spend; empty where none is."""
     @_builtins.property
     def pack_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
@@ -269,10 +289,11 @@ class Measure(_message.Message):
         day_clamp_grams: _builtins.int = ...,
         reach_grams: _builtins.int = ...,
         kind: Global___MeasureKind.ValueType = ...,
+        archetype: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["day_clamp_grams", b"day_clamp_grams", "id", b"id", "kind", b"kind", "pack_ids", b"pack_ids", "reach_grams", b"reach_grams"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archetype", b"archetype", "day_clamp_grams", b"day_clamp_grams", "id", b"id", "kind", b"kind", "pack_ids", b"pack_ids", "reach_grams", b"reach_grams"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

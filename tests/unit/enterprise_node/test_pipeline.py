@@ -21,6 +21,7 @@ from privacy.releases import parse_statement_chunk
 from privacy.standing import AnswerKind
 from protos.epochs import Epoch
 from protos.problems import Conflict, Problem, Refused, Unverified
+from protos.v1 import policy_pb2
 from protos.v1.problem_pb2 import (
     REASON_CEILING_EXCEEDED,
     REASON_CLAIM_WRONG,
@@ -216,6 +217,7 @@ def test_whoever_consents_no_longer_is_withdrawn_before_the_next_release(app: Ap
         ({"reach_grams": 499}, REASON_CLAIM_WRONG),
         ({"sum_reach_grams": 4999}, REASON_CLAIM_WRONG),
         ({"count_reach": 3}, REASON_CLAIM_WRONG),
+        ({"reserve_z": policy_pb2.Ratio(numerator=11, denominator=2)}, REASON_CEILING_EXCEEDED),
         ({"day_clamp_grams": 10_001, "reach_grams": 10_001}, REASON_CEILING_EXCEEDED),
         ({"month_clamp_grams": 300_001, "sum_reach_grams": 300_001}, REASON_CEILING_EXCEEDED),
     ],

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from hub.cli import hub
-from hub.limits import LimitsFile, judge, require
+from hub.limits import TOGETHER, judge, require
+from privacy.claims import ratio
 from privacy.policy import Policy, from_wire
 from protos.problems import Malformed, Refused
 from tests.simulator import Federation
@@ -32,43 +34,54 @@ day_clamp_grams = 500
 """
 
 
-@pytest.fixture(scope="module")
-def policy() -> Policy:
-    message = Federation().policy_message()
+def policy(archetype: str = "", **changes: Any) -> Policy:
+    """Give a policy of bikes alone with limits."""
+    limits: dict[str, Any] = {
+        "reserve_z": ratio(Fraction(16, 5)),
+        "idle_extraction_grams_max": 50,
+        "spend_months_max": 24,
+        "never_spend_per_mille_max": 500,
+    }
+    message = Federation().policy_message(**limits | changes)
     del message.enterprises[1:]
     [measure] = message.enterprises[0].measures
     measure.day_clamp_grams = measure.reach_grams = 500
+    measure.archetype = archetype
     return from_wire(message, b"p" * 32)
 
 
-def limits(**changes: object) -> LimitsFile:
-    return LimitsFile.model_validate({"z": 3.2} | changes)
-
-
-def test_a_policy_within_its_limits_passes(policy: Policy) -> None:
-    judged = judge(policy, limits(archetypes={"main": "city mix"}))
+def test_a_policy_within_its_limits_passes() -> None:
+    judged = judge(policy("city mix"))
     assert judged.beyond == ()
     require(judged)
     assert {one.archetype for one in judged.outlooks} >= {"bank user", "household"}
-    assert judged.idle[0].extracted_grams <= 50
-    assert judged.least_z[judged.idle[0].measure] <= 3.2
+    [taken] = judged.idle
+    assert taken.extracted_grams <= 50
+    assert judged.least_z[taken.measure] <= 3.2
 
 
-def test_too_small_a_reserve_is_refused(policy: Policy) -> None:
-    judged = judge(policy, limits(z="1/2"))
+def test_too_small_a_reserve_is_refused() -> None:
     with pytest.raises(Refused, match="idle account takes"):
-        require(judged)
+        require(judge(policy(reserve_z=ratio(Fraction(1, 2)))))
 
 
-def test_a_policy_under_which_too_many_never_spend_is_refused(policy: Policy) -> None:
-    judged = judge(policy, limits(archetypes={"main": "bank user"}))
+def test_a_policy_under_which_too_many_never_spend_is_refused() -> None:
     with pytest.raises(Refused, match="of bank user cannot spend within 24 months"):
-        require(judged)
+        require(judge(policy("bank user")))
+    with pytest.raises(Refused, match="of city mix cannot spend within 3 months, 0 are"):
+        require(judge(policy("city mix", spend_months_max=3, never_spend_per_mille_max=0)))
 
 
-def test_without_limits_nothing_is_beyond(policy: Policy) -> None:
-    assert judge(policy, None).beyond == ()
-    assert limits().z == Fraction(16, 5)
+def test_an_account_fed_by_all_is_judged_too() -> None:
+    judged = judge(from_wire(Federation().policy_message(), bytes(32)))
+    assert [one.measure for one in judged.idle] == ["bike-share/main", "utility/main", TOGETHER]
+    assert all(one.extracted_grams > 0 for one in judged.idle)
+
+
+def test_without_limits_nothing_is_beyond() -> None:
+    unlimited = from_wire(Federation().policy_message(), bytes(32))
+    assert (unlimited.limits, unlimited.reserve_z) == (None, Fraction(3))
+    assert judge(unlimited).beyond == ()
 
 
 def test_simulate_prints_a_table_and_the_same_as_json(tmp_path: Path) -> None:
@@ -91,7 +104,7 @@ def test_simulate_prints_a_table_and_the_same_as_json(tmp_path: Path) -> None:
 
 def test_simulate_says_what_is_beyond_the_limits(tmp_path: Path) -> None:
     file = tmp_path / "policy.toml"
-    file.write_text(POLICY + "[limits]\nz = 0.5\n")
+    file.write_text(POLICY + '[limits]\nreserve_z = "1/2"\n')
     shown = CliRunner().invoke(
         hub, ["policy", "simulate", str(file), "--packs", str(REPOSITORY / "packs")], standalone_mode=False
     )
@@ -101,7 +114,7 @@ def test_simulate_says_what_is_beyond_the_limits(tmp_path: Path) -> None:
 
 def test_a_limit_that_is_no_number_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "policy.toml"
-    file.write_text(POLICY + '[limits]\nz = "much"\n')
+    file.write_text(POLICY + '[limits]\nreserve_z = "much"\n')
     problem = CliRunner().invoke(hub, ["policy", "simulate", str(file)]).exception
     assert isinstance(problem, Malformed)
-    assert "z" in problem.message
+    assert "reserve_z" in problem.message

@@ -72,13 +72,23 @@ def test_who_earns_less_than_the_noise_can_hardly_ever_spend() -> None:
 
 
 def test_least_z_keeps_idle_accounts_at_the_limit() -> None:
-    z = least_z(RIDES, 50, accounts=ACCOUNTS, random=generator())
+    z = least_z([RIDES], 50, accounts=ACCOUNTS, random=generator())
     assert 2 < z < 4
-    assert idle(RIDES, z=z, accounts=ACCOUNTS, random=generator()).extracted_grams <= 50
-    assert idle(RIDES, z=z - 0.01, accounts=ACCOUNTS, random=generator()).extracted_grams > 50
-    assert idle(RIDES, z=0, accounts=ACCOUNTS, random=generator()).extracted_grams > 3_000
+    assert idle("rides", [RIDES], z=z, accounts=ACCOUNTS, random=generator()).extracted_grams <= 50
+    assert idle("rides", [RIDES], z=z - 0.01, accounts=ACCOUNTS, random=generator()).extracted_grams > 50
+    assert idle("rides", [RIDES], z=0, accounts=ACCOUNTS, random=generator()).extracted_grams > 3_000
+
+
+def test_an_account_fed_by_many_takes_more_though_its_noise_has_thinner_tails() -> None:
+    one, ten = (
+        idle("rides", [RIDES] * count, z=1, accounts=2_000, random=generator()).extracted_grams
+        for count in (1, 10)
+    )
+    assert 2 * one < ten < 10 * one
 
 
 def test_a_larger_reserve_is_taken_from_less() -> None:
-    found = [idle(ANCHORED, z=z, accounts=5_000, random=generator()).extracted_grams for z in (1, 2, 3)]
+    found = [
+        idle("rides", [ANCHORED], z=z, accounts=5_000, random=generator()).extracted_grams for z in (1, 2, 3)
+    ]
     assert found == sorted(found, reverse=True)
