@@ -606,9 +606,9 @@ class Issuance(_message.Message):
     FIRST_EPOCH_FIELD_NUMBER: _builtins.int
     LAST_EPOCH_FIELD_NUMBER: _builtins.int
     POOLED_GRAMS_FIELD_NUMBER: _builtins.int
-    SIGMA_GRAMS_FIELD_NUMBER: _builtins.int
+    NOISE_SIGMA_GRAMS_FIELD_NUMBER: _builtins.int
+    METHODOLOGY_SIGMA_GRAMS_FIELD_NUMBER: _builtins.int
     DEDUCTION_GRAMS_FIELD_NUMBER: _builtins.int
-    METHODOLOGY_GRAMS_FIELD_NUMBER: _builtins.int
     DUPLICATES_GRAMS_FIELD_NUMBER: _builtins.int
     POOL_MILLIGRAMS_FIELD_NUMBER: _builtins.int
     PASSED_MILLIGRAMS_FIELD_NUMBER: _builtins.int
@@ -625,11 +625,12 @@ class Issuance(_message.Message):
     first_epoch: _builtins.int
     last_epoch: _builtins.int
     pooled_grams: _builtins.int
-    """Sum of the pooled cells' grams; its standard deviation, rounded up; the deduction for it."""
-    sigma_grams: _builtins.int
+    """Sum of the pooled cells' grams from the programme's first epoch to the last one named."""
+    noise_sigma_grams: _builtins.int
+    """Standard deviations, rounded up: of the known noise, and of the methodology."""
+    methodology_sigma_grams: _builtins.int
     deduction_grams: _builtins.int
-    methodology_grams: _builtins.int
-    """Further deductions: methodology, duplicates."""
+    """Left out for both together, and for duplicates."""
     duplicates_grams: _builtins.int
     pool_milligrams: _builtins.int
     """Claims in the programme's pool, what has passed to others, what was issued before, in mg."""
@@ -652,9 +653,9 @@ class Issuance(_message.Message):
         first_epoch: _builtins.int = ...,
         last_epoch: _builtins.int = ...,
         pooled_grams: _builtins.int = ...,
-        sigma_grams: _builtins.int = ...,
+        noise_sigma_grams: _builtins.int = ...,
+        methodology_sigma_grams: _builtins.int = ...,
         deduction_grams: _builtins.int = ...,
-        methodology_grams: _builtins.int = ...,
         duplicates_grams: _builtins.int = ...,
         pool_milligrams: _builtins.int = ...,
         passed_milligrams: _builtins.int = ...,
@@ -665,7 +666,7 @@ class Issuance(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "buffer_tonnes", b"buffer_tonnes", "deduction_grams", b"deduction_grams", "duplicates_grams", b"duplicates_grams", "first_epoch", b"first_epoch", "first_serial", b"first_serial", "header", b"header", "issued_before_milligrams", b"issued_before_milligrams", "issued_tonnes", b"issued_tonnes", "last_epoch", b"last_epoch", "methodology_grams", b"methodology_grams", "passed_milligrams", b"passed_milligrams", "pool_milligrams", b"pool_milligrams", "pooled_grams", b"pooled_grams", "programme", b"programme", "programme_version", b"programme_version", "rule", b"rule", "sigma_grams", b"sigma_grams"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "buffer_tonnes", b"buffer_tonnes", "deduction_grams", b"deduction_grams", "duplicates_grams", b"duplicates_grams", "first_epoch", b"first_epoch", "first_serial", b"first_serial", "header", b"header", "issued_before_milligrams", b"issued_before_milligrams", "issued_tonnes", b"issued_tonnes", "last_epoch", b"last_epoch", "methodology_sigma_grams", b"methodology_sigma_grams", "noise_sigma_grams", b"noise_sigma_grams", "passed_milligrams", b"passed_milligrams", "pool_milligrams", b"pool_milligrams", "pooled_grams", b"pooled_grams", "programme", b"programme", "programme_version", b"programme_version", "rule", b"rule"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
