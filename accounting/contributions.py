@@ -40,6 +40,7 @@ __all__ = [
     "Histogram",
     "Measure",
     "Relations",
+    "clamped_days_sql",
     "dense_tables",
     "histogram_loss_sql",
     "histogram_sql",
@@ -90,13 +91,18 @@ def plan_measure(measure_id: str, packs: Sequence[CompiledPack], day_clamp_grams
     return Measure(measure_id, tuple(packs), day_clamp_grams, measure_reach(packs, day_clamp_grams))
 
 
-def statement_sql(measure: Measure, relations: Relations, epoch: Epoch) -> str:
-    """Give (person, grams), one row for each person of `persons`."""
+def statement_sql(measure: Measure, relations: Relations, epoch: Epoch, late: str | None = None) -> str:
+    """Give (person, grams), one row for each person of `persons`.
+
+    `late` is (person, day, mg) of earlier months' days that the release carries (see `accounting/late.py`).
+    """
     if measure.own_history:
         months, low = _months(measure.packs, relations, epoch), -1
     else:
         parts = [_group_month(measure, group, relations, epoch) for group in clamped_groups(measure.packs)]
-        months, low = " UNION ALL ".join(parts), 0
+        if late is not None:
+            parts.append(f"SELECT person, mg FROM {late}")
+        months, low = " UNION ALL ".join(parts), 0 if late is None else -1
     summed = f"SELECT person, CAST(SUM(mg) AS BIGINT) AS mg FROM ({months}) AS u GROUP BY person"
     grams = floor_sql("mg", low, MG_PER_GRAM)
     return (
@@ -110,9 +116,16 @@ def _clamped(measure: Measure) -> str:
     return f"GREATEST(LEAST(mg, {measure.day_clamp_grams * MG_PER_GRAM}), 0)"
 
 
+def clamped_days_sql(
+    measure: Measure, group: Sequence[CompiledPack], relations: Relations, epoch: Epoch
+) -> str:
+    """Give (person, day, mg) of a group of packs: their days of the month added, then clamped."""
+    return f"SELECT person, day, {_clamped(measure)} AS mg FROM ({_days(group, relations, epoch)}) AS c"
+
+
 def _group_month(measure: Measure, group: Sequence[CompiledPack], relations: Relations, epoch: Epoch) -> str:
     """Give (person, mg) of the packs of one group: days clamped, then the month capped."""
-    clamped = f"SELECT person, {_clamped(measure)} AS mg FROM ({_days(group, relations, epoch)}) AS c"
+    clamped = clamped_days_sql(measure, group, relations, epoch)
     mg, limit = "CAST(SUM(mg) AS BIGINT)", group[0].month_limit_mg
     mg = mg if limit is None else f"LEAST({mg}, {limit})"
     return f"SELECT person, {mg} AS mg FROM ({clamped}) AS g GROUP BY person"

@@ -14,6 +14,7 @@ from enterprise_node.custodians import Quorum
 from enterprise_node.egress import EgressJournal
 from enterprise_node.following import Following
 from enterprise_node.kept import Kept
+from enterprise_node.late import LateRecords
 from enterprise_node.membership import Membership
 from enterprise_node.outbox import CustodianPort, HubPort, HubReads, Outbox
 from enterprise_node.pipeline import Course, Pipeline
@@ -154,6 +155,17 @@ def build_app(
     quorum = Quorum(chain, outbox, clock=time.time, policy=patience, on_wait=course.wait)
     roster = Roster(database, enrolment_table, workspace.persons, chain, keys, enterprise_id)
     ledger = BudgetLedger(database, ChargeTable(database), workspace.configuration.ceilings)
+    late = LateRecords(
+        workspace.engine,
+        workspace.activities,
+        workspace.reductions,
+        Kept(workspace.home),
+        roster,
+        ReleaseTable(database),
+        ledger,
+        enterprise_id=enterprise_id,
+        policy_by_hash=following.policy_by_hash,
+    )
     releaser = Releaser(
         database,
         ReleaseTable(database),
@@ -162,6 +174,7 @@ def build_app(
         roster,
         workspace.reductions,
         Kept(workspace.home),
+        late,
         enterprise_id=enterprise_id,
         ceilings=workspace.configuration.ceilings,
         draw=draw,
@@ -175,6 +188,7 @@ def build_app(
         releaser=releaser,
         outbox=outbox,
         ledger=ledger,
+        late=late,
         enterprise_id=enterprise_id,
         course=course,
         patience=patience,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from enterprise_node.reductions import Histogram, Losses, Reductions, Vector
     from enterprise_node.roster import ActiveSlot
     from privacy.anchors import Covered
-    from privacy.policy import Policy
+    from privacy.policy import Measure, Policy
     from protos.epochs import Epoch
 
 Values: TypeAlias = "NDArray[np.int64]"
@@ -64,15 +64,25 @@ class Contents:
 
 
 def exact_contents(
-    reductions: Reductions, epoch: Epoch, policy: Policy, enterprise_id: str, active: Sequence[ActiveSlot]
+    reductions: Reductions,
+    epoch: Epoch,
+    policy: Policy,
+    enterprise_id: str,
+    active: Sequence[ActiveSlot],
+    statement: Callable[[Measure], Vector] | None = None,
 ) -> Contents:
-    """Compute the exact statements and tables of the epoch over the active slots; `Year` adds anchors."""
+    """Compute the exact statements and tables of the epoch over the active slots; `Year` adds anchors.
+
+    `statement` gives a measure's vector; without it nothing is late, as in a first release.
+    """
     mine = policy.enterprise(enterprise_id)
     persons = person_numbers(active)
     vectors: dict[str, Values] = {}
     people: dict[str, Vector] = {}
     for measure in mine.measures:
-        people[measure.id] = reductions.statement_vector(epoch, measure_spec(measure))
+        people[measure.id] = (
+            statement(measure) if statement else reductions.statement_vector(epoch, measure_spec(measure))
+        )
         vectors[f"statement/{measure.id}"] = _rows(people[measure.id], persons)
     tables = {
         table.table_id: table for table in reductions.histogram(epoch, histogram_spec(policy, mine), persons)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -114,10 +115,13 @@ def _erase_caches(workspace: Workspace, number: int) -> int:
     """Rewrite the files of figures that name the person."""
     count = 0
     with removal_session(workspace.home, workspace.configuration.engine) as connection:
-        for path in sorted((workspace.home / "reductions").glob("*/*.parquet")):
+        figures = ((workspace.home / name).glob("*/*.parquet") for name in ("reductions", "released"))
+        for path in sorted(itertools.chain.from_iterable(figures)):
             if rows_gone(connection, path, f"person = {int(number)}"):
                 sql = f"SELECT * FROM read_parquet({literal(path)}) WHERE person <> {int(number)}"
+                mode = path.stat().st_mode & 0o777
                 write_parquet(connection, sql, path)
+                path.chmod(mode)
                 count += 1
     return count + sum(
         _erase_vector(path, number) for path in sorted((workspace.home / "released").glob("*/*.npy"))

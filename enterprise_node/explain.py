@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from accounting.evaluator import evaluate_record
 from accounting.expressions import Lookup, parse_expression, walk
 from enterprise_node.check import shown_row
+from enterprise_node.kept import Kept
+from enterprise_node.late import released_parts
 from enterprise_node.mapping import RECORD_JOINER, private_columns, token
 from enterprise_node.sql_text import literal, quoted
 from protos.epochs import epoch_of, format_epoch
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from accounting.packs import Pack
     from enterprise_node.configuration import SourceSettings
     from enterprise_node.workspace import Workspace
+    from protos.epochs import Epoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,8 @@ class Explanation:
     file: str
     figures: tuple[PackFigure, ...]
     month: Mapping[str, tuple[int, int]]
+    # What each release counted of the person's day: epoch, measure, mg.
+    released: tuple[tuple[Epoch, str, int], ...]
 
     def to_json(self) -> dict[str, Any]:
         """Say it to programs."""
@@ -120,6 +125,10 @@ class Explanation:
             "packs": [figure.to_json() for figure in self.figures],
             "epoch": format_epoch(epoch_of(int(self.row["day"]))),
             "person_month_mg": {pack_id: mg for pack_id, (mg, _) in self.month.items()},
+            "day_released": [
+                {"epoch": format_epoch(epoch), "measure": measure_id, "mg": mg}
+                for epoch, measure_id, mg in self.released
+            ],
         }
 
     def lines(self) -> Iterator[str]:
@@ -134,6 +143,8 @@ class Explanation:
         month = format_epoch(epoch_of(int(self.row["day"])))
         for pack_id, (mg, records) in self.month.items():
             yield f"the person's {month} 当月合计: {pack_id} {mg:,} mg over {records:,} records"
+        for epoch, measure_id, mg in self.released:
+            yield f"of this day, before noise 当日计入: {mg:,} mg in {measure_id} of {format_epoch(epoch)}"
 
 
 def explain(workspace: Workspace, record: str) -> list[Explanation]:
@@ -178,10 +189,11 @@ def _explanation(workspace: Workspace, activity: Activity, record: str, path: An
     packs = [one for one in workspace.packs.values() if one.pack.activity.code == activity.code]
     one_row = f"(SELECT {names} {where} LIMIT 1)"
     figures = tuple(_figure(workspace, compiled, row, one_row) for compiled in packs)
-    epoch = epoch_of(int(row["day"]))
-    return Explanation(
-        activity, row, source, file, figures, workspace.reductions.person_months(epoch, int(row["person"]))
-    )
+    person, day = int(row["person"]), int(row["day"])
+    month = workspace.reductions.person_months(epoch_of(day), person)
+    drawn = workspace.released().drawn
+    released = released_parts(workspace.engine, Kept(workspace.home), drawn, person, day)
+    return Explanation(activity, row, source, file, figures, month, tuple(released))
 
 
 def _figure(

@@ -93,7 +93,7 @@ class Judgement:
         )
 
     def late(self) -> int:
-        """Count the rows to keep that change a month whose figures are drawn: they are released no more."""
+        """Count the rows to keep that change a month whose figures are drawn: a later one may carry them."""
         if not self.released.drawn:
             return 0
         now, before = _within("s.day", self.released.drawn), _within("k.day", self.released.drawn)

@@ -1,7 +1,8 @@
 """What each release counted for each person, before noise: an anchor totals exactly that. It never leaves.
 
-One private file a released epoch and measure, written before the draw it belongs to; a draw made again after
-a crash writes it anew. An epoch whose release this node did not draw itself (it was recovered) has none.
+Private files a released epoch and measure, written before the draw they belong to; a draw made again after a
+crash writes them anew. An epoch whose release this node did not draw itself (it was recovered) has none. The
+days' parts say what of each person-day's clamp is used: later releases carry late records within the rest.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from shutil import rmtree
 import numpy as np
 
 from enterprise_node.reductions import Vector
-from protos.epochs import Epoch, format_epoch
+from protos.epochs import Epoch, first_day, format_epoch, parse_epoch
 from runtime.configuration import write_atomic
 
 FOLDER = "released"
+DAYS_SUFFIX = ".days.parquet"
 
 
 class Kept:
@@ -40,6 +42,21 @@ class Kept:
             return None
         persons, grams = np.load(path, allow_pickle=False)
         return Vector(persons, grams)
+
+    def days_path(self, epoch: Epoch, measure_id: str) -> Path:
+        """Name the Parquet file of a release's parts of days: person, day, mg."""
+        return self._folder / format_epoch(epoch) / f"{measure_id}{DAYS_SUFFIX}"
+
+    def days_paths(self, epoch: Epoch) -> dict[str, Path]:
+        """Give the files of a release's parts of days by measure."""
+        found = sorted((self._folder / format_epoch(epoch)).glob(f"*{DAYS_SUFFIX}"))
+        return {path.name.removesuffix(DAYS_SUFFIX): path for path in found}
+
+    def forget_days_before(self, day: int) -> None:
+        """Drop the parts of months whose records are dropped: nothing can be told late about them."""
+        for path in self._folder.glob(f"*/*{DAYS_SUFFIX}"):
+            if first_day(parse_epoch(path.parent.name)) < day:
+                path.unlink()
 
     def forget(self, epoch: Epoch) -> None:
         """Drop an epoch's files: its release is another draw's."""

@@ -28,6 +28,7 @@ from runtime.retries import DEFAULT_POLICY, RetryPolicy, Wait, log_wait, retry
 if TYPE_CHECKING:
     from enterprise_node.budget import BudgetLedger
     from enterprise_node.following import Following
+    from enterprise_node.late import LateRecords
     from enterprise_node.outbox import Outbox
     from enterprise_node.pseudonyms import Pseudonymiser
     from enterprise_node.release import Releaser
@@ -103,6 +104,7 @@ class Pipeline:
     releaser: Releaser
     outbox: Outbox
     ledger: BudgetLedger
+    late: LateRecords
     enterprise_id: str
     course: Course = field(default_factory=Course)
     patience: RetryPolicy = DEFAULT_POLICY
@@ -216,6 +218,7 @@ class Pipeline:
             reductions=self.workspace.reductions,
             ceilings=self.workspace.configuration.ceilings,
             covered=self._covered(policy, epoch),
+            late=self.late,
         )
 
     def release(self, epoch: Epoch) -> ReleaseState:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from enterprise_node.budget import BudgetLedger
     from enterprise_node.configuration import Ceilings
+    from enterprise_node.late import LateRecords
     from enterprise_node.reductions import Losses, Reductions
     from enterprise_node.roster import Roster
     from privacy.anchors import Covered
@@ -58,6 +59,8 @@ class Preview:
     remaining: Mapping[str, Fraction]
     cost: WholeCost
     losses: Mapping[str, Losses]
+    # What statements carry of earlier months' days and what finds no room, by measure.
+    late: Mapping[str, Mapping[str, int]]
 
     def to_json(self) -> dict[str, Any]:
         """Give the preview with fractions as text."""
@@ -89,6 +92,7 @@ class Preview:
                 name: {"persons": loss.persons, "days": loss.days, "mg": loss.mg}
                 for name, loss in self.losses.items()
             },
+            "late_local_only": {name: dict(late) for name, late in self.late.items()},
         }
 
     def lines(self) -> Iterator[str]:
@@ -112,6 +116,11 @@ class Preview:
         for name, loss in self.losses.items():
             touched = f"{loss.persons} persons, {loss.days} days"
             yield f"  clamp loss 截断损失（仅本地） {name}: {loss.mg} mg, {touched}"
+        for measure_id, late in self.late.items():
+            if late["days"] or late["left_days"]:
+                carried = f"{late['mg']} mg of {late['days']} earlier days are carried 计入本期"
+                left = f"{late['left_mg']} mg of {late['left_days']} days find no room 超出上限"
+                yield f"  late 迟到与更正（仅本地） {measure_id}: {carried}; {left}"
 
 
 def preview(
@@ -123,6 +132,7 @@ def preview(
     roster: Roster,
     reductions: Reductions,
     ceilings: Ceilings,
+    late: LateRecords,
     covered: Covered = NOTHING_COVERED,
 ) -> Preview:
     """Preview an epoch's release; raises what reserving it would raise."""
@@ -144,6 +154,7 @@ def preview(
         remaining={UNIT_NAMES[unit]: ledger.remaining(epoch, unit, allowances) for unit in UNITS},
         cost=whole_cost(policy, enterprise_id, active_days=days_in(epoch)),
         losses=losses(reductions, epoch, policy, enterprise_id, active),
+        late={one.id: late.parts(epoch, policy, one).to_json() for one in mine.measures},
     )
 
 

@@ -150,7 +150,7 @@ class Reductions:
     def _period(self, spec: MeasureSpec) -> PeriodMeasure:
         return plan_period(spec.id, self._chosen(spec.pack_ids), spec.day_clamp_grams)
 
-    def _statement_sql(self, spec: MeasureSpec, epoch: Epoch) -> str:
+    def _statement_sql(self, spec: MeasureSpec, epoch: Epoch, late: str | None) -> str:
         """Give (person, grams) of a measure; points stand where grams do."""
         match spec.kind:
             case MeasureKind.POINTS:
@@ -160,7 +160,7 @@ class Reductions:
             case MeasureKind.PERIOD:
                 return period_statement_sql(self._period(spec), self._relations(), epoch)
             case MeasureKind.DAY:
-                return statement_sql(self.measure(spec), self._relations(), epoch)
+                return statement_sql(self.measure(spec), self._relations(), epoch, late)
 
     def histogram_plan(self, spec: HistogramSpec) -> HistogramPlan:
         """Put the histogram together with the reach of its tables."""
@@ -194,10 +194,13 @@ class Reductions:
         notes = (self._home / "reductions").glob(f"*/{_INPUTS_FILE}")
         return sorted(parse_epoch(note.parent.name) for note in notes)
 
-    def statement_vector(self, epoch: Epoch, measure: MeasureSpec) -> Vector:
-        """Give each person's clamped days of the epoch, summed and floored once to grams."""
+    def statement_vector(self, epoch: Epoch, measure: MeasureSpec, late: str | None = None) -> Vector:
+        """Give each person's clamped days of the epoch, summed and floored once to grams.
+
+        `late` names a table (person, day, mg) of the earlier days' parts that are carried.
+        """
         self.compute(epoch)
-        sql = self._statement_sql(measure, epoch)
+        sql = self._statement_sql(measure, epoch, late)
         columns = self._engine.columns(f"SELECT person, grams FROM ({sql}) AS v ORDER BY person")
         return Vector(columns["person"].astype(np.int64), columns["grams"].astype(np.int64))
 

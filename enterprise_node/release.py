@@ -40,12 +40,13 @@ if TYPE_CHECKING:
     from enterprise_node.chain import Check, OwnChain
     from enterprise_node.configuration import Ceilings
     from enterprise_node.kept import Kept
+    from enterprise_node.late import LateParts, LateRecords
     from enterprise_node.reductions import Reductions, Vector
     from enterprise_node.roster import Roster
     from enterprise_node.store.database import Database
     from enterprise_node.store.releases import ReleaseTable
     from privacy.anchors import Covered
-    from privacy.policy import Policy
+    from privacy.policy import Measure, Policy
     from protos.v1.envelope_pb2 import Header
 
 logger = logging.getLogger(__name__)
@@ -86,6 +87,7 @@ class Releaser:
         roster: Roster,
         reductions: Reductions,
         kept: Kept,
+        late: LateRecords,
         *,
         enterprise_id: str,
         ceilings: Ceilings,
@@ -99,6 +101,7 @@ class Releaser:
         self._roster = roster
         self._reductions = reductions
         self._kept = kept
+        self._late = late
         self._enterprise_id = enterprise_id
         self._ceilings = ceilings
         self._draw = draw
@@ -167,9 +170,11 @@ class Releaser:
         self._on_step(Step.COMPUTING, epoch)
         active = self._roster.active(epoch)
         covered = _covered(reservation.envelope)
-        exact = self.exact(epoch, policy)
-        for measure_id, vector in exact.people.items():
-            self._kept.keep(epoch, measure_id, vector)
+        parts = self._parts(epoch, policy)
+        exact = self._exact(epoch, policy, lambda measure: self._late.vector(epoch, measure, parts[measure]))
+        for measure, late in parts.items():
+            self._kept.keep(epoch, measure.id, exact.people[measure.id])
+            self._late.keep(epoch, measure, late)
         for item in policy.series(self._enterprise_id, epoch):
             noise.cross_check(item.claim.scale, item.claim.reach)
         self._on_step(Step.DRAWING, epoch)
@@ -200,10 +205,18 @@ class Releaser:
         self._on_step(Step.DRAWN, epoch)
 
     def exact(self, epoch: Epoch, policy: Policy) -> Contents:
-        """Compute what a reserved epoch's release says before noise, its anchors included."""
+        """Give what a reserved epoch's release says before noise, anchors included: statements as drawn."""
+        return self._exact(epoch, policy, lambda measure: self._earlier(epoch, measure.id, policy))
+
+    def _parts(self, epoch: Epoch, policy: Policy) -> dict[Measure, LateParts]:
+        """Give what each measure's statement carries of earlier months' days."""
+        mine = policy.enterprise(self._enterprise_id)
+        return {measure: self._late.parts(epoch, policy, measure) for measure in mine.measures}
+
+    def _exact(self, epoch: Epoch, policy: Policy, statement: Callable[[Measure], Vector]) -> Contents:
         active = self._roster.active(epoch)
         covered = _covered(self._chain.message(self._stored(epoch).reservation_sequence).envelope)
-        exact = exact_contents(self._reductions, epoch, policy, self._enterprise_id, active)
+        exact = exact_contents(self._reductions, epoch, policy, self._enterprise_id, active, statement)
         year = Year(covered, lambda one, measure: self._earlier(one, measure, policy), self._roster.active)
         return year.anchors(exact, policy, self._enterprise_id, epoch)
 

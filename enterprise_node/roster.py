@@ -165,6 +165,10 @@ class Roster:
         """Give the slots active in the epoch, in slot order: each gets a row, whoever was active."""
         return [ActiveSlot(slot, person) for slot, person in self._table.active(epoch)]
 
+    def holders(self, epoch: Epoch) -> list[tuple[int, Epoch]]:
+        """Give the persons behind the epoch's active slots, and since when each has held the slot."""
+        return [(person, Epoch(since)) for person, since in self._table.holders(epoch)]
+
     def root(self, epoch: Epoch) -> bytes:
         """Give the root over all slots that exist at the epoch's start, withdrawn ones among them."""
         return _tree(self._table.names_before(epoch)).root()

@@ -53,6 +53,33 @@ def check_packs(policy: Policy, mine: EnterprisePolicy, reductions: Reductions) 
             )
 
 
+def is_same_series(policy: Policy, earlier: Policy, enterprise_id: str, measure_id: str) -> bool:
+    """Say whether two policies have an enterprise release one series: packs, clamp, claims, anchors alike.
+
+    What a later release then says about an earlier day stands under the charge that day has already.
+    """
+    return (
+        earlier.names(enterprise_id)
+        and policy.anchor_month == earlier.anchor_month
+        and _terms_of(policy, enterprise_id, measure_id) == _terms_of(earlier, enterprise_id, measure_id)
+    )
+
+
+def _terms_of(policy: Policy, enterprise_id: str, measure_id: str) -> object:
+    """Give everything that makes a measure's series what it is."""
+    references = {reference.id: reference for reference in policy.packs}
+    measures = {
+        measure.id: (measure_spec(measure), [references[pack_id] for pack_id in measure.pack_ids])
+        for measure in policy.enterprise(enterprise_id).measures
+    }
+    claims = [
+        (item.name, item.claim)
+        for item in policy.series(enterprise_id)
+        if item.by_slot and item.measure_id == measure_id
+    ]
+    return measures.get(measure_id), claims
+
+
 def measure_spec(measure: Measure) -> MeasureSpec:
     """Say which packs a statement sums and how a day is clamped."""
     return MeasureSpec(measure.id, measure.pack_ids, measure.day_clamp_grams, measure.kind)

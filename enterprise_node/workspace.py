@@ -17,6 +17,7 @@ from enterprise_node.configuration import REGISTER_SOURCE, NodeConfiguration, lo
 from enterprise_node.exclusive import exclusive
 from enterprise_node.ingest import FileReport, Ingest, reading_folder
 from enterprise_node.judgement import Released
+from enterprise_node.kept import Kept
 from enterprise_node.local_keys import LocalKeys, open_keys
 from enterprise_node.mapping import Surroundings
 from enterprise_node.persons import Persons
@@ -162,6 +163,8 @@ class Workspace:
 
     def _apply_retention(self) -> None:
         first = self.keep_from_day()
+        if first is not None:
+            Kept(self.home).forget_days_before(first)
         if first is not None and (dropped := self.removal().older_than(first)):
             logger.info("retention applied", extra={"activities": dropped})
 

@@ -117,6 +117,15 @@ class EnrolmentTable:
         )
         return [(row[0], row[1]) for row in found]
 
+    def holders(self, epoch: int) -> list[tuple[int, int]]:
+        """Give who has a slot active in the epoch, and the epoch it acts from; persons ascending."""
+        found = self._database.rows(
+            "SELECT person, max(effective_epoch) FROM slot WHERE effective_epoch <= ?"
+            " AND (withdrawn_epoch IS NULL OR withdrawn_epoch > ?) GROUP BY person ORDER BY person",
+            (epoch, epoch),
+        )
+        return [(row[0], row[1]) for row in found]
+
     def enrolled_slots(self, persons: Sequence[int]) -> list[int]:
         """Give the slots these persons hold and have not given up, ascending."""
         wanted = set(persons)

@@ -86,8 +86,8 @@ def test_anchors_of_three_years_move_no_further_than_their_statements(
     assert sum(abs(a - b) for a, b in zip(one, other, strict=True)) <= reach
 
 
-def test_a_late_record_and_a_correction_back_and_forth_reach_no_second_release(tmp_path: Path) -> None:
-    """December is released once: what its days become later moves neither January nor an anchor."""
+def test_late_records_and_corrections_move_all_releases_by_their_days_clamp(tmp_path: Path) -> None:
+    """Two person-days more or less, both late: statements and anchors keep each day's reach."""
     statements: list[list[dict[int, int]]] = []
     for late in (False, True):
         home = tmp_path / f"node-{late}"
@@ -105,9 +105,8 @@ def test_a_late_record_and_a_correction_back_and_forth_reach_no_second_release(t
             app.close()
             if late:
                 with (home / "trips.csv").open("a") as file:
-                    file.write("late,13800000001,2020-12-09 08:00:00,900000\n")
-                    file.write("d2-3,13800000002,2020-12-03 08:00:00,1\n")
-                    file.write("d2-3,13800000002,2020-12-03 08:00:00,900000\n")
+                    file.write("late,13800000001,2020-12-09 08:00:00,90000\n")
+                    file.write("more,13800000002,2020-12-03 09:00:00,90000\n")
             app = open_node(home, federation, hub, draw=quiet)
             app.pipeline.run([JANUARY])
             persons = [one.person for one in app.pipeline.roster.active(JANUARY)]
@@ -115,4 +114,11 @@ def test_a_late_record_and_a_correction_back_and_forth_reach_no_second_release(t
             rows = released(hub, DECEMBER)[1] + released(hub, JANUARY)[1]
             assert len(rows) == 3
             statements.append([dict(zip(persons, row, strict=True)) for row in rows])
-    assert statements[0] == statements[1]
+    [december, january, anchor] = [
+        {person: other[person] - one[person] for person in one if other[person] != one[person]}
+        for one, other in zip(*statements, strict=True)
+    ]
+    assert december == {}
+    assert january == anchor
+    assert len(january) == 2
+    assert all(0 < moved <= 500 for moved in january.values())
