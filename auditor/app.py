@@ -10,6 +10,7 @@ from typing import Any
 
 from auditor.accounts import check_accounts
 from auditor.counts import check_pseudonyms
+from auditor.erasures import check_erasures
 from auditor.findings import Check, Results
 from auditor.joining import load_member
 from auditor.log import LogCopy, check_witnesses, read_log
@@ -111,6 +112,7 @@ def _check_whole(replayed: Replay, files: StatementFiles, results: Results) -> d
     return {
         "cost": check_budgets(replayed, results),
         "pseudonyms": check_pseudonyms(replayed, results),
+        "erasures": check_erasures(replayed, results),
         "accounts": check_accounts(replayed, files, results),
         "population": check_population(replayed, results),
     }

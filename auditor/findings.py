@@ -37,6 +37,7 @@ class Check(StrEnum):
     COMPLETENESS = "completeness"
     BUDGETS = "budgets"
     PSEUDONYMS = "pseudonyms"
+    ERASURES = "erasures"
     ACCOUNTS = "accounts"
     POPULATION = "population"
 
@@ -52,6 +53,7 @@ MEANINGS: dict[Check, str] = {
     Check.COMPLETENESS: "each enterprise released or said nothing-to-report for every closed epoch",
     Check.BUDGETS: "charges recomputed and summed stay within the policy's allowance",
     Check.PSEUDONYMS: "custodians' counts match the enrolments",
+    Check.ERASURES: "rows erased are exactly those that signed orders name, and links went with them",
     Check.ACCOUNTS: "accounts replayed from the statements equal the hub's, to the gram",
     Check.POPULATION: "population totals follow from the released cells, with their intervals",
 }
@@ -84,6 +86,8 @@ class Result:
     examined: int = 0
     findings: list[Finding] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
+    # What a reader of the verdict should know although nothing is wrong.
+    remarks: list[str] = field(default_factory=list)
 
     @property
     def verdict(self) -> Verdict:
@@ -112,6 +116,7 @@ class Result:
             "examined": self.examined,
             "findings": len(self.findings),
             "unchecked": self.unchecked,
+            "remarks": self.remarks,
         }
 
 

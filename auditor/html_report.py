@@ -108,6 +108,10 @@ def _checks(results: Sequence[Result]) -> Iterator[str]:
     if left:
         yield "<h2>未能核验 · Not checked</h2>"
         yield _table(("核验项 check", "原因 why"), left)
+    remarks = [(one.check.value, remark) for one in results for remark in one.remarks]
+    if remarks:
+        yield "<h2>说明 · Remarks</h2>"
+        yield _table(("核验项 check", "说明 remark"), remarks)
 
 
 def _log(report: Report) -> Iterator[str]:

@@ -16,11 +16,12 @@ from privacy import envelope
 from privacy.acceptance import Admission, LogState
 from privacy.chunks import HALF_BYTES
 from privacy.envelope import Kind
+from privacy.erasures import ERASED
 from privacy.links import LinkRows
 from privacy.rosters import RosterRows
 from protos.epochs import Epoch
 from protos.problems import Problem
-from protos.v1 import books_pb2, custodian_pb2, release_pb2
+from protos.v1 import books_pb2, custodian_pb2, evidence_pb2, release_pb2
 from protos.v1.problem_pb2 import (
     REASON_BODY_MISMATCH,
     REASON_BODY_TRUNCATED,
@@ -71,6 +72,9 @@ class Replay:
     closes: list[tuple[int, books_pb2.EpochClose]] = field(default_factory=list)
     counts: list[custodian_pb2.CountReport] = field(default_factory=list)
     pseudonyms: dict[str, bytearray] = field(default_factory=dict)
+    # Slots whose openings were found empty, and how many links were.
+    erased: dict[str, set[int]] = field(default_factory=dict)
+    links_erased: int = 0
 
 
 def replay(
@@ -94,7 +98,7 @@ def replay(
         )
     if not replayed.complete:
         results.leave_unchecked(
-            [Check.COMPLETENESS, Check.PSEUDONYMS, Check.ACCOUNTS, Check.POPULATION],
+            [Check.COMPLETENESS, Check.PSEUDONYMS, Check.ERASURES, Check.ACCOUNTS, Check.POPULATION],
             "the replay ended at an entry that does not hold",
         )
     return replayed
@@ -151,19 +155,40 @@ def _keep(replayed: Replay, admission: Admission, bodies: list[bytes] | None, fi
         case Kind.PACK if bodies:
             replayed.packs[message.id, message.version] = bodies[0]
         case Kind.ROSTER_BATCH if isinstance(admission.rows, RosterRows):
-            mine = replayed.pseudonyms.setdefault(admission.issuer, bytearray())
-            mine += admission.rows.pseudonyms or b""
+            _keep_roster(replayed, admission.issuer, admission.rows)
         case Kind.RELEASE:
             replayed.releases.append(_released(replayed, admission, bodies, files))
         case Kind.LINK_BATCH if isinstance(admission.rows, LinkRows):
             file = files.write_links(admission.leaf_hash, admission.rows)
             replayed.links.append(Linked(admission.index, Epoch(message.effective_epoch), file))
+            replayed.links_erased += admission.rows.erased
+        case Kind.ERASURE_ORDER | Kind.HUB_ERASURE_ORDER:
+            _keep_erasure(replayed, message)
         case Kind.EPOCH_CLOSE:
             replayed.closes.append((admission.index, message))
         case Kind.COUNT_REPORT:
             replayed.counts.append(message)
         case _:
             pass
+
+
+def _keep_roster(replayed: Replay, issuer: str, rows: RosterRows) -> None:
+    mine = replayed.pseudonyms.setdefault(issuer, bytearray())
+    if rows.erased and rows.pseudonyms is not None:
+        first = len(mine) // HALF_BYTES
+        replayed.erased.setdefault(issuer, set()).update(
+            first + at // HALF_BYTES
+            for at in range(0, len(rows.pseudonyms), HALF_BYTES)
+            if rows.pseudonyms[at : at + HALF_BYTES] == ERASED
+        )
+    mine += rows.pseudonyms or b""
+
+
+def _keep_erasure(replayed: Replay, order: evidence_pb2.ErasureOrder) -> None:
+    """Fold as the hub does from here on, also where it has not erased what it was told to."""
+    mine = replayed.pseudonyms.get(order.enterprise_id, bytearray())
+    for slot in order.slots:
+        mine[slot * HALF_BYTES : (slot + 1) * HALF_BYTES] = ERASED
 
 
 def _released(

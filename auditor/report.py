@@ -63,3 +63,5 @@ class Report:
             yield f"  {mark:<9} {result.check.value:<13} {result.examined:>8}  {meaning}"
             for why in dict.fromkeys(result.unchecked):
                 yield f"            not checked: {why}"
+            for remark in result.remarks:
+                yield f"            {remark}"

@@ -15,6 +15,7 @@ CHECKS_ZH: dict[Check, str] = {
     Check.COMPLETENESS: "完整性",
     Check.BUDGETS: "隐私预算",
     Check.PSEUDONYMS: "假名",
+    Check.ERASURES: "个人删除",
     Check.ACCOUNTS: "碳账户",
     Check.POPULATION: "人群总量",
 }
@@ -30,6 +31,7 @@ MEANINGS_ZH: dict[Check, str] = {
     Check.COMPLETENESS: "每家企业对每个已结周期均有发布或签名的无事可报。",
     Check.BUDGETS: "重算并累计的隐私消耗未超过政策许可。",
     Check.PSEUDONYMS: "托管方计数与登记人数相符。",
+    Check.ERASURES: "被清空的行恰为已签名删除令所列，其关联亦已删除。",
     Check.ACCOUNTS: "由声明重算的账户与平台账目逐克一致。",
     Check.POPULATION: "人群总量可由已发布单元重算，并附区间。",
 }

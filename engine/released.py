@@ -2,11 +2,13 @@
 
 A release's rows become Parquet files, named by its entry's leaf hash, so that a file of another history is
 never taken; they are derived from the log's bodies and made again if lost. Months, anchors and points lie
-apart: months and anchors are combined, points never meet grams.
+apart: months and anchors are combined, points never meet grams. Rows of erased slots carry the `erased`
+account of their enterprise in the pseudonym's place; a file written before an erasure has another name.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +26,9 @@ from accounting.accounts import (
     variance_mg2,
 )
 from engine.engine import Engine
+from privacy import erasures
 from privacy.chunks import HALF_BYTES, STATEMENT_ROWS_MAX, chunk_count
+from privacy.erasures import ERASED, erased_account
 from privacy.laplace import variance_upper
 from privacy.links import LinkRows
 from privacy.merkle import CompactTree
@@ -65,7 +69,7 @@ _ROWS_BYTES_AT_ONCE = 256 * ACCOUNT_LEAF_BYTES
 
 @dataclass(frozen=True, slots=True)
 class ReleasedRows:
-    """One release with its bodies; slot number and pseudonym (16 bytes) of each row, in slot order."""
+    """One release with its bodies; slot and pseudonym (16 bytes, zero if erased) of each row, in order."""
 
     leaf_hash: bytes
     message: release_pb2.Release
@@ -132,13 +136,19 @@ def write_statements(engine: Engine, folder: Path, released: ReleasedRows) -> Re
 
 
 def write_links(engine: Engine, folder: Path, leaf_hash: bytes, links: LinkRows) -> Path:
-    """Write one link batch's rows into one file."""
-    path = folder / f"{leaf_hash.hex()}.parquet"
+    """Write one link batch's rows into one file, without those erased."""
+    path = folder / f"{leaf_hash.hex()}{_mark(links.pseudonyms)}.parquet"
     if not path.exists():
-        columns = {"pseudonym": as_objects(links.pseudonyms), "account": as_objects(links.accounts)}
-        engine.register(_STAGED, columns, LINK_COLUMNS)
+        pseudonyms, accounts = as_objects(links.pseudonyms), as_objects(links.accounts)
+        kept = ~_erased_rows(pseudonyms)
+        engine.register(_STAGED, {"pseudonym": pseudonyms[kept], "account": accounts[kept]}, LINK_COLUMNS)
         engine.write_parquet(f"SELECT pseudonym, account FROM {_STAGED}", path)  # noqa: S608
     return path
+
+
+def view_links(engine: Engine, released: Sequence[ReleasedFiles], link_files: Sequence[Path]) -> None:
+    """Name `link`: the links of the files, and beside them each enterprise's `erased` account for its own."""
+    engine.view("link", [*link_files, *_erased_links(engine, released)], LINK_COLUMNS)
 
 
 def fold_accounts(
@@ -146,7 +156,7 @@ def fold_accounts(
 ) -> Iterator[FoldedAccount]:
     """Fold statements into accounts, ascending by account; the engine keeps what memory does not hold."""
     engine.view("statement", [one.months for one in released], STATEMENT_COLUMNS)
-    engine.view("link", link_files, LINK_COLUMNS)
+    view_links(engine, released, link_files)
     anchors = [one.anchors for one in released if one.anchors is not None]
     if anchors:
         engine.view("anchor", anchors, STATEMENT_COLUMNS)
@@ -161,9 +171,32 @@ def fold_points(
 ) -> Iterator[FoldedPoints]:
     """Fold statements of points into accounts, ascending by account."""
     engine.view("points", [one.points for one in released if one.points is not None], STATEMENT_COLUMNS)
-    engine.view("link", link_files, LINK_COLUMNS)
+    view_links(engine, released, link_files)
     for account, points, variance, enterprises in _in_batches(engine, points_sql()):
         yield FoldedPoints(bytes(account), points, variance, enterprises)
+
+
+def _erased_links(engine: Engine, released: Sequence[ReleasedFiles]) -> list[Path]:
+    """Write the accounts that take what erased slots were released, beside the files concerned."""
+    if not released:
+        return []
+    accounts = b"".join(map(erased_account, sorted({one.enterprise for one in released})))
+    path = released[0].months.parent / f"erased-{hashlib.sha256(accounts).hexdigest()}.parquet"
+    if not path.exists():
+        cut = as_objects(accounts)
+        engine.register(_STAGED, {"pseudonym": cut, "account": cut}, LINK_COLUMNS)
+        engine.write_parquet(f"SELECT pseudonym, account FROM {_STAGED}", path)  # noqa: S608
+    return [path]
+
+
+def _erased_rows(names: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Find the erased rows; NumPy's own comparison would drop trailing zero bytes."""
+    return np.fromiter((name == ERASED for name in names), dtype=np.bool_, count=len(names))
+
+
+def _mark(pseudonyms: bytes) -> str:
+    """Give what tells a file with erased rows from the one before them; nothing where none is erased."""
+    return f"-{hashlib.sha256(pseudonyms).hexdigest()[:16]}" if erasures.holds(pseudonyms, ERASED) else ""
 
 
 def _in_batches(engine: Engine, text: str) -> Iterator[tuple[Any, ...]]:
@@ -265,16 +298,18 @@ def _write_part(
     released: ReleasedRows,
     chosen: Sequence[tuple[release_pb2.Statement, Sequence[bytes]]],
 ) -> Path:
-    path = folder / f"{released.leaf_hash.hex()}-{part}.parquet"
+    path = folder / f"{released.leaf_hash.hex()}-{part}{_mark(released.pseudonyms)}.parquet"
     if path.exists():
         return path
+    names = as_objects(released.pseudonyms)
+    names[_erased_rows(names)] = erased_account(released.message.header.issuer)
     message, statements = released.message, [statement for statement, _ in chosen]
     rows = message.active_slots
     grams = [_values(body) for _, bodies in chosen for body in bodies]
     columns = {
         "measure": np.repeat(np.array([one.measure_id for one in statements], dtype=object), rows),
         "slot": np.tile(np.asarray(released.slots, dtype=np.int64), len(statements)),
-        "pseudonym": np.tile(as_objects(released.pseudonyms), len(statements)),
+        "pseudonym": np.tile(names, len(statements)),
         "grams": np.concatenate([np.empty(0, dtype=np.int64), *grams]),
         "variance": np.repeat(
             np.array([variance_upper(one.claim.scale) for one in statements], dtype=np.int64), rows

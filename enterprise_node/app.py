@@ -25,6 +25,7 @@ from enterprise_node.recovery import Recovery
 from enterprise_node.release import OnStep, Releaser, no_step
 from enterprise_node.roster import Roster
 from enterprise_node.rpc import GrpcCustodians, GrpcHub
+from enterprise_node.slot_erasures import SlotErasures
 from enterprise_node.store.charges import ChargeTable
 from enterprise_node.store.database import Database
 from enterprise_node.store.egress import EgressTable
@@ -154,6 +155,7 @@ def build_app(
     )
     quorum = Quorum(chain, outbox, clock=time.time, policy=patience, on_wait=course.wait)
     roster = Roster(database, enrolment_table, workspace.persons, chain, keys, enterprise_id)
+    slot_erasures = SlotErasures(database, enrolment_table, outbox_table, chain, enterprise_id)
     ledger = BudgetLedger(database, ChargeTable(database), workspace.configuration.ceilings)
     late = LateRecords(
         workspace.engine,
@@ -185,6 +187,7 @@ def build_app(
         following=following,
         pseudonymiser=Pseudonymiser(database, enrolment_table, workspace.persons, keys, quorum),
         roster=roster,
+        slot_erasures=slot_erasures,
         releaser=releaser,
         outbox=outbox,
         ledger=ledger,
@@ -200,6 +203,7 @@ def build_app(
         ReleaseTable(database),
         ChargeTable(database),
         roster,
+        slot_erasures,
         Kept(workspace.home),
         workspace.persons,
         pipeline.pseudonymiser,

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import secrets
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from privacy import codec, envelope, sealing
+from privacy import codec, envelope, rosters, sealing
 from privacy.envelope import ENTRY_BYTES_MAX, NO_PREVIOUS, Kind
 from protos.problems import InvariantBroken
 from protos.v1.problem_pb2 import REASON_INVARIANT_BROKEN
@@ -112,6 +112,15 @@ class OwnChain:
             sealing.open_sealed(body, key=self._body_key, associated=_place(sequence, position))
             for position, body in enumerate(sealed)
         ]
+
+    def erase_slots(self, sequence: int, slots: Collection[int]) -> None:
+        """Take slots out of the openings of a roster batch that has its receipt; joins the transaction."""
+        for position, body in enumerate(self.bodies(sequence)):
+            opening = rosters.parse_opening(body) if position % 2 else None
+            mine = opening and set(slots).intersection(range(opening.first_slot, opening.end_slot))
+            if mine:
+                erased = rosters.erase(body, *mine)
+                self._table.replace_body(sequence, position, self._seal(sequence, position, erased))
 
     def _seal(self, sequence: int, position: int, body: bytes) -> bytes:
         """Seal a body: an opening beside its slots would pair persons with pseudonyms."""

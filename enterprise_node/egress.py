@@ -33,6 +33,7 @@ class EgressKind(StrEnum):
     RESERVATION = "reservation"
     RELEASE = "release"
     NOTHING_TO_REPORT = "nothing-to-report"
+    ERASURE_ORDER = "erasure-order"
     BLINDED_BATCH = "blinded-batch"
 
 

@@ -2,7 +2,8 @@
 
 Files of activities are replaced whole by ones without the rows, in one step with the person's record; the
 old ones are gone when the command ends. Of an erased person the node keeps a number and a keyed hash, so that
-raw files read again bring nothing back, and the public slot, which ends with the next roster batch.
+raw files read again bring nothing back, and the public slot, which ends with the next roster batch; then an
+order has the hub erase its salt and pseudonym (slot_erasures).
 """
 
 # ruff: noqa: S608  (SQL is made of names and literals that passed sql_text)
@@ -58,7 +59,10 @@ class Erasure:
         yield f"person 人员 {self.person}: {self.activities:,} activities erased 条行为已删除"
         yield f"  {self.superseded:,} earlier versions 旧版本, {self.pushed:,} pushed rows 推送行"
         yield f"  {self.caches:,} files of figures rewritten 个数据文件已重写"
-        yield "The slot ends with the next roster batch; the log stays as it is. 登记位随下一批名册终止。"
+        yield (
+            "The slot ends with the next roster batch; then the hub is ordered to erase salt and pseudonym. "
+            "登记位随下一批名册终止，随后平台按签名的删除令删除其盐值与假名。"
+        )
 
 
 def erase(workspace: Workspace, number: int) -> Erasure:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from enterprise_node.pseudonyms import Pseudonymiser
     from enterprise_node.release import Releaser
     from enterprise_node.roster import Roster
+    from enterprise_node.slot_erasures import SlotErasures
     from enterprise_node.workspace import Workspace
     from privacy.anchors import Covered
     from privacy.policy import Policy
@@ -101,6 +102,7 @@ class Pipeline:
     following: Following
     pseudonymiser: Pseudonymiser
     roster: Roster
+    slot_erasures: SlotErasures
     releaser: Releaser
     outbox: Outbox
     ledger: BudgetLedger
@@ -197,12 +199,15 @@ class Pipeline:
         return Rotated(outdated, len(newcomers), withdrawn)
 
     def _withdraw(self, effective: Epoch) -> int:
-        """End the slots of persons who consent no longer; gives how many persons."""
+        """End the slots of persons who consent no longer, have erased what was asked; gives how many left."""
         ended = self.workspace.persons.ended_consents()
         if ended:
             self.course.say(f"withdrawing {len(ended)} persons")
             key_id = pseudonym_key(self.following.trust).key_id
             self.roster.withdraw(ended, effective, key_id, check=self.following.check)
+            self.settle()
+        if erased := self.slot_erasures.order(check=self.following.check):
+            self.course.say(f"having {erased} slots erased")
             self.settle()
         return len(ended)
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from google.protobuf.message import Message
 
 from enterprise_node.release import NO_NONCE
+from enterprise_node.slot_erasures import NO_EPOCH
 from enterprise_node.store.charges import StoredCharge
 from enterprise_node.store.releases import ReleaseState, StoredRelease
 from privacy import envelope, releases
@@ -23,7 +24,7 @@ from privacy.claims import Claim
 from privacy.envelope import Kind
 from protos.epochs import Epoch
 from protos.problems import InvariantBroken, Unavailable
-from protos.v1 import release_pb2, roster_pb2
+from protos.v1 import evidence_pb2, release_pb2, roster_pb2
 from protos.v1.problem_pb2 import REASON_INVARIANT_BROKEN, REASON_NOT_FOUND
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from enterprise_node.persons import Persons
     from enterprise_node.pseudonyms import Pseudonymiser
     from enterprise_node.roster import Roster
+    from enterprise_node.slot_erasures import SlotErasures
     from enterprise_node.store.charges import ChargeTable
     from enterprise_node.store.database import Database
     from enterprise_node.store.outbox import OutboxTable, StoredMessage
@@ -82,6 +84,7 @@ class Recovery:
         table: ReleaseTable,
         charges: ChargeTable,
         roster: Roster,
+        slot_erasures: SlotErasures,
         kept: Kept,
         persons: Persons,
         pseudonymiser: Pseudonymiser,
@@ -96,6 +99,7 @@ class Recovery:
         self._table = table
         self._charges = charges
         self._roster = roster
+        self._slot_erasures = slot_erasures
         self._kept = kept
         self._persons = persons
         self._pseudonymiser = pseudonymiser
@@ -133,7 +137,7 @@ class Recovery:
     def _lost(self, entry: Entry) -> _Lost:
         opened = envelope.open_envelope(entry.data)
         message: Any = opened.parse(_TYPES[opened.kind])
-        epoch = message.effective_epoch if opened.kind is Kind.ROSTER_BATCH else message.epoch
+        epoch = _epoch(opened.kind, message)
         has_bodies = opened.kind in (Kind.ROSTER_BATCH, Kind.RELEASE)
         bodies = self._reads.bodies(entry.index) if has_bodies else []
         if bodies is None:
@@ -182,6 +186,8 @@ class Recovery:
                 return self._roster.adopt(_batch(lost), lost.bodies, named)
             case Kind.RESERVATION:
                 self._charge(lost.opened.parse(release_pb2.Reservation))
+            case Kind.ERASURE_ORDER:
+                self._slot_erasures.forget(lost.opened.parse(evidence_pb2.ErasureOrder).slots)
             case Kind.RELEASE:
                 self._release(lost.opened.parse(release_pb2.Release), lost.sequence)
             case _:
@@ -233,7 +239,18 @@ _TYPES: dict[Kind, type[Message]] = {
     Kind.RESERVATION: release_pb2.Reservation,
     Kind.RELEASE: release_pb2.Release,
     Kind.NOTHING_TO_REPORT: release_pb2.NothingToReport,
+    Kind.ERASURE_ORDER: evidence_pb2.ErasureOrder,
 }
+
+
+def _epoch(kind: Kind, message: Any) -> int:
+    match kind:
+        case Kind.ROSTER_BATCH:
+            return int(message.effective_epoch)
+        case Kind.ERASURE_ORDER:
+            return NO_EPOCH
+        case _:
+            return int(message.epoch)
 
 
 def _batch(lost: _Lost) -> roster_pb2.RosterBatch:

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine
 
 from engine.duckdb_engine import DuckDbEngine
 from engine.released import BooksSum, ReleasedRows, fold_accounts, write_links, write_statements
+from hub.erasures import remove_folded
 from hub.intake import Intake, Own, Step
 from hub.state import State
 from hub.store import books, entries
@@ -92,6 +93,22 @@ class Closer:
                 logger.info("epoch closed", extra={"epoch": format_epoch(epoch), "index": stored.index})
             return stored.envelope, stored.receipt
 
+    def forget_erased(self) -> None:
+        """Remove the files that folds were made from, and fold the last closed epoch's balances again.
+
+        Until the next close they are the same books, what erased slots had on their enterprise's account.
+        """
+        with self._lock:
+            remove_folded(self._resources.folder)
+            epoch = self._state.last_closed
+            if epoch is None:
+                return
+            folded = fold_books(self._readers, self._state, self._resources, epoch)
+            self._writer.call(
+                lambda connection: books.replace_balances(connection, folded.balances),
+                timeout_seconds=CLOSE_WRITE_SECONDS_MAX,
+            )
+
     def _stored(self, epoch: Epoch) -> StoredEntry | None:
         index = self._state.close_index(epoch)
         if index is None:
@@ -159,9 +176,9 @@ class Closer:
         )
 
     def _fold_and_close(self, epoch: Epoch) -> StoredEntry:
-        """Fold what is logged, then close in one transaction, unless another answer came meanwhile."""
+        """Fold what is logged, then close in one transaction, unless something came meanwhile."""
         for _ in range(FOLDS_MAX):
-            seen = self._state.last_answer(epoch)
+            seen = self._state.last_change(epoch)
             # Nobody is paid from entries that the trust root's witnesses have not seen.
             self._wait_witnessed(self._state.size)
             folded = fold_books(self._readers, self._state, self._resources, epoch)
@@ -176,8 +193,8 @@ class Closer:
         raise _not_ready("answers keep coming", "Close again.")
 
     def _write(self, connection: Connection, folded: Books, seen: int) -> StoredEntry | None:
-        """Append the close and swap the balances; None if an answer came after the fold."""
-        if self._state.last_answer(folded.epoch) != seen:
+        """Append the close and swap the balances; None if an answer or an erasure came after the fold."""
+        if self._state.last_change(folded.epoch) != seen:
             return None
         stored = self._intake.append_own(connection, lambda header: self._close_message(header, folded))
         books.replace_balances(connection, folded.balances)
@@ -246,7 +263,8 @@ def _linked(connection: Connection, epoch: Epoch) -> Iterator[tuple[bytes, LinkR
     for entry in entries.find_entries(connection, Kind.LINK_BATCH.value):
         message = envelope.open_envelope(entry.envelope).parse(books_pb2.LinkBatch)
         if message.effective_epoch <= epoch:
-            yield entry.leaf_hash, check_bodies(message, entries.read_bodies(connection, entry.index))
+            bodies = entries.read_bodies(connection, entry.index)
+            yield entry.leaf_hash, check_bodies(message, bodies, erasure_allowed=True)
 
 
 def _not_ready(what: str, remedy: str) -> Refused:

@@ -28,7 +28,7 @@ from hub.store.writer import Writer
 from hub.views import Views
 from hub.witnesses import Witnessing
 from privacy.envelope import Kind
-from protos.problems import InvariantBroken
+from protos.problems import InvariantBroken, Problem
 from protos.v1.problem_pb2 import REASON_INVARIANT_BROKEN
 from runtime.identity import Identity
 from runtime.metrics import Metrics
@@ -163,6 +163,7 @@ class Hub:
             step=self._step,
             wait_witnessed=lambda size: self._witnessing.wait(size, seconds=WITNESS_SECONDS_MAX),
         )
+        self._intake.on_erasure(self._forget_erased)
         self._views = Views(self._state, self._readers)
         self._registrar = Registrar(
             settings,
@@ -178,6 +179,8 @@ class Hub:
         home, settings = self._opened.home, self._opened.settings
         self._writer.start()
         stack.callback(self._writer.stop)
+        if self._is_erasure_open():
+            self._forget_erased()
         parts = Parts(
             self._views,
             PublicLog(home.folder),
@@ -207,6 +210,22 @@ class Hub:
         self._grpc.start()
         stack.callback(self._grpc.stop)
         threading.Thread(target=self._renew, name="renewal", daemon=True).start()
+
+    def _is_erasure_open(self) -> bool:
+        """Say whether the hub may have stopped between an erasure and what follows from it."""
+        orders, last = self._state.erasures, self._state.last_closed
+        closed_at = self._state.close_index(last) if last is not None else None
+        return bool(orders) and orders[-1].index > (-1 if closed_at is None else closed_at)
+
+    def _forget_erased(self) -> None:
+        """Let the books follow an erasure beside intake; cut off, the next start does it."""
+        threading.Thread(target=self._try_forget_erased, name="erasure", daemon=True).start()
+
+    def _try_forget_erased(self) -> None:
+        try:
+            self._closer.forget_erased()
+        except Problem:
+            logger.warning("the books do not follow an erasure yet; the next close or start does it")
 
     def _publish(self) -> None:
         """Let the public folder follow the database."""
@@ -243,6 +262,7 @@ def replay(state: State, log: LogWriter, readers: Engine) -> None:
         head = entries.tree_head(connection)
     with readers.begin() as connection:
         log.restore((entry.envelope for entry in entries.read_entries(connection)), head)
+    state.go_live()
     if log.head.size != state.size:
         raise InvariantBroken(REASON_INVARIANT_BROKEN, "Log and state were rebuilt to different sizes.")
 

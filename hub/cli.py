@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-_HOME = ("init", "serve", "invite", "close", "status", "export", "account", "rebuild", "doctor")
+_HOME = ("init", "serve", "invite", "close", "status", "export", "account", "erase", "rebuild", "doctor")
 _PUBLISH = ("trust", "pack", "policy")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -200,6 +201,29 @@ def account(folder: Path, account_id: str, *, as_json: bool) -> None:
 
 @click.command()
 @_home_option
+@click.argument("account_id", metavar="ACCOUNT")
+@json_option
+def erase(folder: Path, account_id: str, *, as_json: bool) -> None:
+    """Erase the person behind ACCOUNT (32 hex digits) by signed orders, for good. 按申请删除个人。
+
+    Salts and pseudonyms go from rosters, links and later exports; grams stay on the enterprises' accounts.
+    """
+    from hub.operator_client import OperatorClient
+    from privacy.envelope import open_envelope
+    from protos.v1.evidence_pb2 import ErasureOrder
+
+    if not re.fullmatch(r"[0-9a-f]{32}", account_id):
+        raise click.BadParameter("write its 32 hex digits.", param_hint="ACCOUNT")
+    with OperatorClient(_opened(folder)) as client:
+        orders = client.erase_account(bytes.fromhex(account_id))
+    found = [open_envelope(order).parse(ErasureOrder) for order in orders]
+    result = {"orders": [{"enterprise": one.enterprise_id, "slots": len(one.slots)} for one in found]}
+    lines = [f"{one.enterprise_id}: {len(one.slots)} slots erased 个登记位已删除" for one in found]
+    print_result(result, as_json=as_json, lines=lines)
+
+
+@click.command()
+@_home_option
 @json_option
 def doctor(folder: Path, *, as_json: bool) -> int:
     """Check the home folder, keys, database and log; exit 0 if all is well. 自检。"""
@@ -309,6 +333,6 @@ def _epoch_text(epoch: int) -> str:
 
 COMMANDS: Mapping[str, click.Command] = {
     command.name: command
-    for command in (init, serve, invite, close, status, export, account, rebuild, doctor)
+    for command in (init, serve, invite, close, status, export, account, erase, rebuild, doctor)
     if command.name
 }

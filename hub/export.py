@@ -11,13 +11,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from hub.log import CHECKPOINT_FILE, VKEY_FILE, PublicLog
 from hub.store import entries
 from hub.store.entries import StoredBody
 from privacy import tiles
 from privacy.checkpoint import Vkey, log_vkey, open_checkpoint
+from privacy.envelope import Kind
 from privacy.keys import VerifyKey
 from protos.problems import Conflict, Unavailable
 from protos.v1.problem_pb2 import REASON_ALREADY_EXISTS, REASON_BUSY
@@ -57,9 +58,21 @@ def export_bundle(home: Path, readers: Engine, out: Path, *, origin: str, log_ke
         _write(out / tile.path, public.tile(tile.path.removeprefix("tile/")))
     with readers.begin() as connection:
         count, size = _write_bodies(out, entries.walk_bodies(connection, 0, checkpoint.size))
+        _check_no_erasure(connection, checkpoint.size)
     _write(out / VKEY_FILE, public.vkey())
     write_atomic(out / CHECKPOINT_FILE, note)
     return Exported(checkpoint.size, checkpoint.root, count, size)
+
+
+def _check_no_erasure(connection: Connection, size: int) -> None:
+    """Refuse bodies that an order behind the bundle's last entry has erased: nobody could tell why."""
+    kinds = (Kind.ERASURE_ORDER.value, Kind.HUB_ERASURE_ORDER.value)
+    if any(entries.find_entries(connection, kind, start=size) for kind in kinds):
+        raise Unavailable(
+            REASON_BUSY,
+            "Persons were erased while the bundle was written.",
+            remedy="Export again, into a new folder.",
+        )
 
 
 def _covering_checkpoint(public: PublicLog, readers: Engine, vkey: Vkey) -> bytes:

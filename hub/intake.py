@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from google.protobuf.message import Message
 from sqlalchemy import Connection
 
+from hub import erasures
 from hub.log import LogWriter
 from hub.state import State
 from hub.store import books, entries
@@ -25,10 +26,12 @@ from privacy import codec, envelope, merkle, standing
 from privacy.acceptance import Admission
 from privacy.chunks import HALF_BYTES
 from privacy.envelope import Kind
+from privacy.erasures import ERASED
 from privacy.keys import SigningKey
 from privacy.receipts import Receipt, sign_receipt
 from protos.problems import InvariantBroken, Refused
 from protos.v1 import books_pb2, envelope_pb2, hub_pb2
+from protos.v1.evidence_pb2 import ErasureOrder
 from protos.v1.problem_pb2 import REASON_INVARIANT_BROKEN, REASON_ROLE_NOT_ALLOWED
 from runtime.channels import Peer
 from runtime.identity import Role
@@ -36,7 +39,15 @@ from runtime.identity import Role
 logger = logging.getLogger(__name__)
 
 KINDS_BY_ROLE = {
-    Role.NODE: frozenset({Kind.ROSTER_BATCH, Kind.RESERVATION, Kind.RELEASE, Kind.NOTHING_TO_REPORT}),
+    Role.NODE: frozenset(
+        {
+            Kind.ROSTER_BATCH,
+            Kind.RESERVATION,
+            Kind.RELEASE,
+            Kind.NOTHING_TO_REPORT,
+            Kind.ERASURE_ORDER,
+        }
+    ),
     Role.CUSTODIAN: frozenset({Kind.COUNT_REPORT}),
     Role.OPERATOR: frozenset({Kind.TRUST_ROOT, Kind.POLICY, Kind.PACK}),
 }
@@ -77,6 +88,11 @@ class Intake:
         self._merge_delay_seconds = merge_delay_seconds
         self._clock = clock
         self._step = step
+        self._on_erasure: Callable[[], None] = lambda: None
+
+    def on_erasure(self, forget: Callable[[], None]) -> None:
+        """Say who forgets what was made from rows that are erased now; called after the commit."""
+        self._on_erasure = forget
 
     def submit(self, peer: Peer, data: bytes, bodies: Sequence[bytes]) -> bytes:
         """Take an envelope with its bodies from whoever signed it, and give the receipt."""
@@ -85,6 +101,8 @@ class Intake:
             raise _not_allowed(f"A {peer.role.value} does not send messages of kind {opened.kind.value}.")
         receipt = self._writer.call(lambda connection: self._take(connection, peer, data, bodies))
         logger.info("taken", extra={"kind": opened.kind.value, "peer": f"{peer.role.value}/{peer.id}"})
+        if opened.kind in erasures.KINDS:
+            self._on_erasure()
         return receipt
 
     def chain(self, peer: Peer) -> hub_pb2.GetChainResponse:
@@ -101,6 +119,30 @@ class Intake:
         data = envelope.sign(codec.encode(own.message), own.kind, [self._key])
         admission = self._state.check(data, own.bodies, self._log.head.size)
         return self._store(connection, admission, data, own.bodies)
+
+    def erase_account(self, account: bytes) -> list[bytes]:
+        """Order the erasure of every slot behind an account; give the orders' envelopes.
+
+        Raises Refused ROSTER_WRONG, before anything is ordered, while an enterprise still has one enrolled.
+        """
+        orders = self._writer.call(
+            lambda connection: erasures.build_orders(connection, account, self._state.slots_of)
+        )
+        self._state.check_erasable({one.enterprise_id: one.slots for one in orders})
+        stored = [
+            self._writer.call(lambda connection, order=order: self._append_order(connection, order))  # type: ignore[misc]
+            for order in orders
+        ]
+        logger.info("account erased", extra={"orders": len(stored)})
+        self._on_erasure()
+        return stored
+
+    def _append_order(self, connection: Connection, order: ErasureOrder) -> bytes:
+        def build(header: envelope_pb2.Header) -> Own:
+            order.header.CopyFrom(header)
+            return Own(Kind.HUB_ERASURE_ORDER, order)
+
+        return self.append_own(connection, build).envelope
 
     def _take(self, connection: Connection, peer: Peer, data: bytes, bodies: Sequence[bytes]) -> bytes:
         leaf = merkle.leaf_hash(data)
@@ -128,6 +170,10 @@ class Intake:
         entries.set_tree_head(connection, self._log.head_with(leaf))
         if admission.kind is Kind.LINK_BATCH:
             books.add_links(connection, links_of(admission.message, bodies, stored.index))
+        if admission.kind in erasures.KINDS:
+            order = admission.message
+            gone = self._state.gone_by(order.enterprise_id, order.slots)
+            erasures.carry_out(connection, order, stored.index, gone)
         self._step("stored")
         try:
             self._state.apply(admission)
@@ -166,6 +212,8 @@ def links_of(batch: books_pb2.LinkBatch, bodies: Sequence[bytes], index: int) ->
         opening = books_pb2.LinkOpening.FromString(data)
         for at in range(0, len(opening.pseudonyms), HALF_BYTES):
             half = slice(at, at + HALF_BYTES)
+            if opening.pseudonyms[half] == ERASED:
+                continue
             links.append(Link(opening.pseudonyms[half], opening.accounts[half], batch.effective_epoch, index))
     return links
 

@@ -72,6 +72,10 @@ class OperatorClient:
         request = hub_pb2.CloseEpochRequest(epoch=epoch, allow_missing=allow_missing)
         return unary(lambda: self._stub.CloseEpoch(request, timeout=CLOSE_SECONDS_MAX))
 
+    def erase_account(self, account: bytes) -> Sequence[bytes]:
+        """Have the person behind an account erased; give the envelopes of the orders logged."""
+        return unary(lambda: self._stub.EraseAccount(hub_pb2.EraseAccountRequest(account=account))).orders
+
     def status(self) -> hub_pb2.OperatorServiceGetStatusResponse:
         """Ask for the log's head and the epochs' states."""
         return unary(lambda: self._stub.GetStatus(hub_pb2.OperatorServiceGetStatusRequest()))

@@ -147,6 +147,13 @@ class OperatorRpc(hub_pb2_grpc.OperatorServiceServicer):
         close, receipt = self._closer.close(epoch, allow_missing=request.allow_missing)
         return hub_pb2.CloseEpochResponse(close=close, receipt=receipt)
 
+    def EraseAccount(
+        self, request: hub_pb2.EraseAccountRequest, context: grpc.ServicerContext
+    ) -> hub_pb2.EraseAccountResponse:
+        """Order the erasure of the person behind an account."""
+        require_role(context, Role.OPERATOR)
+        return hub_pb2.EraseAccountResponse(orders=self._intake.erase_account(request.account))
+
     def GetStatus(
         self, request: hub_pb2.OperatorServiceGetStatusRequest, context: grpc.ServicerContext
     ) -> hub_pb2.OperatorServiceGetStatusResponse:

@@ -6,31 +6,35 @@ One thread changes it (the writer); all others read under the lock.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from privacy import envelope
 from privacy.acceptance import Admission, LogState
 from privacy.chunks import HALF_BYTES
 from privacy.envelope import Kind
+from privacy.erasures import ERASED, Ordered
 from privacy.policy import Policy
 from privacy.rosters import RosterRows
 from privacy.standing import HUB_ID, AnswerKind, Chain, Role
 from privacy.trust import TrustRoot
 from protos.epochs import Epoch, next_epoch
-from protos.problems import InvariantBroken
+from protos.problems import InvariantBroken, Refused
 from protos.v1 import envelope_pb2
-from protos.v1.problem_pb2 import REASON_INVARIANT_BROKEN
+from protos.v1.problem_pb2 import REASON_INVARIANT_BROKEN, REASON_ROSTER_WRONG
 
 EPOCHS_MAX = 1200
-_OF_ENTERPRISES = frozenset({Kind.ROSTER_BATCH, Kind.RESERVATION, Kind.RELEASE, Kind.NOTHING_TO_REPORT})
+_OF_ENTERPRISES = frozenset(
+    {Kind.ROSTER_BATCH, Kind.RESERVATION, Kind.RELEASE, Kind.NOTHING_TO_REPORT, Kind.ERASURE_ORDER}
+)
+_ERASURES = frozenset({Kind.ERASURE_ORDER, Kind.HUB_ERASURE_ORDER})
 
 
 class State:
-    """The log's state, as intake checks against it and views show it."""
+    """The log's state, as intake checks against it and views show it; it replays until it goes live."""
 
     def __init__(self, origin: str) -> None:
         self.origin = origin
-        self._log = LogState()
+        self._log = LogState(replaying=True)
         self._pseudonyms: dict[str, bytearray] = {}
         # Enterprises that have sent something; a later trust root may no longer name them.
         self._senders: set[str] = set()
@@ -50,6 +54,48 @@ class State:
             if admission.kind is Kind.ROSTER_BATCH and isinstance(admission.rows, RosterRows):
                 rows = self._pseudonyms.setdefault(admission.issuer, bytearray())
                 rows += admission.rows.pseudonyms or b""
+            if admission.kind in _ERASURES:
+                mine = self._pseudonyms.get(admission.message.enterprise_id, bytearray())
+                for slot in admission.message.slots:
+                    mine[slot * HALF_BYTES : (slot + 1) * HALF_BYTES] = ERASED
+
+    def go_live(self) -> None:
+        """End the replay: rows of messages to come may not be empty."""
+        with self._lock:
+            self._log.go_live()
+
+    def gone_by(self, enterprise_id: str, slots: Sequence[int]) -> frozenset[bytes]:
+        """Give the pseudonyms that no slot names any more once these are erased."""
+        with self._lock:
+            return self._log.gone_by(enterprise_id, slots)
+
+    def slots_of(self, pseudonyms: Collection[bytes]) -> dict[str, list[int]]:
+        """Give the slots by enterprise at which pseudonyms stand."""
+        with self._lock:
+            return self._log.slots_of(pseudonyms)
+
+    def check_erasable(self, slots: Mapping[str, Sequence[int]]) -> None:
+        """Refuse slots still enrolled at an enterprise that can withdraw them; raises ROSTER_WRONG."""
+        with self._lock:
+            registered = {one.id for one in self._log.trust.enterprises}
+            enrolled = sorted(
+                enterprise_id
+                for enterprise_id, mine in slots.items()
+                if enterprise_id in registered
+                and not all(map(self._log.roster(enterprise_id).is_withdrawn, mine))
+            )
+        if enrolled:
+            raise Refused(
+                REASON_ROSTER_WRONG,
+                f"The person is still enrolled at {', '.join(enrolled)}.",
+                remedy="The person withdraws there first; the enterprise's next roster batch says so.",
+            )
+
+    @property
+    def erasures(self) -> tuple[Ordered, ...]:
+        """Give the erasure orders, oldest first."""
+        with self._lock:
+            return self._log.erasures
 
     @property
     def size(self) -> int:
@@ -131,23 +177,27 @@ class State:
         with self._lock:
             return self._log.missing(epoch) if self._log.has_trust else []
 
-    def last_answer(self, epoch: Epoch) -> int:
-        """Give the index of the newest answer for an epoch or one before it; -1 without any."""
+    def last_change(self, epoch: Epoch) -> int:
+        """Give the index of the newest answer for an epoch or one before it, or erasure; -1 without any."""
         with self._lock:
-            return max(
-                (
-                    answer.index
-                    for enterprise in self._enterprises()
-                    for spoken, answer in self._log.answers(enterprise).items()
-                    if spoken <= epoch
-                ),
-                default=-1,
+            answers = (
+                answer.index
+                for enterprise in self._enterprises()
+                for spoken, answer in self._log.answers(enterprise).items()
+                if spoken <= epoch
             )
+            return max([*answers, *(order.index for order in self._log.erasures)], default=-1)
 
     def is_closed(self, epoch: Epoch) -> bool:
         """Say whether an epoch's books are closed."""
         with self._lock:
             return self._log.is_closed(epoch)
+
+    @property
+    def last_closed(self) -> Epoch | None:
+        """Give the last epoch closed."""
+        with self._lock:
+            return self._log.last_closed
 
     def close_index(self, epoch: Epoch) -> int | None:
         """Give the entry in which an epoch was closed."""

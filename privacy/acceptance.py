@@ -7,16 +7,25 @@ Recognising an envelope that is in the log already is the caller's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
 from google.protobuf.message import Message
 
-from privacy import book_rules, document_rules, envelope, merkle, person_rules, release_rules
+from privacy import (
+    book_rules,
+    document_rules,
+    envelope,
+    erasure_rules,
+    merkle,
+    person_rules,
+    release_rules,
+)
 from privacy.charges import allowance
 from privacy.envelope import Kind, Opened
+from privacy.erasures import Ordered
 from privacy.links import LinkRows
 from privacy.policy import Policy
 from privacy.rosters import RosterRows, RosterState
@@ -26,7 +35,16 @@ from privacy.trust import TrustRoot
 from privacy.verdicts import Submission, Verdict
 from protos.epochs import Epoch
 from protos.problems import Conflict, InvariantBroken, Malformed, Refused, Unverified
-from protos.v1 import books_pb2, custodian_pb2, envelope_pb2, policy_pb2, release_pb2, roster_pb2, trust_pb2
+from protos.v1 import (
+    books_pb2,
+    custodian_pb2,
+    envelope_pb2,
+    evidence_pb2,
+    policy_pb2,
+    release_pb2,
+    roster_pb2,
+    trust_pb2,
+)
 from protos.v1.problem_pb2 import (
     REASON_BODY_MISMATCH,
     REASON_HISTORY_INCONSISTENT,
@@ -58,8 +76,11 @@ _SEQUENCED: dict[Kind, tuple[Role, type[Message], Callable[..., Verdict]]] = {
     Kind.COUNT_REPORT: (Role.CUSTODIAN, custodian_pb2.CountReport, person_rules.check_count_report),
     Kind.LINK_BATCH: (Role.HUB, books_pb2.LinkBatch, person_rules.check_link_batch),
     Kind.EPOCH_CLOSE: (Role.HUB, books_pb2.EpochClose, book_rules.check_epoch_close),
+    Kind.ERASURE_ORDER: (Role.ENTERPRISE, evidence_pb2.ErasureOrder, erasure_rules.check_erasure_order),
+    Kind.HUB_ERASURE_ORDER: (Role.HUB, evidence_pb2.ErasureOrder, erasure_rules.check_hub_erasure),
 }
 _WITH_BODIES = frozenset({Kind.PACK, Kind.ROSTER_BATCH, Kind.RELEASE, Kind.LINK_BATCH})
+_WHILE_SUSPENDED = frozenset({Kind.NOTHING_TO_REPORT, Kind.ERASURE_ORDER})
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +252,32 @@ class LogState:
         return self._standing.missing(epoch, self.size)
 
     @property
+    def erasures(self) -> tuple[Ordered, ...]:
+        """Give the erasure orders, oldest first."""
+        return tuple(self._standing.erasures)
+
+    def erased_slots(self, enterprise_id: str) -> frozenset[int]:
+        """Give the slots of an enterprise that orders have erased."""
+        return frozenset(self._standing.enterprise(enterprise_id).erased)
+
+    def gone_by(self, enterprise_id: str, slots: Sequence[int]) -> frozenset[bytes]:
+        """Give the pseudonyms that no slot names any more once these are erased."""
+        return erasure_rules.gone(self._standing, enterprise_id, slots)
+
+    def slots_of(self, pseudonyms: Collection[bytes]) -> dict[str, list[int]]:
+        """Give the slots by enterprise at which pseudonyms stand, ascending."""
+        return erasure_rules.slots_of(self._standing, pseudonyms)
+
+    @property
+    def linked(self) -> Mapping[bytes, bytes]:
+        """Give the account of every pseudonym linked, not to be changed."""
+        return self._standing.linked
+
+    def go_live(self) -> None:
+        """End a replay: rows of messages to come may not be empty."""
+        self._replaying = False
+
+    @property
     def unchecked(self) -> tuple[int, ...]:
         """List the entries whose bodies were not at hand."""
         return tuple(self._unchecked)
@@ -309,10 +356,10 @@ def _check_role(standing: Standing, signer: Signer, role: Role, kind: Kind, mess
         )
     if signer.role is Role.ENTERPRISE and standing.trust.enterprise(signer.id).suspended:
         is_withdrawal = kind is Kind.ROSTER_BATCH and message.count == 0
-        if kind is not Kind.NOTHING_TO_REPORT and not is_withdrawal:
+        if kind not in _WHILE_SUSPENDED and not is_withdrawal:
             raise Refused(
                 REASON_SUSPENDED,
-                f"Enterprise '{signer.id}' is suspended: it may withdraw persons and report nothing.",
+                f"Enterprise '{signer.id}' is suspended: it may withdraw, erase and report nothing.",
             )
 
 

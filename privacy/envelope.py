@@ -52,6 +52,8 @@ class Kind(enum.Enum):
     JOURNAL_SEGMENT = "journal-segment"
     ISSUANCE = "issuance"
     LINK_TICKET = "link-ticket"
+    ERASURE_ORDER = "erasure-order"
+    HUB_ERASURE_ORDER = "hub-erasure-order"
     RECEIPT = "receipt"
     EVALUATION_ORDER = "evaluation-order"
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from privacy import chunks, codec
 from privacy.chunks import BODY_BYTES_MAX, HALF_BYTES, HASH_BYTES, ROSTER_ROWS_MAX
+from privacy.erasures import ERASED
 from protos.epochs import Epoch
 from protos.v1 import books_pb2, envelope_pb2
 
@@ -16,10 +17,11 @@ ACCOUNT_BYTES = HALF_BYTES
 
 @dataclass(frozen=True, slots=True)
 class LinkRows:
-    """All rows of a batch, 16 bytes each, end to end."""
+    """All rows of a batch, 16 bytes each, end to end; erased ones are zero."""
 
     pseudonyms: bytes
     accounts: bytes
+    erased: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +69,42 @@ def build_links(
     return BuiltLinks(message, bodies)
 
 
-def check_bodies(batch: books_pb2.LinkBatch, bodies: Sequence[bytes]) -> LinkRows:
+def erase(opening: bytes, pseudonyms: Collection[bytes]) -> bytes:
+    """Give the opening with the rows of these pseudonyms zeroed; every proof holds as before."""
+    rows = codec.parse(books_pb2.LinkOpening, opening, maximum_bytes=BODY_BYTES_MAX)
+    columns = [bytearray(rows.salts), bytearray(rows.pseudonyms), bytearray(rows.accounts)]
+    for at in range(0, len(rows.pseudonyms), HALF_BYTES):
+        if rows.pseudonyms[at : at + HALF_BYTES] in pseudonyms:
+            for column in columns:
+                column[at : at + HALF_BYTES] = ERASED
+    rows.salts, rows.pseudonyms, rows.accounts = map(bytes, columns)
+    return codec.encode(rows)
+
+
+def check_bodies(
+    batch: books_pb2.LinkBatch, bodies: Sequence[bytes], *, erasure_allowed: bool = False
+) -> LinkRows:
     """Check a batch's bodies against what it signs and give its rows; raises Malformed."""
     expected = chunks.chunk_count(batch.count, ROSTER_ROWS_MAX)
     chunks.check_count(bodies, 2 * expected, "Link batch")
     if chunks.chunks_root(bodies[::2]) != batch.chunks_root:
         raise chunks.mismatch("The link chunks are not those the batch signs.")
-    pseudonyms, accounts = bytearray(), bytearray()
+    pseudonyms, accounts, erased = bytearray(), bytearray(), 0
     for number in range(expected):
         rows = chunks.rows_in_chunk(number, batch.count, ROSTER_ROWS_MAX)
-        opening = _opened(bodies[2 * number], bodies[2 * number + 1], number * ROSTER_ROWS_MAX, rows)
+        opening, empty = _opened(bodies[2 * number], bodies[2 * number + 1], number * ROSTER_ROWS_MAX, rows)
+        erased += empty
         pseudonyms += opening.pseudonyms
         accounts += opening.accounts
-    return LinkRows(bytes(pseudonyms), bytes(accounts))
+    if erased and not erasure_allowed:
+        raise chunks.mismatch(f"{erased} rows of the link openings are empty.")
+    return LinkRows(bytes(pseudonyms), bytes(accounts), erased)
 
 
-def _opened(chunk_data: bytes, opening_data: bytes, first: int, rows: int) -> books_pb2.LinkOpening:
+def _opened(
+    chunk_data: bytes, opening_data: bytes, first: int, rows: int
+) -> tuple[books_pb2.LinkOpening, int]:
+    """Check an opening row by row; give it and the number of rows erased."""
     chunk = codec.parse(books_pb2.LinkChunk, chunk_data, maximum_bytes=BODY_BYTES_MAX)
     opening = codec.parse(books_pb2.LinkOpening, opening_data, maximum_bytes=BODY_BYTES_MAX)
     if chunk.first != first or opening.first != first:
@@ -91,6 +113,24 @@ def _opened(chunk_data: bytes, opening_data: bytes, first: int, rows: int) -> bo
     chunks.check_rows(opening.salts, rows, HALF_BYTES, "Link opening's salts")
     chunks.check_rows(opening.pseudonyms, rows, HALF_BYTES, "Link opening's pseudonyms")
     chunks.check_rows(opening.accounts, rows, ACCOUNT_BYTES, "Link opening's accounts")
-    if commitments_of(opening.salts, opening.pseudonyms, opening.accounts) != chunk.commitments:
-        raise chunks.mismatch(f"Link openings from {first} do not give the commitments that were logged.")
-    return opening
+    found = commitments_of(opening.salts, opening.pseudonyms, opening.accounts)
+    if found == chunk.commitments:
+        return opening, 0
+    return opening, _count_erased(opening, found, chunk.commitments)
+
+
+def _count_erased(opening: books_pb2.LinkOpening, found: bytes, logged: bytes) -> int:
+    erased = 0
+    for row in range(len(logged) // HASH_BYTES):
+        wide, half = (
+            slice(row * HASH_BYTES, (row + 1) * HASH_BYTES),
+            slice(row * HALF_BYTES, (row + 1) * HALF_BYTES),
+        )
+        if found[wide] == logged[wide]:
+            continue
+        if any(column[half] != ERASED for column in (opening.salts, opening.pseudonyms, opening.accounts)):
+            raise chunks.mismatch(
+                f"Link {opening.first + row} of the batch's openings does not give the commitment logged."
+            )
+        erased += 1
+    return erased

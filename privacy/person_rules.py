@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from privacy import links, merkle, rosters
 from privacy.chunks import HALF_BYTES
+from privacy.erasures import ERASED
 from privacy.links import LinkRows
 from privacy.rosters import NOBODY, RosterRows
 from privacy.standing import CountStanding, EnterpriseStanding, Standing
@@ -48,9 +49,11 @@ def check_roster_batch(
         raise Refused(REASON_ROSTER_WRONG, "The roster root is not that of all slots so far.")
     change = _change(mine, message, rows)
     claims = _claims(mine, message, rows, submission.issuer)
+    is_partial = _has_lost_claims(mine, rows)
 
     def apply() -> None:
         standing.successions.take(claims)
+        standing.successions.is_partial |= is_partial
         entry = standing.entry_of(submission.issuer)
         entry.roster.add(message, tree)
         entry.openings_known = change is not None
@@ -104,7 +107,7 @@ def check_link_batch(standing: Standing, message: books_pb2.LinkBatch, submissio
     rows = None
     fresh: dict[bytes, bytes] = {}
     if submission.bodies is not None:
-        rows = links.check_bodies(message, submission.bodies)
+        rows = links.check_bodies(message, submission.bodies, erasure_allowed=submission.replaying)
         fresh = _fresh_links(standing, rows)
 
     def apply() -> None:
@@ -121,7 +124,7 @@ def _fresh_links(standing: Standing, rows: LinkRows) -> dict[bytes, bytes]:
         raise Conflict(REASON_ALREADY_EXISTS, "A pseudonym of the batch has a link already.")
     halves = [slice(at, at + HALF_BYTES) for at in range(0, len(rows.pseudonyms), HALF_BYTES)]
     fresh = {rows.pseudonyms[half]: rows.accounts[half] for half in halves}
-    fresh.pop(bytes(HALF_BYTES), None)
+    fresh.pop(ERASED, None)
     for pseudonym, account in fresh.items():
         if not standing.successions.may_join(pseudonym, account, standing.linked):
             raise Conflict(
@@ -236,23 +239,34 @@ def _claims(
         raise Refused(REASON_ROSTER_WRONG, "Slots are succeeded only after the pseudonym key was replaced.")
     if rows.pseudonyms is None or not mine.openings_known:
         return []
-    gone = bytes(HALF_BYTES)
-    pairs = [
-        (_pseudonym(mine.pseudonyms, number), rows.pseudonyms[row * HALF_BYTES : (row + 1) * HALF_BYTES])
+    claims = [
+        Claim(
+            issuer,
+            _pseudonym(mine.pseudonyms, number),
+            rows.pseudonyms[row * HALF_BYTES : (row + 1) * HALF_BYTES],
+            (number, message.first_slot + row),
+        )
         for row, number in enumerate(rows.predecessors)
         if number != NOBODY
     ]
-    return [Claim(issuer, before, after) for before, after in pairs if gone not in (before, after)]
+    return [claim for claim in claims if ERASED not in (claim.before, claim.after)]
+
+
+def _has_lost_claims(mine: EnterpriseStanding, rows: RosterRows | None) -> bool:
+    """Say whether erasure took claims of a batch: one of the two rows is empty now."""
+    if rows is None or not rows.predecessors or not mine.openings_known:
+        return False
+    before = (number for number in rows.predecessors if number != NOBODY)
+    return rows.erased > 0 or any(_pseudonym(mine.pseudonyms, number) == ERASED for number in before)
 
 
 def _distinct(pseudonyms: bytes, what: str) -> set[bytes]:
-    zero = bytes(HALF_BYTES)
     rows = [pseudonyms[at : at + HALF_BYTES] for at in range(0, len(pseudonyms), HALF_BYTES)]
     found = set(rows)
-    erased = rows.count(zero)
+    erased = rows.count(ERASED)
     if len(found) + max(erased - 1, 0) != len(rows):
         raise Conflict(REASON_ALREADY_EXISTS, f"A pseudonym is {what} twice in one batch.")
-    found.discard(zero)
+    found.discard(ERASED)
     return found
 
 

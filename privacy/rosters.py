@@ -52,6 +52,11 @@ class Opening:
     pseudonyms: bytes
     predecessors: tuple[int, ...] = ()
 
+    @property
+    def end_slot(self) -> int:
+        """Give the slot behind the last row."""
+        return self.first_slot + len(self.salts) // SALT_BYTES
+
 
 @dataclass(frozen=True, slots=True)
 class RosterRows:
@@ -141,17 +146,18 @@ def parse_opening(data: bytes) -> Opening:
     return Opening(message.first_slot, message.salts, message.pseudonyms, predecessors)
 
 
-def erase(opening: bytes, slot_number: int) -> bytes:
-    """Give the opening with one slot's salt and pseudonym zeroed; every proof holds as before."""
-    row = parse_opening(opening)
-    at = (slot_number - row.first_slot) * HALF_BYTES
-    zero = bytes(HALF_BYTES)
-    salts = row.salts[:at] + zero + row.salts[at + HALF_BYTES :]
-    pseudonyms = row.pseudonyms[:at] + zero + row.pseudonyms[at + HALF_BYTES :]
-    predecessors = list(row.predecessors)
-    if predecessors:
-        predecessors[slot_number - row.first_slot] = NOBODY
-    return encode_opening(row.first_slot, salts, pseudonyms, predecessors)
+def erase(opening: bytes, *slot_numbers: int) -> bytes:
+    """Give the opening with these slots' salts and pseudonyms zeroed; every proof holds as before."""
+    rows = parse_opening(opening)
+    salts, pseudonyms = bytearray(rows.salts), bytearray(rows.pseudonyms)
+    predecessors = list(rows.predecessors)
+    for number in slot_numbers:
+        row = number - rows.first_slot
+        half = slice(row * HALF_BYTES, (row + 1) * HALF_BYTES)
+        salts[half] = pseudonyms[half] = bytes(HALF_BYTES)
+        if predecessors:
+            predecessors[row] = NOBODY
+    return encode_opening(rows.first_slot, bytes(salts), bytes(pseudonyms), predecessors)
 
 
 def check_opening(chunk: Chunk, opening: Opening) -> int:

@@ -13,6 +13,7 @@ from fractions import Fraction
 from privacy import policy as policies
 from privacy.anchors import Covered
 from privacy.envelope import NO_PREVIOUS
+from privacy.erasures import Ordered
 from privacy.keys import VerifyKey
 from privacy.merkle import Tree
 from privacy.policy import Policy
@@ -102,6 +103,7 @@ class EnterpriseStanding:
     roster: RosterState = field(default_factory=RosterState)
     pseudonyms: bytearray = field(default_factory=bytearray)
     active: set[bytes] = field(default_factory=set)
+    erased: set[int] = field(default_factory=set)
     openings_known: bool = True
     reservations: dict[bytes, Reserved] = field(default_factory=dict)
     nonces: set[bytes] = field(default_factory=set)
@@ -141,6 +143,7 @@ class Standing:
     enterprises_ever: set[str] = field(default_factory=set)
     pseudonym_keys_ever: set[bytes] = field(default_factory=set)
     successions: Successions = field(default_factory=Successions)
+    erasures: list[Ordered] = field(default_factory=list)
 
     @property
     def trust(self) -> TrustRoot:

@@ -18,6 +18,8 @@ class Claim:
     enterprise_id: str
     before: bytes
     after: bytes
+    # The enterprise's slots of the two.
+    slots: tuple[int, int] = (-1, -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,9 @@ class Successions:
     """All claims so far, and what is frozen by those that contradict each other."""
 
     disputes: list[Dispute] = field(default_factory=list)
+    # Claims were erased: what they once decided cannot be held against links any more.
+    is_partial: bool = False
+    _claims: list[Claim] = field(default_factory=list)
     _after: dict[bytes, bytes] = field(default_factory=dict)
     _before: dict[bytes, bytes] = field(default_factory=dict)
     _frozen: set[bytes] = field(default_factory=set)
@@ -41,11 +46,24 @@ class Successions:
     def take(self, claims: Iterable[Claim]) -> None:
         """Take claims in log order; one repeated changes nothing, one that contradicts freezes."""
         for claim in claims:
+            self._claims.append(claim)
             after = self._after.setdefault(claim.before, claim.after)
             before = self._before.setdefault(claim.after, claim.before)
             if (before, after) != (claim.before, claim.after):
                 self.disputes.append(Dispute(claim, before, after))
                 self._frozen |= {claim.before, claim.after, before, after}
+
+    def forget(self, enterprise_id: str, slots: frozenset[int]) -> None:
+        """Drop what an enterprise claimed of erased slots, and fold the rest anew."""
+        left = [
+            one for one in self._claims if one.enterprise_id != enterprise_id or slots.isdisjoint(one.slots)
+        ]
+        if len(left) == len(self._claims):
+            return
+        for kept in (self.disputes, self._claims, self._after, self._before, self._frozen):
+            kept.clear()
+        self.is_partial = True
+        self.take(left)
 
     def is_frozen(self, pseudonym: bytes) -> bool:
         """Say whether a pseudonym, or one that it follows or that follows it, is disputed."""
@@ -71,6 +89,8 @@ class Successions:
 
     def may_join(self, pseudonym: bytes, account: bytes, linked: Mapping[bytes, bytes]) -> bool:
         """Say whether a new link is right: heirs get what they inherit, the disputed nothing old."""
+        if self.is_partial:
+            return True
         if self.is_frozen(pseudonym):
             return account not in {linked.get(one) for one in self._line(pseudonym)}
         inherited = self.inherited(pseudonym, linked)

@@ -13,11 +13,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from privacy import checkpoint, codec, envelope, merkle, policy, releases, rosters, tiles
+from privacy import checkpoint, codec, envelope, links, merkle, policy, releases, rosters, tiles
 from privacy.acceptance import Admission, LogState
 from privacy.checkpoint import Checkpoint
 from privacy.claims import ratio
 from privacy.envelope import Kind
+from privacy.erasures import erased_account
 from privacy.keys import SigningKey
 from privacy.laplace import variance_upper
 from privacy.links import BuiltLinks, build_links
@@ -25,7 +26,15 @@ from privacy.policy import NO_OVERLAP, Policy
 from privacy.releases import BuiltRelease
 from privacy.standing import HUB_ID, Role
 from protos.epochs import Epoch
-from protos.v1 import books_pb2, custodian_pb2, envelope_pb2, policy_pb2, release_pb2, trust_pb2
+from protos.v1 import (
+    books_pb2,
+    custodian_pb2,
+    envelope_pb2,
+    evidence_pb2,
+    policy_pb2,
+    release_pb2,
+    trust_pb2,
+)
 
 ORIGIN = "cgsp.example/log"
 KEY_ID = b"pseudonym-key-01"
@@ -367,6 +376,45 @@ class Federation:
             header=self.header(Role.ENTERPRISE, enterprise_id), epoch=epoch, reason=reason
         )
         return self.append(self.signed(Kind.NOTHING_TO_REPORT, message, enterprise_id))
+
+    def erasure(
+        self, enterprise_id: str, slots: Sequence[int], *, by_hub: bool = False
+    ) -> evidence_pb2.ErasureOrder:
+        """Build an erasure order, signed by the enterprise or by the hub."""
+        issuer = (Role.HUB, HUB_ID) if by_hub else (Role.ENTERPRISE, enterprise_id)
+        return evidence_pb2.ErasureOrder(
+            header=self.header(*issuer), enterprise_id=enterprise_id, slots=slots
+        )
+
+    def erase(self, enterprise_id: str, slots: Sequence[int], *, by_hub: bool = False) -> Admission:
+        """Log an erasure order and carry it out, as a hub does."""
+        message = self.erasure(enterprise_id, slots, by_hub=by_hub)
+        kind = Kind.HUB_ERASURE_ORDER if by_hub else Kind.ERASURE_ORDER
+        admission = self.append(self.signed(kind, message, HUB_ID if by_hub else enterprise_id))
+        self.empty(enterprise_id, slots)
+        return admission
+
+    def empty(self, enterprise_id: str, slots: Sequence[int]) -> None:
+        """Zero slots in the bodies kept, and the links of pseudonyms that no slot names any more."""
+        gone = {self.rows[enterprise_id][slot] for slot in slots}
+        for slot in slots:
+            self.rows[enterprise_id][slot] = erased_account(enterprise_id)
+        gone -= {name for rows in self.rows.values() for name in rows}
+        self.linked = {name: held for name, held in self.linked.items() if name not in gone}
+        self.linked[erased_account(enterprise_id)] = (erased_account(enterprise_id), Epoch(0))
+        for _, bodies in self._of_kind(Kind.ROSTER_BATCH, enterprise_id):
+            for position in range(1, len(bodies), 2):
+                opening = rosters.parse_opening(bodies[position])
+                mine = set(slots).intersection(range(opening.first_slot, opening.end_slot))
+                bodies[position] = rosters.erase(bodies[position], *mine)
+        for _, bodies in self._of_kind(Kind.LINK_BATCH, HUB_ID):
+            bodies[1::2] = [links.erase(body, gone) for body in bodies[1::2]]
+
+    def _of_kind(self, kind: Kind, issuer: str) -> list[Logged]:
+        """Give the entries of one kind that an issuer signed."""
+        keyid = key(issuer).keyid
+        opened = [(one, envelope.open_envelope(one.data)) for one in self.entries]
+        return [one for one, of in opened if of.kind is kind and of.signatures[0].keyid == keyid]
 
     def close_message(self, epoch: Epoch = EPOCH) -> books_pb2.EpochClose:
         """Build the close of an epoch over the log as it stands."""

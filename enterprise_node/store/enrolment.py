@@ -145,6 +145,20 @@ class EnrolmentTable:
             "UPDATE slot SET withdrawn_epoch = ? WHERE slot = ?", ((epoch, slot) for slot in slots)
         )
 
+    def erasable(self) -> list[int]:
+        """Give the withdrawn slots of erased persons whose salt and pseudonym are still here, ascending."""
+        found = self._database.rows(
+            "SELECT slot FROM slot JOIN person ON person.number = slot.person WHERE person.erased = 1"
+            " AND withdrawn_epoch IS NOT NULL AND slot.sealed <> x'' ORDER BY slot"
+        )
+        return [row[0] for row in found]
+
+    def forget(self, slots: Iterable[int]) -> None:
+        """Forget salt, pseudonym and consent receipt of slots; their public names stay."""
+        self._database.execute_many(
+            "UPDATE slot SET sealed = x'' WHERE slot = ?", ((slot,) for slot in slots)
+        )
+
     def drop_from(self, first_slot: int) -> list[int]:
         """Forget the slots from one on; gives whose they were."""
         found = self._database.rows("SELECT person FROM slot WHERE slot >= ?", (first_slot,))

@@ -88,6 +88,17 @@ class OutboxTable:
         """Give the messages of a kind about an epoch, oldest first."""
         return self._many("WHERE kind = ? AND epoch = ? ORDER BY sequence", (kind, epoch))
 
+    def of_kind(self, kind: str) -> list[StoredMessage]:
+        """Give all messages of a kind, oldest first."""
+        return self._many("WHERE kind = ? ORDER BY sequence", (kind,))
+
+    def replace_body(self, sequence: int, position: int, sealed: bytes) -> None:
+        """Put a body without its erased rows in the other's place."""
+        self._database.execute(
+            "UPDATE outbox_body SET sealed = ? WHERE sequence = ? AND position = ?",
+            (sealed, sequence, position),
+        )
+
     def unsent(self) -> list[StoredMessage]:
         """Give the messages without a receipt, in order."""
         return self._many("WHERE receipt IS NULL ORDER BY sequence", ())

@@ -82,6 +82,11 @@ def account_pseudonyms(connection: Connection, account: bytes) -> int:
     return connection.scalar(query) or 0
 
 
+def pseudonyms_of(connection: Connection, account: bytes) -> set[bytes]:
+    """Give the pseudonyms linked to an account."""
+    return set(connection.scalars(select(link.c.pseudonym).where(link.c.account == account)))
+
+
 def replace_balances(connection: Connection, balances: Iterable[Balance]) -> None:
     """Swap all balances for those of a newer close."""
     connection.execute(delete(balance))

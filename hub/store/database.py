@@ -82,5 +82,11 @@ def _engine(path: Path, *, writes: bool) -> Engine:
 def _pragmas(*, writes: bool) -> list[str]:
     shared = [f"pragma busy_timeout={BUSY_MILLISECONDS}", "pragma foreign_keys=on"]
     if writes:
-        return ["pragma journal_mode=wal", "pragma synchronous=full", *shared]
+        # What is overwritten by an erasure order does not linger in freed pages.
+        return [
+            "pragma journal_mode=wal",
+            "pragma synchronous=full",
+            "pragma secure_delete=on",
+            *shared,
+        ]
     return ["pragma query_only=on", *shared]

@@ -20,7 +20,7 @@ from sqlalchemy import (
     event,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 metadata = MetaData()
 
@@ -48,6 +48,17 @@ body = Table(
     Column("data", BLOB, nullable=False),
     PrimaryKeyConstraint("idx", "position"),
     CheckConstraint("private in (0, 1)"),
+    sqlite_strict=True,
+)
+
+# Which bodies the erasure orders of the log still let be overwritten, once each; see the triggers below.
+body_erasure = Table(
+    "body_erasure",
+    metadata,
+    Column("idx", Integer, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("order_idx", Integer, nullable=False),
+    PrimaryKeyConstraint("idx", "position"),
     sqlite_strict=True,
 )
 
@@ -138,13 +149,31 @@ setting = Table(
     sqlite_strict=True,
 )
 
-for _table in (entry, body):
-    for _verb in ("update", "delete"):
-        event.listen(
-            _table,
-            "after_create",
-            DDL(  # type: ignore[no-untyped-call]
-                f"create trigger {_table.name}_no_{_verb} before {_verb} on {_table.name} "
-                f"begin select raise(abort, '{_table.name} is append-only'); end"
-            ),
-        )
+
+def _trigger(table: Table, name: str, timing: str, then: str, condition: str = "") -> None:
+    when = f"when {condition} " if condition else ""
+    text = f"create trigger {name} {timing} on {table.name} {when}begin {then}; end"
+    event.listen(table, "after_create", DDL(text))  # type: ignore[no-untyped-call]
+
+
+def _append_only(table: Table) -> str:
+    return f"select raise(abort, '{table.name} is append-only')"
+
+
+_trigger(entry, "entry_no_update", "before update", _append_only(entry))
+_trigger(entry, "entry_no_delete", "before delete", _append_only(entry))
+_trigger(body, "body_no_delete", "before delete", _append_only(body))
+# The one exception: a logged order lets a private body be overwritten in place, by as many bytes, once.
+_PERMITTED = (
+    "new.idx = old.idx and new.position = old.position and new.private = old.private and old.private = 1 "
+    "and length(new.data) = length(old.data) and exists (select 1 from body_erasure as permit "
+    "join entry on entry.idx = permit.order_idx where permit.idx = old.idx "
+    "and permit.position = old.position and entry.kind in ('erasure-order', 'hub-erasure-order'))"
+)
+_trigger(body, "body_no_update", "before update", _append_only(body), f"not ({_PERMITTED})")
+_trigger(
+    body,
+    "body_erased",
+    "after update",
+    "delete from body_erasure where idx = new.idx and position = new.position",
+)

@@ -250,6 +250,11 @@ class OperatorServiceStub:
                 request_serializer=protos_dot_v1_dot_hub__pb2.CloseEpochRequest.SerializeToString,
                 response_deserializer=protos_dot_v1_dot_hub__pb2.CloseEpochResponse.FromString,
                 _registered_method=True)
+        self.EraseAccount = channel.unary_unary(
+                '/cgsp.v1.OperatorService/EraseAccount',
+                request_serializer=protos_dot_v1_dot_hub__pb2.EraseAccountRequest.SerializeToString,
+                response_deserializer=protos_dot_v1_dot_hub__pb2.EraseAccountResponse.FromString,
+                _registered_method=True)
         self.GetStatus = channel.unary_unary(
                 '/cgsp.v1.OperatorService/GetStatus',
                 request_serializer=protos_dot_v1_dot_hub__pb2.OperatorServiceGetStatusRequest.SerializeToString,
@@ -285,6 +290,13 @@ class OperatorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EraseAccount(self, request, context):
+        """Erase a person who turned to the hub: the salts and pseudonyms behind one account, everywhere.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetStatus(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -313,6 +325,11 @@ def add_OperatorServiceServicer_to_server(servicer, server):
                     servicer.CloseEpoch,
                     request_deserializer=protos_dot_v1_dot_hub__pb2.CloseEpochRequest.FromString,
                     response_serializer=protos_dot_v1_dot_hub__pb2.CloseEpochResponse.SerializeToString,
+            ),
+            'EraseAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseAccount,
+                    request_deserializer=protos_dot_v1_dot_hub__pb2.EraseAccountRequest.FromString,
+                    response_serializer=protos_dot_v1_dot_hub__pb2.EraseAccountResponse.SerializeToString,
             ),
             'GetStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetStatus,
@@ -429,6 +446,33 @@ class OperatorService:
             '/cgsp.v1.OperatorService/CloseEpoch',
             protos_dot_v1_dot_hub__pb2.CloseEpochRequest.SerializeToString,
             protos_dot_v1_dot_hub__pb2.CloseEpochResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cgsp.v1.OperatorService/EraseAccount',
+            protos_dot_v1_dot_hub__pb2.EraseAccountRequest.SerializeToString,
+            protos_dot_v1_dot_hub__pb2.EraseAccountResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -108,6 +108,8 @@ class OperatorServiceStub:
     ListPending: _grpc.UnaryUnaryMultiCallable[_hub_pb2.ListPendingRequest, _hub_pb2.ListPendingResponse]
     Publish: _grpc.StreamUnaryMultiCallable[_hub_pb2.PublishRequest, _hub_pb2.PublishResponse]
     CloseEpoch: _grpc.UnaryUnaryMultiCallable[_hub_pb2.CloseEpochRequest, _hub_pb2.CloseEpochResponse]
+    EraseAccount: _grpc.UnaryUnaryMultiCallable[_hub_pb2.EraseAccountRequest, _hub_pb2.EraseAccountResponse]
+    """Erase a person who turned to the hub: the salts and pseudonyms behind one account, everywhere."""
     GetStatus: _grpc.UnaryUnaryMultiCallable[_hub_pb2.OperatorServiceGetStatusRequest, _hub_pb2.OperatorServiceGetStatusResponse]
 
 @_typing.type_check_only
@@ -119,6 +121,8 @@ class OperatorServiceAsyncStub(OperatorServiceStub):
     ListPending: _aio.UnaryUnaryMultiCallable[_hub_pb2.ListPendingRequest, _hub_pb2.ListPendingResponse]  # type: ignore[assignment]
     Publish: _aio.StreamUnaryMultiCallable[_hub_pb2.PublishRequest, _hub_pb2.PublishResponse]  # type: ignore[assignment]
     CloseEpoch: _aio.UnaryUnaryMultiCallable[_hub_pb2.CloseEpochRequest, _hub_pb2.CloseEpochResponse]  # type: ignore[assignment]
+    EraseAccount: _aio.UnaryUnaryMultiCallable[_hub_pb2.EraseAccountRequest, _hub_pb2.EraseAccountResponse]  # type: ignore[assignment]
+    """Erase a person who turned to the hub: the salts and pseudonyms behind one account, everywhere."""
     GetStatus: _aio.UnaryUnaryMultiCallable[_hub_pb2.OperatorServiceGetStatusRequest, _hub_pb2.OperatorServiceGetStatusResponse]  # type: ignore[assignment]
 
 class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -151,6 +155,14 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _hub_pb2.CloseEpochRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_hub_pb2.CloseEpochResponse, _abc.Awaitable[_hub_pb2.CloseEpochResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def EraseAccount(
+        self,
+        request: _hub_pb2.EraseAccountRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_hub_pb2.EraseAccountResponse, _abc.Awaitable[_hub_pb2.EraseAccountResponse]]:
+        """Erase a person who turned to the hub: the salts and pseudonyms behind one account, everywhere."""
 
     @_abc_1.abstractmethod
     def GetStatus(

@@ -12,6 +12,7 @@ from protos.v1 import (
     books_pb2,
     custodian_pb2,
     envelope_pb2,
+    evidence_pb2,
     policy_pb2,
     release_pb2,
     roster_pb2,
@@ -19,7 +20,16 @@ from protos.v1 import (
 )
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "protocol.md"
-MODULES = (envelope_pb2, roster_pb2, release_pb2, custodian_pb2, books_pb2, policy_pb2, trust_pb2)
+MODULES = (
+    envelope_pb2,
+    roster_pb2,
+    release_pb2,
+    custodian_pb2,
+    books_pb2,
+    policy_pb2,
+    trust_pb2,
+    evidence_pb2,
+)
 
 _WIRE_TYPES = {
     FieldDescriptor.TYPE_FIXED32: (5, "4"),

@@ -17,10 +17,11 @@ import pytest
 
 from enterprise_node import egress, membership
 from enterprise_node.egress import EgressJournal, EgressKind
+from enterprise_node.erase import erase
 from enterprise_node.outbox import send_join
 from enterprise_node.serving import serving, status
 from privacy import codec
-from protos.epochs import Epoch
+from protos.epochs import Epoch, next_epoch
 from protos.problems import Problem
 from protos.v1.custodian_pb2 import EvaluateRequest
 from runtime import joining
@@ -133,6 +134,10 @@ def test_marked_values_are_on_no_path_out(
         app.pipeline.release(DECEMBER)
         app.pipeline.submit(DECEMBER)
         app.pipeline.run([JANUARY])
+        person = app.workspace.persons.find(MARKED_MOBILE)
+        assert person is not None
+        erase(app.workspace, person)
+        app.pipeline.enrol(next_epoch(JANUARY))
         with serving(app):
             address = next(line for line in lines if "health" in line).rsplit("http://", 1)[1]
             with urllib.request.urlopen(f"http://{address}/metrics") as answer:

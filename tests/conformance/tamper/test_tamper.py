@@ -10,7 +10,7 @@ import pytest
 from auditor.app import verify_source
 from auditor.findings import Verdict
 from auditor.report import Report
-from tests.conformance.tamper.stories import STORIES, counted, lying, released, settled
+from tests.conformance.tamper.stories import STORIES, counted, erased, lying, released, settled
 from tests.simulator import begun
 from tests.unit.auditor.city import parts
 
@@ -49,13 +49,14 @@ def test_every_story_is_a_case_and_there_are_enough() -> None:
     assert len(CASES) >= KINDS_MIN
 
 
-@pytest.mark.parametrize("stage", ["begun", "counted", "released", "settled"])
+@pytest.mark.parametrize("stage", ["begun", "counted", "released", "settled", "erased"])
 def test_honest_parties_raise_nothing(stage: str, tmp_path: Path) -> None:
     made = {
         "begun": lambda: lying(begun(**parts())),
         "counted": counted,
         "released": released,
         "settled": settled,
+        "erased": erased,
     }
     made[stage]().write_bundle(tmp_path / "bundle")
     report = verified(tmp_path)

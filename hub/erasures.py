@@ -1,0 +1,70 @@
+"""Carries out erasure orders in the transaction that logs them: openings of rosters and links, and the links.
+
+The log's entries stay; what an order names is zero wherever the hub keeps it. Backups and bundles made before
+are for whoever keeps them to replace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from hub.store import books, erasures
+from privacy import links, rosters
+from privacy.envelope import Kind
+from privacy.erasures import SLOTS_MAX
+from protos.problems import Unavailable
+from protos.v1 import evidence_pb2
+from protos.v1.problem_pb2 import REASON_NOT_FOUND
+
+KINDS = frozenset({Kind.ERASURE_ORDER, Kind.HUB_ERASURE_ORDER})
+
+
+def carry_out(
+    connection: Connection, order: evidence_pb2.ErasureOrder, index: int, gone: Collection[bytes]
+) -> None:
+    """Zero the slots' salts and pseudonyms, and the links of pseudonyms that no slot names any more."""
+    _erase_slots(connection, order, index)
+    for batch, names in erasures.link_indices(connection, gone).items():
+        for position, data in erasures.openings(connection, batch):
+            erased = links.erase(data, names)
+            if erased != data:
+                erasures.overwrite(connection, index, batch, position, erased)
+    erasures.remove_links(connection, gone)
+
+
+def remove_folded(folder: Path) -> None:
+    """Remove the files that folds were made from: they name pseudonyms, and are made again from the log."""
+    for path in folder.glob("*.parquet"):
+        path.unlink(missing_ok=True)
+
+
+def build_orders(
+    connection: Connection, account: bytes, slots_of: Callable[[set[bytes]], dict[str, list[int]]]
+) -> list[evidence_pb2.ErasureOrder]:
+    """Build the hub's orders, still without headers, for every slot behind an account; raises NOT_FOUND."""
+    slots = slots_of(books.pseudonyms_of(connection, account))
+    if not slots:
+        raise Unavailable(
+            REASON_NOT_FOUND,
+            "No pseudonym is linked to such an account.",
+            remedy="Check the account's id; what is erased already has none.",
+        )
+    return [
+        evidence_pb2.ErasureOrder(enterprise_id=enterprise_id, slots=mine[start : start + SLOTS_MAX])
+        for enterprise_id, mine in sorted(slots.items())
+        for start in range(0, len(mine), SLOTS_MAX)
+    ]
+
+
+def _erase_slots(connection: Connection, order: evidence_pb2.ErasureOrder, index: int) -> None:
+    left = set(order.slots)
+    for batch in erasures.roster_indices(connection, order.enterprise_id):
+        for position, data in erasures.openings(connection, batch) if left else ():
+            opening = rosters.parse_opening(data)
+            mine = left.intersection(range(opening.first_slot, opening.end_slot))
+            if mine:
+                erasures.overwrite(connection, index, batch, position, rosters.erase(data, *mine))
+                left -= mine
