@@ -1,0 +1,303 @@
+"""The chart of ledger accounts: ledgers R (claims, mg), P:<programme> (points), M (fen), U (tonnes).
+
+Every account has a kind, the word its path begins with; a kind says on which side the account grows and
+whether it may go below zero. The ledgers never mix: what belongs together in two of them are two transfers
+of one operation.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from protos.epochs import Epoch, format_epoch
+from protos.problems import InvariantBroken
+from protos.v1.problem_pb2 import REASON_INVARIANT_BROKEN
+
+CLAIMS = "R"
+MONEY = "M"
+UNITS = "U"
+POINTS = "P"
+ID_BYTES = 16
+
+_TAG = b"cgsp ledger account"
+_SEPARATOR = b"\x1f"
+
+
+class Side(enum.Enum):
+    """The side on which an account grows."""
+
+    DEBIT = "debit"
+    CREDIT = "credit"
+
+
+class Nature(NamedTuple):
+    """What a kind of account is: its side, and whether it may go below zero."""
+
+    side: Side
+    floored: bool
+
+
+_DEBIT = Nature(Side.DEBIT, floored=False)
+_OWED = Nature(Side.DEBIT, floored=True)
+_CREDIT = Nature(Side.CREDIT, floored=False)
+_FLOORED = Nature(Side.CREDIT, floored=True)
+
+NATURES: Mapping[str, Mapping[str, Nature]] = {
+    CLAIMS: {
+        "src": _DEBIT,
+        "held": _FLOORED,
+        "pending": _FLOORED,
+        "deficit": _OWED,
+        "pool": _FLOORED,
+        "uncert": _FLOORED,
+        "buffer": _FLOORED,
+        "issued": _FLOORED,
+        "sponsor": _FLOORED,
+        "retired": _FLOORED,
+        "expired": _FLOORED,
+        "writeoff": _OWED,
+    },
+    POINTS: {
+        "mint": _DEBIT,
+        "wallet": _FLOORED,
+        "claimable": _FLOORED,
+        "pending": _FLOORED,
+        "deficit": _OWED,
+        "redeemed": _FLOORED,
+        "planted": _FLOORED,
+        "capped": _FLOORED,
+        "expired": _FLOORED,
+        "writeoff": _OWED,
+    },
+    MONEY: {
+        "src": _DEBIT,
+        "fund": _FLOORED,
+        "refundable": _FLOORED,
+        # A partner that was paid for what it did not deliver owes until its next delivery.
+        "payable": _CREDIT,
+        "paid": _FLOORED,
+        "fee": _FLOORED,
+    },
+    UNITS: {
+        "issuer": _DEBIT,
+        "hold": _FLOORED,
+        "buffer": _FLOORED,
+        "sold": _FLOORED,
+        "retired": _FLOORED,
+        "cancelled": _FLOORED,
+    },
+}
+# Which part of a person's wallet an account of this kind is.
+WALLET_PARTS: Mapping[str, str] = {
+    "held": "available",
+    "wallet": "available",
+    "claimable": "claimable",
+    "pending": "pending",
+    "deficit": "deficit",
+}
+
+
+@dataclass(frozen=True)
+class LedgerAccount:
+    """One account of one ledger; the path's first word is its kind."""
+
+    ledger: str
+    path: str
+
+    @property
+    def kind(self) -> str:
+        """Give the kind."""
+        return self.path.partition(":")[0]
+
+    @property
+    def nature(self) -> Nature:
+        """Give the side and the floor of its kind; raises InvariantBroken for a kind its ledger has not."""
+        found = NATURES.get(self.ledger.partition(":")[0], {}).get(self.kind)
+        if found is None:
+            raise InvariantBroken(
+                REASON_INVARIANT_BROKEN, f"Ledger {self.ledger} has no accounts of kind {self.kind}."
+            )
+        return found
+
+    @property
+    def person(self) -> bytes | None:
+        """Give the account whose wallet this is a part of; None for every other ledger account."""
+        if self.kind not in WALLET_PARTS:
+            return None
+        return bytes.fromhex(self.path.partition(":")[2])
+
+    @cached_property
+    def id(self) -> bytes:
+        """Give the 16-byte id: the first half of SHA-256 over tag, ledger and path."""
+        parts = (_TAG, self.ledger.encode(), self.path.encode())
+        return hashlib.sha256(_SEPARATOR.join(parts)).digest()[:ID_BYTES]
+
+
+def points_ledger(programme: str) -> str:
+    """Name the ledger of a programme's points."""
+    return f"{POINTS}:{programme}"
+
+
+def programme_of(ledger: str) -> str:
+    """Name the programme whose points a ledger holds."""
+    return ledger.partition(":")[2]
+
+
+def available(ledger: str, account: bytes) -> LedgerAccount:
+    """Name what a person may spend: held claims, or a wallet of points."""
+    return LedgerAccount(ledger, f"{'held' if ledger == CLAIMS else 'wallet'}:{account.hex()}")
+
+
+def held(account: bytes) -> LedgerAccount:
+    """Name a person's claims."""
+    return available(CLAIMS, account)
+
+
+def wallet(programme: str, account: bytes) -> LedgerAccount:
+    """Name a person's points."""
+    return available(points_ledger(programme), account)
+
+
+def claimable(programme: str, account: bytes) -> LedgerAccount:
+    """Name points that wait to be collected."""
+    return LedgerAccount(points_ledger(programme), f"claimable:{account.hex()}")
+
+
+def pending(ledger: str, account: bytes) -> LedgerAccount:
+    """Name what is kept for a reservation."""
+    return LedgerAccount(ledger, f"pending:{account.hex()}")
+
+
+def deficit(ledger: str, account: bytes) -> LedgerAccount:
+    """Name what later credits repay."""
+    return LedgerAccount(ledger, f"deficit:{account.hex()}")
+
+
+def source(epoch: Epoch) -> LedgerAccount:
+    """Name where an epoch's claims come from."""
+    return LedgerAccount(CLAIMS, f"src:{format_epoch(epoch)}")
+
+
+def pool(programme: str) -> LedgerAccount:
+    """Name the claims a programme may issue from."""
+    return LedgerAccount(CLAIMS, f"pool:{programme}")
+
+
+def uncertain(batch: str) -> LedgerAccount:
+    """Name the claims a batch's deduction left out."""
+    return LedgerAccount(CLAIMS, f"uncert:{batch}")
+
+
+def claims_buffer(programme: str) -> LedgerAccount:
+    """Name the claims behind a programme's buffer units."""
+    return LedgerAccount(CLAIMS, f"buffer:{programme}")
+
+
+def issued(batch: str) -> LedgerAccount:
+    """Name the claims a batch of units stands for."""
+    return LedgerAccount(CLAIMS, f"issued:{batch}")
+
+
+def sponsor(enterprise_id: str) -> LedgerAccount:
+    """Name the claims that passed to an enterprise; they are never issued."""
+    return LedgerAccount(CLAIMS, f"sponsor:{enterprise_id}")
+
+
+def retired(reason: str) -> LedgerAccount:
+    """Name the claims nobody may use any more."""
+    return LedgerAccount(CLAIMS, f"retired:{reason}")
+
+
+def expired(ledger: str) -> LedgerAccount:
+    """Name what ended unused."""
+    return LedgerAccount(ledger, "expired")
+
+
+def written_off(ledger: str) -> LedgerAccount:
+    """Name deficits given up."""
+    return LedgerAccount(ledger, "writeoff")
+
+
+def mint(programme: str) -> LedgerAccount:
+    """Name where a programme's points come from."""
+    return LedgerAccount(points_ledger(programme), "mint")
+
+
+def capped(programme: str) -> LedgerAccount:
+    """Name the points above a cap."""
+    return LedgerAccount(points_ledger(programme), "capped")
+
+
+def redeemed(programme: str, kind: str, reward: str) -> LedgerAccount:
+    """Name the points spent on a reward."""
+    return LedgerAccount(points_ledger(programme), f"redeemed:{kind}:{reward}")
+
+
+def planted(programme: str, reward: str) -> LedgerAccount:
+    """Name the points of lots a charity pool has planted."""
+    return LedgerAccount(points_ledger(programme), f"planted:{reward}")
+
+
+def money_source(origin: str) -> LedgerAccount:
+    """Name where money comes from: government, enterprise, bank, sale:<batch>."""
+    return LedgerAccount(MONEY, f"src:{origin}")
+
+
+def fund(programme: str, name: str) -> LedgerAccount:
+    """Name a fund."""
+    return LedgerAccount(MONEY, f"fund:{programme}:{name}")
+
+
+def refundable(programme: str, reward: str) -> LedgerAccount:
+    """Name money kept for reservations of a reward."""
+    return LedgerAccount(MONEY, f"refundable:{programme}:{reward}")
+
+
+def payable(partner: str) -> LedgerAccount:
+    """Name what a partner is owed."""
+    return LedgerAccount(MONEY, f"payable:{partner}")
+
+
+def paid(partner: str) -> LedgerAccount:
+    """Name what a partner was paid."""
+    return LedgerAccount(MONEY, f"paid:{partner}")
+
+
+def fee(whom: str) -> LedgerAccount:
+    """Name what an operator or verifier earned."""
+    return LedgerAccount(MONEY, f"fee:{whom}")
+
+
+def units_issuer(batch: str) -> LedgerAccount:
+    """Name where a batch's units come from."""
+    return LedgerAccount(UNITS, f"issuer:{batch}")
+
+
+def units_hold(batch: str) -> LedgerAccount:
+    """Name a batch's units that are for sale."""
+    return LedgerAccount(UNITS, f"hold:{batch}")
+
+
+def units_buffer(batch: str) -> LedgerAccount:
+    """Name a batch's units kept against reversal."""
+    return LedgerAccount(UNITS, f"buffer:{batch}")
+
+
+def units_sold(batch: str, buyer: str) -> LedgerAccount:
+    """Name a batch's units a buyer has."""
+    return LedgerAccount(UNITS, f"sold:{batch}:{buyer}")
+
+
+def units_retired(batch: str, buyer: str) -> LedgerAccount:
+    """Name a batch's units a buyer has used."""
+    return LedgerAccount(UNITS, f"retired:{batch}:{buyer}")
+
+
+def units_cancelled(batch: str) -> LedgerAccount:
+    """Name a batch's units that ended without use."""
+    return LedgerAccount(UNITS, f"cancelled:{batch}")

@@ -1,0 +1,72 @@
+"""The one decision on an operation, run by the hub when it is asked and by auditors at replay.
+
+A pure function of the books before it. Whether its key was used before is looked up first: the same act
+gives the first outcome again, another is a Conflict.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+
+from accounting.ledger import funding, gifts, redeeming
+from accounting.ledger.accounts import check_key
+from accounting.ledger.books import Books, Decision
+from protos.problems import Conflict, Malformed
+from protos.v1 import ledger_pb2
+from protos.v1.problem_pb2 import REASON_IDEMPOTENCY_CONFLICT, REASON_UNKNOWN_FIELD_VALUE
+
+Rule = Callable[[Books, ledger_pb2.Operation], Decision]
+
+WHY_CHARACTERS_MAX = 256
+
+
+def _void(books: Books, operation: ledger_pb2.Operation) -> Decision:
+    """Use up a key: nothing moves."""
+    if len(operation.void.why) > WHY_CHARACTERS_MAX:
+        raise Malformed(REASON_UNKNOWN_FIELD_VALUE, f"A reason has at most {WHY_CHARACTERS_MAX} characters.")
+    return Decision()
+
+
+RULES: Mapping[str, Rule] = {
+    "reserve": redeeming.reserve,
+    "confirm": redeeming.confirm,
+    "cancel": redeeming.cancel,
+    "lapse": redeeming.lapse,
+    "collect": gifts.collect,
+    "gift": gifts.gift,
+    "deposit": funding.deposit,
+    "settle": funding.settle,
+    "dispute": redeeming.dispute,
+    "plant": funding.plant,
+    "void": _void,
+}
+
+
+def decide(books: Books, operation: ledger_pb2.Operation) -> Decision:
+    """Say what an operation does to the books; raises the Problem that refuses it."""
+    check_key(operation.key, "key")
+    act = operation.WhichOneof("act")
+    rule = RULES.get(act or "")
+    if rule is None:
+        raise Malformed(REASON_UNKNOWN_FIELD_VALUE, "The operation has no act of this version.")
+    return rule(books, operation)
+
+
+def act_hash(operation: ledger_pb2.Operation) -> bytes:
+    """Hash what is asked, without its key and time."""
+    act = ledger_pb2.Operation()
+    act.CopyFrom(operation)
+    act.ClearField("key")
+    act.ClearField("at")
+    return hashlib.sha256(act.SerializeToString(deterministic=True)).digest()
+
+
+def check_same(stored: bytes, asked: bytes) -> None:
+    """Refuse another act under a key that was used."""
+    if stored != asked:
+        raise Conflict(
+            REASON_IDEMPOTENCY_CONFLICT,
+            "The key was used for something else.",
+            remedy="Choose a fresh key for each act; repeat an act with its own.",
+        )
