@@ -7,13 +7,14 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from runtime.console import json_option, print_result
 
 if TYPE_CHECKING:
+    from hub.configuration import StoreSettings
     from hub.operator_client import OperatorClient
     from hub.setup import Opened
     from privacy.keys import VerifyKey
@@ -44,11 +45,15 @@ _home_option = click.option(
     "--listen-grpc", default="127.0.0.1:0", show_default=True, help="Port 0: choose a free one once."
 )
 @click.option("--listen-https", default="127.0.0.1:0", show_default=True)
+@click.option("--store-dsn-file", metavar="FILE", help="PostgreSQL instead of SQLite: a 0600 file in --home.")
+@click.option("--store-dsn-variable", metavar="NAME", help="The same, from an environment variable.")
 @json_option
 def init(
     folder: Path,
     root_keys: Sequence[str],
     policy_keys: Sequence[str],
+    store_dsn_file: str | None,
+    store_dsn_variable: str | None,
     *,
     as_json: bool,
     **options: Any,
@@ -56,7 +61,12 @@ def init(
     """Make a hub: keys, certificate authority, database. 初始化中心节点。"""
     from hub.setup import Plan, init_home
 
-    plan = Plan(root_keys=_named_keys(root_keys), policy_keys=_named_keys(policy_keys), **options)
+    plan = Plan(
+        root_keys=_named_keys(root_keys),
+        policy_keys=_named_keys(policy_keys),
+        store=_store(store_dsn_file, store_dsn_variable),
+        **options,
+    )
     opened = init_home(folder, plan)
     print_result(
         {
@@ -258,6 +268,21 @@ def _opened(folder: Path) -> Opened:
     from hub.setup import Opened
 
     return Opened.load(Home(folder.absolute()))
+
+
+def _store(dsn_file: str | None, dsn_variable: str | None) -> StoreSettings:
+    from hub.configuration import StoreSettings
+    from protos.problems import Malformed
+    from protos.v1.problem_pb2 import REASON_CONFIGURATION_INVALID
+
+    if dsn_file and dsn_variable:
+        raise Malformed(
+            REASON_CONFIGURATION_INVALID,
+            "The store's connection string was given two places.",
+            remedy="Give --store-dsn-file or --store-dsn-variable.",
+        )
+    kind: Literal["sqlite", "postgresql"] = "postgresql" if dsn_file or dsn_variable else "sqlite"
+    return StoreSettings(kind=kind, dsn_file=dsn_file, dsn_variable=dsn_variable)
 
 
 def _client(opened: Opened) -> OperatorClient:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from hub.store.location import Location, SqliteFile, read_dsn
 from runtime.configuration import Settings, load_settings
 
 CONFIGURATION_FILE = "hub.toml"
@@ -27,6 +29,22 @@ class Limits(Settings):
     submissions_per_minute: int = Field(default=600, ge=1)
     submissions_at_once: int = Field(default=2, ge=1, le=64)
     http_body_bytes_max: int = Field(default=65_536, ge=1024)
+
+
+class StoreSettings(Settings):
+    """Where the hub's database is; a connection string is a secret and stands in a file or a variable."""
+
+    kind: Literal["sqlite", "postgresql"] = "sqlite"
+    # A 0600 file, relative to the home folder, or the name of an environment variable.
+    dsn_file: str | None = Field(default=None, min_length=1, max_length=4096)
+    dsn_variable: str | None = Field(default=None, pattern=r"^[A-Z][A-Z0-9_]{0,63}$")
+
+    @model_validator(mode="after")
+    def _has_one_dsn(self) -> Self:
+        given = sum(one is not None for one in (self.dsn_file, self.dsn_variable))
+        if given != (self.kind == "postgresql"):
+            raise ValueError("a postgresql store names dsn_file or dsn_variable, a sqlite store neither")
+        return self
 
 
 class HubSettings(Settings):
@@ -49,6 +67,7 @@ class HubSettings(Settings):
     close_memory_mb: int = Field(default=512, ge=64)
     close_threads: int = Field(default=2, ge=1, le=256)
     limits: Limits = Limits()
+    store: StoreSettings = StoreSettings()
 
     @property
     def grpc_address(self) -> str:
@@ -78,9 +97,15 @@ class Home:
         return self.folder / "private"
 
     @property
-    def database(self) -> Path:
-        """Give the SQLite file."""
-        return self.private / "hub.sqlite"
+    def database(self) -> Location:
+        """Say where the database is; raises Malformed CONFIGURATION_INVALID."""
+        return self.locate(self.settings().store)
+
+    def locate(self, store: StoreSettings) -> Location:
+        """Say where a store of this home is: the SQLite file in it, or a PostgreSQL database."""
+        if store.kind == "sqlite":
+            return SqliteFile(self.private / "hub.sqlite")
+        return read_dsn(self.folder, store.dsn_file, store.dsn_variable)
 
     @property
     def lock(self) -> Path:

@@ -6,11 +6,11 @@ import datetime
 import secrets
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from hub.configuration import Home, HubSettings
+from hub.configuration import Home, HubSettings, StoreSettings
 from hub.log import VKEY_FILE
 from hub.store.database import create_database
 from hub.trust_documents import Genesis
@@ -41,6 +41,7 @@ class Plan:
     policy_threshold: int
     listen_grpc: str
     listen_https: str
+    store: StoreSettings = field(default_factory=StoreSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ def init_home(folder: Path, plan: Plan) -> Opened:
     write_private(home.hub_key, keys.encode_private(keys.generate(secrets.token_bytes, HUB_ID)))
     write_private(home.log_key, keys.encode_private(keys.generate(secrets.token_bytes, "log")))
     CertificateAuthority.create(domain).save(home.private)
-    create_database(home.database)
+    create_database(home.locate(settings.store))
     opened = Opened(
         home,
         settings,
@@ -178,6 +179,7 @@ def _settings(plan: Plan) -> tuple[str, HubSettings]:
             "policy_threshold": _threshold(plan.policy_threshold, plan.policy_keys, "policy"),
             "root_keys": {name: key.public.hex() for name, key in plan.root_keys.items()},
             "policy_keys": {name: key.public.hex() for name, key in plan.policy_keys.items()},
+            "store": plan.store.model_dump(exclude_none=True),
         }
     )
     return text, parse_settings(text.encode(), HubSettings, name="hub.toml")

@@ -5,11 +5,16 @@ xdist ships no types; its own groups do not work with this pytest, whose node id
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.postgres import running_server
+
 _SHARED = "tests/system/"
+# Those on PostgreSQL share one server.
+_POSTGRES = "postgres"
 # Each file runs a node or a sampler that its tests share.
 _BY_FILE = "tests/privacy/"
 # Runs a federation of its own.
@@ -25,8 +30,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
         """Groups by who needs the same federation."""
 
         def _split_scope(self, nodeid: str) -> str:
+            if _POSTGRES in nodeid:
+                return _POSTGRES
             if _BY_FILE in nodeid:
                 return nodeid.split("::")[0]
             return _SHARED if _SHARED in nodeid and _ALONE not in nodeid else nodeid
 
     return Spread(config, log)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """A superuser's connection string to a real server, one for the whole run."""
+    with running_server() as dsn:
+        yield dsn

@@ -11,8 +11,8 @@ from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, Table, delete, func, insert, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 
+from hub.store.dialects import insert_or_skip
 from hub.store.schema import balance, closed_epoch, link
 
 ROWS_TOGETHER = 8192
@@ -156,6 +156,6 @@ def closed_epochs(connection: Connection) -> Sequence[ClosedEpoch]:
 def _insert_many(connection: Connection, table: Table, rows: Iterable[dict[str, Any]]) -> None:
     """Insert in order and in bounded batches; a row already there stays."""
     iterator = iter(rows)
-    statement = upsert(table).on_conflict_do_nothing()
+    statement = insert_or_skip(connection, table)
     while batch := list(islice(iterator, ROWS_TOGETHER)):
         connection.execute(statement, batch)

@@ -1,54 +1,59 @@
-"""Opens the SQLite file: WAL, synchronous=FULL, one connection that writes, others that only read.
-
-Only the standard library's sqlite3 may open this file in this process: two SQLite libraries on one WAL file
-silently lose committed writes.
-"""
+"""Opens the hub's database: one connection that writes, durably, and others that only read."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, select
-from sqlalchemy.pool import StaticPool
+from sqlalchemy import Connection, Engine, insert, inspect, select
+from sqlalchemy.exc import OperationalError
 
+from hub.store.dialects import connect_readers, connect_writer
+from hub.store.location import Location, SqliteFile
 from hub.store.schema import SCHEMA_VERSION, metadata, setting
-from protos.problems import Malformed
-from protos.v1.problem_pb2 import REASON_CONFIGURATION_INVALID
-
-BUSY_MILLISECONDS = 10_000
-READERS_MAX = 16
+from protos.problems import Malformed, Unavailable
+from protos.v1.problem_pb2 import REASON_CONFIGURATION_INVALID, REASON_PEER_UNREACHABLE
 
 
-def create_database(path: Path) -> None:
-    """Make the tables in a new file; an existing file is left as it is."""
-    engine = _engine(path, writes=True)
-    with engine.begin() as connection:
-        metadata.create_all(connection)
-        if read_setting(connection, "schema") is None:
-            connection.execute(insert(setting).values(name="schema", value=str(SCHEMA_VERSION)))
-    engine.dispose()
-    path.chmod(0o600)
-
-
-def open_writer(path: Path) -> Engine:
-    """Open the one writing connection; raises Malformed for a database of another schema version."""
-    engine = _engine(path, writes=True)
-    with engine.begin() as connection:
-        version = read_setting(connection, "schema")
-    if version != str(SCHEMA_VERSION):
+def create_database(location: Location) -> None:
+    """Make the tables in a new database; one that is there is left as it is."""
+    engine = connect_writer(location)
+    try:
+        with _told(), engine.begin() as connection:
+            metadata.create_all(connection)
+            if read_setting(connection, "schema") is None:
+                connection.execute(insert(setting).values(name="schema", value=str(SCHEMA_VERSION)))
+    finally:
         engine.dispose()
-        raise Malformed(
-            REASON_CONFIGURATION_INVALID,
-            f"The hub's database has schema version {version}; this program needs {SCHEMA_VERSION}.",
-            remedy="Run the program version that made it, or migrate the database.",
-        )
+    if isinstance(location, SqliteFile):
+        location.path.chmod(0o600)
+
+
+def open_writer(location: Location) -> Engine:
+    """Open the one writing connection; raises Malformed for a database of another schema version.
+
+    Raises Conflict where another process writes a PostgreSQL database already.
+    """
+    engine = connect_writer(location)
+    try:
+        with _told(), engine.begin() as connection:
+            has_tables = inspect(connection).has_table(setting.name)
+            version = read_setting(connection, "schema") if has_tables else None
+        if version != str(SCHEMA_VERSION):
+            raise Malformed(
+                REASON_CONFIGURATION_INVALID,
+                f"The hub's database has schema version {version}; this program needs {SCHEMA_VERSION}.",
+                remedy="Run the program version that made it, or migrate the database.",
+            )
+    except BaseException:
+        engine.dispose()
+        raise
     return engine
 
 
-def open_readers(path: Path) -> Engine:
+def open_readers(location: Location) -> Engine:
     """Open connections that cannot write."""
-    return _engine(path, writes=False)
+    return connect_readers(location)
 
 
 def read_setting(connection: Connection, name: str) -> str | None:
@@ -56,37 +61,15 @@ def read_setting(connection: Connection, name: str) -> str | None:
     return connection.scalar(select(setting.c.value).where(setting.c.name == name))
 
 
-def _engine(path: Path, *, writes: bool) -> Engine:
-    url = f"sqlite:///{path}"
-    if writes:
-        engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
-    else:
-        engine = create_engine(url, pool_size=READERS_MAX // 2, max_overflow=READERS_MAX // 2)
-
-    @event.listens_for(engine, "connect")
-    def set_up(connection: Any, record: object) -> None:
-        # The driver's own transaction handling breaks savepoints: BEGIN is ours.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        for pragma in _pragmas(writes=writes):
-            cursor.execute(pragma)
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("begin immediate" if writes else "begin")
-
-    return engine
-
-
-def _pragmas(*, writes: bool) -> list[str]:
-    shared = [f"pragma busy_timeout={BUSY_MILLISECONDS}", "pragma foreign_keys=on"]
-    if writes:
-        # What is overwritten by an erasure order does not linger in freed pages.
-        return [
-            "pragma journal_mode=wal",
-            "pragma synchronous=full",
-            "pragma secure_delete=on",
-            *shared,
-        ]
-    return ["pragma query_only=on", *shared]
+@contextmanager
+def _told() -> Iterator[None]:
+    """Say that a database cannot be reached, without the connection string."""
+    try:
+        yield
+    except OperationalError as error:
+        kind = type(error.orig).__name__
+        raise Unavailable(
+            REASON_PEER_UNREACHABLE,
+            f"The hub's database cannot be opened ({kind}).",
+            remedy="Check that the server runs, and what the store's connection string says.",
+        ) from None

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, insert, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 
+from hub.store.dialects import insert_or_replace
 from hub.store.schema import body, entry, tree
 from privacy.envelope import Kind
 
@@ -68,8 +68,8 @@ def add_entry(connection: Connection, new: StoredEntry, bodies: Sequence[tuple[b
 
 def set_tree_head(connection: Connection, head: TreeHead) -> None:
     """Make the log's size and root durable with the entries they cover."""
-    values = {"size": head.size, "root": head.root}
-    connection.execute(upsert(tree).values(id=1, **values).on_conflict_do_update(["id"], set_=values))
+    values = {"id": 1, "size": head.size, "root": head.root}
+    connection.execute(insert_or_replace(connection, tree, ["id"], values))
 
 
 def tree_head(connection: Connection) -> TreeHead | None:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
+from hub.store.dialects import insert_or_replace
 from hub.store.schema import invitation, registration
 
 
@@ -68,9 +68,7 @@ def use_invitation(
 
 def put_party(connection: Connection, party: Party) -> None:
     """Store who joined; joining again by a new invitation replaces key and address."""
-    values = asdict(party)
-    keyed = upsert(registration).values(**values)
-    connection.execute(keyed.on_conflict_do_update(["role", "id"], set_=values))
+    connection.execute(insert_or_replace(connection, registration, ["role", "id"], asdict(party)))
 
 
 def list_parties(connection: Connection) -> Sequence[Party]:

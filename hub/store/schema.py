@@ -6,19 +6,10 @@ before the log and stand for themselves.
 
 from __future__ import annotations
 
-from sqlalchemy import (
-    BLOB,
-    DDL,
-    CheckConstraint,
-    Column,
-    Index,
-    Integer,
-    MetaData,
-    PrimaryKeyConstraint,
-    Table,
-    Text,
-    event,
-)
+from sqlalchemy import CheckConstraint, Column, Index, MetaData, PrimaryKeyConstraint, Table, Text
+
+from hub.store.dialects import Bytes, Whole
+from hub.store.triggers import append_only, follow, refuse
 
 SCHEMA_VERSION = 2
 
@@ -27,14 +18,14 @@ metadata = MetaData()
 entry = Table(
     "entry",
     metadata,
-    Column("idx", Integer, primary_key=True, autoincrement=False),
-    Column("envelope", BLOB, nullable=False),
-    Column("leaf_hash", BLOB, nullable=False, unique=True),
+    Column("idx", Whole, primary_key=True, autoincrement=False),
+    Column("envelope", Bytes, nullable=False),
+    Column("leaf_hash", Bytes, nullable=False, unique=True),
     Column("kind", Text, nullable=False),
     Column("issuer", Text, nullable=False),
-    Column("epoch", Integer, nullable=False),
-    Column("received_at", Integer, nullable=False),
-    Column("receipt", BLOB, nullable=False),
+    Column("epoch", Whole, nullable=False),
+    Column("received_at", Whole, nullable=False),
+    Column("receipt", Bytes, nullable=False),
     sqlite_strict=True,
 )
 Index("entry_by_kind", entry.c.kind, entry.c.epoch)
@@ -42,10 +33,10 @@ Index("entry_by_kind", entry.c.kind, entry.c.epoch)
 body = Table(
     "body",
     metadata,
-    Column("idx", Integer, nullable=False),
-    Column("position", Integer, nullable=False),
-    Column("private", Integer, nullable=False),
-    Column("data", BLOB, nullable=False),
+    Column("idx", Whole, nullable=False),
+    Column("position", Whole, nullable=False),
+    Column("private", Whole, nullable=False),
+    Column("data", Bytes, nullable=False),
     PrimaryKeyConstraint("idx", "position"),
     CheckConstraint("private in (0, 1)"),
     sqlite_strict=True,
@@ -55,9 +46,9 @@ body = Table(
 body_erasure = Table(
     "body_erasure",
     metadata,
-    Column("idx", Integer, nullable=False),
-    Column("position", Integer, nullable=False),
-    Column("order_idx", Integer, nullable=False),
+    Column("idx", Whole, nullable=False),
+    Column("position", Whole, nullable=False),
+    Column("order_idx", Whole, nullable=False),
     PrimaryKeyConstraint("idx", "position"),
     sqlite_strict=True,
 )
@@ -66,9 +57,9 @@ body_erasure = Table(
 tree = Table(
     "tree",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("size", Integer, nullable=False),
-    Column("root", BLOB, nullable=False),
+    Column("id", Whole, primary_key=True, autoincrement=False),
+    Column("size", Whole, nullable=False),
+    Column("root", Bytes, nullable=False),
     CheckConstraint("id = 1"),
     sqlite_strict=True,
 )
@@ -76,17 +67,17 @@ tree = Table(
 invitation = Table(
     "invitation",
     metadata,
-    Column("secret_hash", BLOB, primary_key=True),
+    Column("secret_hash", Bytes, primary_key=True),
     Column("role", Text, nullable=False),
     Column("id", Text, nullable=False),
     Column("name", Text, nullable=False),
     Column("name_zh", Text, nullable=False),
-    Column("evaluation_quota", Integer, nullable=False),
-    Column("expires_at", Integer, nullable=False),
+    Column("evaluation_quota", Whole, nullable=False),
+    Column("expires_at", Whole, nullable=False),
     # Set by the first join; the same keys then get the same answer again.
-    Column("public_key", BLOB),
-    Column("request_hash", BLOB),
-    Column("certificate_pem", BLOB),
+    Column("public_key", Bytes),
+    Column("request_hash", Bytes),
+    Column("certificate_pem", Bytes),
     sqlite_strict=True,
 )
 
@@ -97,11 +88,11 @@ registration = Table(
     Column("id", Text, nullable=False),
     Column("name", Text, nullable=False),
     Column("name_zh", Text, nullable=False),
-    Column("public_key", BLOB, nullable=False),
+    Column("public_key", Bytes, nullable=False),
     Column("address", Text, nullable=False),
-    Column("sealing_key", BLOB, nullable=False),
-    Column("evaluation_quota", Integer, nullable=False),
-    Column("joined_at", Integer, nullable=False),
+    Column("sealing_key", Bytes, nullable=False),
+    Column("evaluation_quota", Whole, nullable=False),
+    Column("joined_at", Whole, nullable=False),
     PrimaryKeyConstraint("role", "id"),
     sqlite_strict=True,
 )
@@ -109,10 +100,10 @@ registration = Table(
 link = Table(
     "link",
     metadata,
-    Column("pseudonym", BLOB, primary_key=True),
-    Column("account", BLOB, nullable=False, index=True),
-    Column("effective_epoch", Integer, nullable=False),
-    Column("idx", Integer, nullable=False),
+    Column("pseudonym", Bytes, primary_key=True),
+    Column("account", Bytes, nullable=False, index=True),
+    Column("effective_epoch", Whole, nullable=False),
+    Column("idx", Whole, nullable=False),
     sqlite_strict=True,
     sqlite_with_rowid=False,
 )
@@ -121,11 +112,11 @@ link = Table(
 balance = Table(
     "balance",
     metadata,
-    Column("account", BLOB, primary_key=True),
-    Column("balance_mg", Integer, nullable=False),
-    Column("variance_mg2", BLOB, nullable=False),
-    Column("enterprises", Integer, nullable=False),
-    Column("epoch", Integer, nullable=False),
+    Column("account", Bytes, primary_key=True),
+    Column("balance_mg", Whole, nullable=False),
+    Column("variance_mg2", Bytes, nullable=False),
+    Column("enterprises", Whole, nullable=False),
+    Column("epoch", Whole, nullable=False),
     sqlite_strict=True,
     sqlite_with_rowid=False,
 )
@@ -133,11 +124,11 @@ balance = Table(
 closed_epoch = Table(
     "closed_epoch",
     metadata,
-    Column("epoch", Integer, primary_key=True, autoincrement=False),
-    Column("idx", Integer, nullable=False),
-    Column("accounts", Integer, nullable=False),
-    Column("accounts_in_two_or_more", Integer, nullable=False),
-    Column("total_mg", Integer, nullable=False),
+    Column("epoch", Whole, primary_key=True, autoincrement=False),
+    Column("idx", Whole, nullable=False),
+    Column("accounts", Whole, nullable=False),
+    Column("accounts_in_two_or_more", Whole, nullable=False),
+    Column("total_mg", Whole, nullable=False),
     sqlite_strict=True,
 )
 
@@ -149,31 +140,21 @@ setting = Table(
     sqlite_strict=True,
 )
 
-
-def _trigger(table: Table, name: str, timing: str, then: str, condition: str = "") -> None:
-    when = f"when {condition} " if condition else ""
-    text = f"create trigger {name} {timing} on {table.name} {when}begin {then}; end"
-    event.listen(table, "after_create", DDL(text))  # type: ignore[no-untyped-call]
-
-
-def _append_only(table: Table) -> str:
-    return f"select raise(abort, '{table.name} is append-only')"
-
-
-_trigger(entry, "entry_no_update", "before update", _append_only(entry))
-_trigger(entry, "entry_no_delete", "before delete", _append_only(entry))
-_trigger(body, "body_no_delete", "before delete", _append_only(body))
+append_only(entry)
+refuse(body, "delete")
 # The one exception: a logged order lets a private body be overwritten in place, by as many bytes, once.
-_PERMITTED = (
-    "new.idx = old.idx and new.position = old.position and new.private = old.private and old.private = 1 "
-    "and length(new.data) = length(old.data) and exists (select 1 from body_erasure as permit "
+refuse(
+    body,
+    "update",
+    unless="new.idx = old.idx and new.position = old.position and new.private = old.private "
+    "and old.private = 1 and length(new.data) = length(old.data) "
+    "and exists (select 1 from body_erasure as permit "
     "join entry on entry.idx = permit.order_idx where permit.idx = old.idx "
-    "and permit.position = old.position and entry.kind in ('erasure-order', 'hub-erasure-order'))"
+    "and permit.position = old.position and entry.kind in ('erasure-order', 'hub-erasure-order'))",
 )
-_trigger(body, "body_no_update", "before update", _append_only(body), f"not ({_PERMITTED})")
-_trigger(
+follow(
     body,
     "body_erased",
-    "after update",
+    "update",
     "delete from body_erasure where idx = new.idx and position = new.position",
 )

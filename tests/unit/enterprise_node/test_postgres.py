@@ -17,10 +17,7 @@ from enterprise_node.sources.postgres import PostgresSource
 from enterprise_node.store.sources import Outcome
 from enterprise_node.workspace import Workspace
 from protos.problems import Malformed, Problem, Unavailable
-from tests.postgres import running_server
 from tests.unit.enterprise_node.homes import ANNA, BERT, TRIPS, Home, day, flaws, home_at, kept
-
-pytestmark = pytest.mark.xdist_group("postgres")
 
 SOURCE = (
     TRIPS.replace('path = "trips*.csv"', 'kind = "postgresql"\ndsn_file = "database.dsn"\ntable = "trips"')
@@ -31,10 +28,9 @@ WATERMARKED = SOURCE.replace('table = "trips"', 'table = "trips"\nwatermark = "c
 SECRET = "hunter2canary"
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with running_server() as dsn:
-        yield dsn
+@pytest.fixture
+def server(postgres_server: str) -> str:
+    return postgres_server
 
 
 @pytest.fixture

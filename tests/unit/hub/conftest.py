@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from hub.store.location import Location, SqliteFile
+from tests.unit.hub.stores import STORES, fresh_schema
 from tests.unit.hub.world import World, begin, enrol, world
 
 
@@ -26,3 +28,13 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """One enrolled hub for a module's tests that leave no trace."""
     with world(tmp_path_factory.mktemp("shared") / "hub") as found:
         yield enrol(begin(found))
+
+
+@pytest.fixture(params=STORES)
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Location]:
+    """A place for a new database, on each store."""
+    if request.param == "sqlite":
+        yield SqliteFile(tmp_path / "hub.sqlite")
+        return
+    with fresh_schema(request.getfixturevalue("postgres_server")) as server:
+        yield server

@@ -2,26 +2,24 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, Engine, insert, select
-from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError
 
-from hub.store import entries
 from hub.store.database import create_database, open_readers, open_writer
-from hub.store.entries import StoredEntry
-from hub.store.schema import body, entry, setting
+from hub.store.location import Location
+from hub.store.schema import setting
 from hub.store.writer import Writer
-from protos.problems import InvariantBroken, Malformed, Refused, Unavailable
+from protos.problems import InvariantBroken, Refused, Unavailable
 from protos.v1 import problem_pb2 as reasons
 from tests.unit.hub.world import Crash, refused
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[tuple[Engine, Engine]]:
-    create_database(tmp_path / "hub.sqlite")
-    engines = open_writer(tmp_path / "hub.sqlite"), open_readers(tmp_path / "hub.sqlite")
+def database(location: Location) -> Iterator[tuple[Engine, Engine]]:
+    create_database(location)
+    engines = open_writer(location), open_readers(location)
     yield engines
     for engine in engines:
         engine.dispose()
@@ -114,50 +112,3 @@ def test_a_full_disk_while_publishing_stops_nothing(database: tuple[Engine, Engi
 def test_a_stopped_writer_refuses(writer: Writer) -> None:
     writer.stop()
     assert refused(lambda: writer.call(put("a", "1"))).reason == reasons.REASON_SHUTTING_DOWN  # type: ignore[arg-type]
-
-
-def test_the_logs_rows_cannot_be_changed_or_deleted(database: tuple[Engine, Engine]) -> None:
-    stored = StoredEntry(0, b"envelope", bytes(32), "pack", "", 0, 1, b"receipt")
-    with database[0].begin() as connection:
-        entries.add_entry(connection, stored, [(b"body", False), (b"opening", True)])
-    for statement in (
-        entry.update().values(envelope=b"forged"),
-        entry.delete(),
-        body.update().values(data=b"forged"),
-        body.delete(),
-    ):
-        with pytest.raises(IntegrityError, match="append-only"), database[0].begin() as connection:
-            connection.execute(statement)
-    with database[1].begin() as connection:
-        assert entries.read_entry(connection, 0) == stored
-        assert entries.read_bodies(connection, 0) == [b"body", b"opening"]
-
-
-def test_readers_cannot_write(database: tuple[Engine, Engine]) -> None:
-    with pytest.raises(OperationalError), database[1].begin() as connection:
-        connection.execute(insert(setting).values(name="x", value="y"))
-
-
-def test_durability_is_full(database: tuple[Engine, Engine]) -> None:
-    with database[0].begin() as connection:
-        assert connection.exec_driver_sql("pragma journal_mode").scalar() == "wal"
-        assert connection.exec_driver_sql("pragma synchronous").scalar() == 2
-
-
-def test_a_database_of_another_version_is_not_opened(tmp_path: Path) -> None:
-    path = tmp_path / "hub.sqlite"
-    create_database(path)
-    engine = open_writer(path)
-    with engine.begin() as connection:
-        connection.execute(setting.update().values(value="99"))
-    engine.dispose()
-    assert isinstance(refused(lambda: open_writer(path)), Malformed)
-
-
-def test_the_database_is_private(tmp_path: Path) -> None:
-    path = tmp_path / "hub.sqlite"
-    create_database(path)
-    assert path.stat().st_mode & 0o077 == 0
-    with pytest.raises(DatabaseError):
-        path.write_bytes(b"not a database at all" * 100)
-        open_writer(path)

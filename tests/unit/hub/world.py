@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import grpc
 from sqlalchemy import func, select
 
 from hub.app import Hub
-from hub.configuration import Home
+from hub.configuration import Home, StoreSettings
 from hub.log import VKEY_FILE
 from hub.operator_client import OperatorClient
 from hub.setup import Opened, Plan, init_home
 from hub.store import entries
 from hub.store.database import open_readers
+from hub.store.location import PostgresServer
 from hub.store.schema import body, entry
 from privacy import envelope, keys
 from privacy.acceptance import Admission
@@ -26,7 +27,7 @@ from privacy.standing import HUB_ID
 from protos.problems import Problem
 from protos.v1 import hub_pb2, hub_pb2_grpc
 from runtime.channels import open_channel
-from runtime.configuration import write_atomic, write_private
+from runtime.configuration import open_home, write_atomic, write_private
 from runtime.https import HttpsClient, client_context
 from runtime.identity import Identity, Role, SpiffeName
 from runtime.problems import problem_from_rpc_error
@@ -57,10 +58,14 @@ class CrashAt:
             raise Crash(name)
 
 
-def make_home(folder: Path) -> Opened:
-    """Make a home whose hub and log keys are the simulator's."""
+def make_home(folder: Path, server: PostgresServer | None = None) -> Opened:
+    """Make a home whose hub and log keys are the simulator's, and whose database may be on a server."""
     root_keys = {name: key(name).verify_key for name in ("operator", "regulator", "auditor")}
     plan = Plan(ORIGIN, root_keys, 2, {"operator": root_keys["operator"]}, 1, "127.0.0.1:0", "127.0.0.1:0")
+    if server is not None:
+        private = open_home(folder / "private", create=True)
+        write_private(private / "store.dsn", server.dsn.encode())
+        plan = replace(plan, store=StoreSettings(kind="postgresql", dsn_file="private/store.dsn"))
     home = init_home(folder, plan).home
     write_private(home.hub_key, keys.encode_private(key(HUB_ID)))
     write_private(home.log_key, keys.encode_private(key("log")))

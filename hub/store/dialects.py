@@ -1,0 +1,165 @@
+"""What SQLite and PostgreSQL do differently when they are used: connections, column types, keyed inserts.
+
+Only the standard library's sqlite3 may open an SQLite file in this process: two SQLite libraries on one WAL
+file silently lose committed writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Engine,
+    Integer,
+    LargeBinary,
+    Table,
+    create_engine,
+    event,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.pool import StaticPool
+
+from hub.store.location import Location, PostgresServer, SqliteFile
+from protos.problems import Conflict, Malformed
+from protos.v1.problem_pb2 import REASON_ALREADY_EXISTS, REASON_CONFIGURATION_INVALID
+
+BUSY_MILLISECONDS = 10_000
+CONNECT_SECONDS_MAX = 10
+READERS_MAX = 16
+
+# 64 bits on both.
+Whole = BigInteger().with_variant(Integer(), "sqlite")
+Bytes = LargeBinary
+
+_READER_OPTIONS = "-c default_transaction_read_only=on"
+# Two hubs on one database would sign two histories: the lock is held as long as the writing connection lives.
+_LOCK = "select pg_try_advisory_lock(hashtextextended('cgsp hub writer ' || current_schema(), 0))"
+# A session that inherited less is raised to: acknowledged means flushed.
+_DURABLE = (
+    "select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'"
+)
+
+
+def connect_writer(location: Location) -> Engine:
+    """Open the one writing connection; raises Conflict where another process holds it."""
+    match location:
+        case SqliteFile():
+            return _sqlite(location, writes=True)
+        case PostgresServer():
+            return _postgres_writer(location)
+
+
+def connect_readers(location: Location) -> Engine:
+    """Open connections that cannot write; each transaction sees one state."""
+    match location:
+        case SqliteFile():
+            return _sqlite(location, writes=False)
+        case PostgresServer():
+            return create_engine(
+                "postgresql+psycopg://",
+                connect_args=_arguments(location, _READER_OPTIONS),
+                isolation_level="REPEATABLE READ",
+                pool_size=READERS_MAX // 2,
+                max_overflow=READERS_MAX // 2,
+                pool_pre_ping=True,
+            )
+
+
+def insert_or_skip(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """Insert; a row whose key is there stays as it is."""
+    return _insert(connection, table).on_conflict_do_nothing()
+
+
+def insert_or_replace(
+    connection: Connection, table: Table, keys: Sequence[str], values: Mapping[str, Any]
+) -> sqlite.Insert | postgresql.Insert:
+    """Insert one row, or give the row with these keys the other values."""
+    keyed = _insert(connection, table).values(**values)
+    return keyed.on_conflict_do_update(index_elements=list(keys), set_=dict(values))
+
+
+def _insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+
+
+def _sqlite(location: SqliteFile, *, writes: bool) -> Engine:
+    url = f"sqlite:///{location.path}"
+    if writes:
+        engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
+    else:
+        engine = create_engine(url, pool_size=READERS_MAX // 2, max_overflow=READERS_MAX // 2)
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: Any, record: object) -> None:
+        # The driver's own transaction handling breaks savepoints: BEGIN is ours.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in _pragmas(writes=writes):
+            cursor.execute(pragma)
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("begin immediate" if writes else "begin")
+
+    return engine
+
+
+def _pragmas(*, writes: bool) -> list[str]:
+    shared = [f"pragma busy_timeout={BUSY_MILLISECONDS}", "pragma foreign_keys=on"]
+    if writes:
+        # What is overwritten by an erasure order does not linger in freed pages.
+        return [
+            "pragma journal_mode=wal",
+            "pragma synchronous=full",
+            "pragma secure_delete=on",
+            *shared,
+        ]
+    return ["pragma query_only=on", *shared]
+
+
+def _postgres_writer(location: PostgresServer) -> Engine:
+    engine = create_engine("postgresql+psycopg://", connect_args=_arguments(location), poolclass=StaticPool)
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: Any, record: object) -> None:
+        with connection.cursor() as cursor:
+            is_ours = cursor.execute(_LOCK).fetchone()[0]
+            cursor.execute(_DURABLE)
+        connection.commit()
+        if not is_ours:
+            raise Conflict(
+                REASON_ALREADY_EXISTS,
+                "Another process already writes this hub's database.",
+                remedy="Stop the hub that runs with this database before starting another.",
+            )
+
+    return engine
+
+
+def _arguments(location: PostgresServer, options: str = "") -> dict[str, Any]:
+    """Take the connection string apart; what is wrong with it is told without it."""
+    try:
+        from psycopg import ProgrammingError
+        from psycopg.conninfo import conninfo_to_dict
+    except ImportError as error:
+        raise Malformed(
+            REASON_CONFIGURATION_INVALID,
+            "The hub's store needs the PostgreSQL driver, which is not installed.",
+            remedy="pip install 'cgsp-gateway[postgres]'",
+        ) from error
+    try:
+        found: dict[str, Any] = dict(conninfo_to_dict(location.dsn))
+    except ProgrammingError:
+        raise Malformed(
+            REASON_CONFIGURATION_INVALID,
+            "The store's connection string is not one.",
+            remedy="Write it as postgresql://user:password@host/database or host=… user=… dbname=….",
+        ) from None
+    found.setdefault("connect_timeout", CONNECT_SECONDS_MAX)
+    found.setdefault("application_name", "cgsp-hub")
+    found["options"] = f"{found.get('options') or ''} {options}".strip()
+    return found
