@@ -25,6 +25,7 @@ from enterprise_node.recovery import Recovery
 from enterprise_node.release import OnStep, Releaser, no_step
 from enterprise_node.roster import Roster
 from enterprise_node.rpc import GrpcCustodians, GrpcHub
+from enterprise_node.samplers import sampler
 from enterprise_node.slot_erasures import SlotErasures
 from enterprise_node.store.charges import ChargeTable
 from enterprise_node.store.database import Database
@@ -34,7 +35,7 @@ from enterprise_node.store.outbox import OutboxTable
 from enterprise_node.store.outward import SCHEMAS
 from enterprise_node.store.releases import ReleaseTable
 from enterprise_node.workspace import DATA_SCHEMAS, STATE_FILE, Workspace, open_workspace
-from privacy import noise, trust
+from privacy import trust
 from runtime.log_mirror import LogMirror
 from runtime.log_reader import HttpLog, LogReader
 from runtime.retries import RetryPolicy
@@ -114,11 +115,11 @@ def build_app(
     ports: Ports,
     course: Course,
     *,
-    draw: Draw = noise.discrete_laplace,
+    draw: Draw | None = None,
     on_step: OnStep = no_step,
     patience: RetryPolicy = PATIENCE,
 ) -> App:
-    """Put the parts together."""
+    """Put the parts together; noise comes from node.toml's sampler unless another is given."""
     database, keys, enterprise_id = workspace.database, workspace.keys, membership.enterprise_id
     outbox_table, enrolment_table = OutboxTable(database), EnrolmentTable(database)
     journal = open_journal(database)
@@ -179,7 +180,7 @@ def build_app(
         late,
         enterprise_id=enterprise_id,
         ceilings=workspace.configuration.ceilings,
-        draw=draw,
+        draw=draw or sampler(workspace.configuration.noise.sampler),
         on_step=on_step,
     )
     pipeline = Pipeline(

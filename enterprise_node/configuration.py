@@ -295,6 +295,15 @@ class Ceilings(Settings):
     reserve_z: FractionText = Fraction(5)
 
 
+SamplerName = Literal["opendp", "digits"]
+
+
+class NoiseSettings(Settings):
+    """[noise]: what draws it; both are the exact discrete Laplace, the second is for bulk."""
+
+    sampler: SamplerName = "opendp"
+
+
 class Retention(Settings):
     """[retention]: how long kept activities stay; without it they stay for good."""
 
@@ -327,6 +336,7 @@ class NodeConfiguration(Settings):
     persons: PersonRegister | None = None
     engine: EngineSettings = EngineSettings()
     ceilings: Ceilings = Ceilings()
+    noise: NoiseSettings = NoiseSettings()
     retention: Retention = Retention()
     service: ServiceSettings = ServiceSettings()
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from enterprise_node.contents import exact_contents
 from enterprise_node.membership import CONNECTION_FILE
 from enterprise_node.roster import ActiveSlot
+from enterprise_node.samplers import sampler
 from enterprise_node.terms import check_policy
-from privacy import noise
 from privacy import policy as policy_form
 from privacy.policy import SeriesKind
 from protos.problems import Malformed, Refused
@@ -66,7 +66,7 @@ def rehearse(workspace: Workspace, epoch: Epoch, policy: Policy, out: Path) -> i
     persons = [number for number, _, _ in workspace.persons.contracts()]
     active = [ActiveSlot(slot, person) for slot, person in enumerate(persons)]
     exact = exact_contents(workspace.reductions, epoch, policy, enterprise_id, active)
-    noised = exact.noised(policy, enterprise_id, noise.discrete_laplace)
+    noised = exact.noised(policy, enterprise_id, sampler(workspace.configuration.noise.sampler))
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["identifier", "series", "grams"])

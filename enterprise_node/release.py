@@ -91,7 +91,7 @@ class Releaser:
         *,
         enterprise_id: str,
         ceilings: Ceilings,
-        draw: Draw = noise.discrete_laplace,
+        draw: Draw,
         on_step: OnStep = no_step,
     ) -> None:
         self._database = database

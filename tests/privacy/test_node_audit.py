@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import enterprise_node.contents
+import enterprise_node.late
 import enterprise_node.release
 from enterprise_node import terms
 from enterprise_node.reductions import MeasureSpec
@@ -123,7 +123,7 @@ def test_a_skipped_clamp_is_caught(
     def unclamped(measure: Measure) -> MeasureSpec:
         return dataclasses.replace(terms.measure_spec(measure), day_clamp_grams=1_000_000)
 
-    monkeypatch.setattr(enterprise_node.contents, "measure_spec", unclamped)
+    monkeypatch.setattr(enterprise_node.late, "measure_spec", unclamped)
     riders.run(UNCLAMPED)
     assert beyond_claim(audit(rides(riders.released(UNCLAMPED)), coins[UNCLAMPED]))
 

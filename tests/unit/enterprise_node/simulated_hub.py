@@ -18,7 +18,7 @@ from enterprise_node.release import OnStep, no_step
 from enterprise_node.rpc import GrpcCustodians
 from enterprise_node.store.outward import SCHEMAS
 from enterprise_node.workspace import open_workspace
-from privacy import codec, envelope, noise
+from privacy import codec, envelope
 from privacy.acceptance import LogState
 from privacy.envelope import Kind
 from privacy.receipts import Receipt, sign_receipt
@@ -191,7 +191,7 @@ def open_node(
     federation: Federation,
     hub: SimulatedHub,
     *,
-    draw: Draw = noise.discrete_laplace,
+    draw: Draw | None = None,
     on_step: OnStep = no_step,
     today: datetime.date = TODAY,
 ) -> App:
