@@ -67,13 +67,15 @@ def accounts_sql(statement: str = "statement", link: str = "link") -> str:
 def anchored_sql(
     statement: str = "statement", anchor: str = "anchor", cover: str = "cover", weight: str = "weight"
 ) -> str:
-    """Give (enterprise, pseudonym, grams, variance): months as they are, anchored years of a slot as one row.
+    """Give (enterprise, measure, epoch, pseudonym, grams, variance): months, and anchored years as one row.
 
     The n months' sum S and the anchor A of a slot give floor(S + (A - S) * share / whole), at equal scales
-    floor((S + n * A) / (n + 1)); nothing is clipped at zero. A year without an anchor for its slot is S.
+    floor((S + n * A) / (n + 1)); nothing is clipped at zero. A year without an anchor for its slot is S. A
+    year's epoch is its anchor's.
     """
     alone = (
-        f"SELECT s.enterprise, s.pseudonym, s.grams, s.variance FROM {statement} AS s WHERE NOT EXISTS "
+        "SELECT s.enterprise, s.measure, s.epoch, s.pseudonym, s.grams, s.variance "
+        f"FROM {statement} AS s WHERE NOT EXISTS "
         f"(SELECT 1 FROM {cover} AS c WHERE c.enterprise = s.enterprise AND c.measure = s.measure "
         "AND c.epoch = s.epoch)"
     )
@@ -84,7 +86,8 @@ def anchored_sql(
         "AND c.epoch = s.epoch GROUP BY s.enterprise, s.measure, s.slot, s.pseudonym, c.anchor"
     )
     differences = (
-        "SELECT y.enterprise, y.pseudonym, y.grams, y.variance, a.grams - y.grams AS difference, "
+        "SELECT y.enterprise, y.measure, y.anchor, y.pseudonym, y.grams, y.variance, "
+        "a.grams - y.grams AS difference, "
         "w.share, w.whole, w.variance AS combined "
         f"FROM ({years}) AS y LEFT JOIN {anchor} AS a ON a.enterprise = y.enterprise "
         "AND a.measure = y.measure AND a.epoch = y.anchor AND a.slot = y.slot "
@@ -96,12 +99,12 @@ def anchored_sql(
         "CASE WHEN difference >= 0 THEN difference // whole ELSE -((-difference + whole - 1) // whole) END"
     )
     divided = (
-        "SELECT enterprise, pseudonym, grams, variance, difference, share, whole, combined, "
+        "SELECT enterprise, measure, anchor, pseudonym, grams, variance, difference, share, whole, combined, "
         f"{quotient} AS quotient FROM ({differences}) AS d"
     )
     moved = "quotient * share + ((difference - quotient * whole) * share) // whole"
     return (
-        f"{alone} UNION ALL SELECT enterprise, pseudonym, "
+        f"{alone} UNION ALL SELECT enterprise, measure, anchor AS epoch, pseudonym, "
         f"CAST(CASE WHEN difference IS NULL THEN grams ELSE grams + {moved} END AS BIGINT) AS grams, "
         "CAST(CASE WHEN difference IS NULL THEN variance ELSE combined END AS BIGINT) AS variance "
         f"FROM ({divided}) AS q"

@@ -20,6 +20,8 @@ from accounting.packs import Domain
 from accounting.programmes.words import AmountOrZero, Factor, FactorOrZero, Names, Words
 
 BRACKETS_MAX = 20
+# Points for one gram at most; more would let sums of points leave 63 bits.
+RATE_MAX = 1_000
 
 
 class EarnFrom(enum.StrEnum):
@@ -67,6 +69,8 @@ class EarnRule(Strict):
         starts = [one.since for one in self.brackets]
         if starts and (starts[0] != 0 or any(b <= a for a, b in itertools.pairwise(starts))):
             raise ValueError("brackets begin at 0 and ascend")
+        if any(points > RATE_MAX * amount for points, amount in (one.ratio for one in self.steps)):
+            raise ValueError(f"a rule gives at most {RATE_MAX} points for one")
         return self
 
     @property

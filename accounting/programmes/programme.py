@@ -144,10 +144,10 @@ class Programme(Strict):
         for name, reward in self.rewards.items():
             for fund in reward.funds:
                 if fund not in self.funds:
-                    raise ValueError(f"reward {name} names fund {fund}, which [funds] does not have")
+                    raise ValueError(f"rewards.{name}.funds: [funds] has no {fund}")
         for name, rule in self.issue.items():
             if rule.proceeds_fund not in self.funds:
-                raise ValueError(f"issue {name} names fund {rule.proceeds_fund}, which [funds] does not have")
+                raise ValueError(f"issue.{name}.proceeds_fund: [funds] has no {rule.proceeds_fund}")
         return self
 
     @property

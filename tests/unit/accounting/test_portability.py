@@ -19,10 +19,12 @@ from accounting.contributions import (
     statement_loss_sql,
     statement_sql,
 )
+from accounting.programmes.earning import positions_sql, spans_of, unbroken_cover_sql
 from accounting.tariffs import plan_points, points_statement_sql
 from protos.epochs import end_day, first_day
 from tests.unit.accounting import samples
 from tests.unit.accounting.histories import KINDS, TARIFFS, history_of
+from tests.unit.accounting.programmes.programmes import NAMES, programme
 from tests.unit.accounting.test_compiler import LANGUAGE, history_pack, language_pack
 from tests.unit.accounting.test_conditions import STATED
 from tests.unit.accounting.test_tariffs import RECORD_TARIFFS, trip_points
@@ -92,6 +94,15 @@ def test_packs_use_only_the_subset(one: CompiledPack) -> None:
 def test_the_fold_uses_only_the_subset() -> None:
     for sql in (accounts_sql(), unlinked_sql(), population_sql()):
         assert_in_subset(sql.replace("COUNT(DISTINCT", "COUNT("))
+
+
+def test_positions_in_points_use_only_the_subset() -> None:
+    ratio, brackets = [3, 10], [{"since": 0, "ratio": [1, 1]}, {"since": 50, "ratio": [1, 7]}]
+    rule = {"names": NAMES, "year_points_max": 9, "overall_points_max": 20}
+    earn = {"a": {**rule, "ratio": ratio}, "b": {**rule, "counts": "points", "brackets": brackets}}
+    spans = spans_of([programme(earn=earn, caps={"year_points": 5, "overall_points": 7})])
+    assert_in_subset(positions_sql(spans))
+    assert_in_subset(unbroken_cover_sql(spans))
 
 
 def assert_in_subset(sql: str) -> None:

@@ -30,7 +30,7 @@ def test_canonical_form_changes_with_every_part() -> None:
     ("changes", "reason"),
     [
         ({"colour": "green"}, "colour"),
-        ({"rewards": {"bus": coupon(funds=["state"])}}, "names fund state"),
+        ({"rewards": {"bus": coupon(funds=["state"])}}, "has no state"),
         ({"rewards": {"bus": coupon(funds=[])}}, "costs money names its fund"),
         ({"rewards": {"bus": coupon(partner=None)}}, "partner"),
         ({"rewards": {"bus": coupon(claim="to_sponsor", claim_grams=1)}}, "sponsor"),
@@ -45,7 +45,7 @@ def test_canonical_form_changes_with_every_part() -> None:
         ({"earn": {"base": {"names": NAMES}}}, "ratio or brackets"),
         ({"earn": {"base": {"names": NAMES, "brackets": [{"since": 5, "ratio": [1, 1]}]}}}, "begin at 0"),
         ({"earn": {}}, "earn"),
-        ({"issue": issue(proceeds_fund="state")}, "names fund state"),
+        ({"issue": issue(proceeds_fund="state")}, "has no state"),
         ({"issue": issue(proceeds_split_bp={"fund": 9_999})}, "add up to 10000"),
         ({"issue": issue(proceeds_split_bp={"operator": 10_000})}, '"fund"'),
         ({"issue": issue(buffer_bp=10_000)}, "leave something"),
