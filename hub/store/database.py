@@ -8,11 +8,15 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, Engine, insert, inspect, select
 from sqlalchemy.exc import OperationalError
 
+from hub.store import account_schema, ledger_schema
 from hub.store.dialects import connect_readers, connect_writer
 from hub.store.location import Location, SqliteFile
 from hub.store.schema import SCHEMA_VERSION, metadata, setting
 from protos.problems import Malformed, Unavailable
 from protos.v1.problem_pb2 import REASON_CONFIGURATION_INVALID, REASON_PEER_UNREACHABLE
+
+# Importing a module of tables adds them to what a database has.
+TABLES = (account_schema, ledger_schema)
 
 
 def create_database(location: Location) -> None:

@@ -7,13 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, insert, text, types
+from sqlalchemy import Engine, Table, insert, text, types
 from sqlalchemy.exc import DatabaseError, DBAPIError
 
 from hub.store import books, entries, erasures, parties
 from hub.store.books import Link
 from hub.store.database import create_database, open_readers, open_writer
 from hub.store.entries import StoredEntry, TreeHead
+from hub.store.ledger_schema import credit, operation, received, segment, transfer
 from hub.store.location import Location, PostgresServer, SqliteFile
 from hub.store.parties import Party
 from hub.store.schema import body, entry, metadata, setting
@@ -22,7 +23,8 @@ from protos.problems import Conflict, Malformed, Unavailable
 from tests.unit.hub.world import refused
 
 STORED = StoredEntry(0, b"envelope", bytes(32), "pack", "", 0, 1, b"receipt")
-APPEND_ONLY = (entry, body)
+APPEND_ONLY = (entry, body, operation, segment, transfer, credit, received)
+ROWS = {bytes: b"0" * 16, int: 1, str: "R"}
 
 
 @pytest.fixture
@@ -42,14 +44,19 @@ def fill(writer: Engine) -> None:
 @pytest.mark.parametrize("table", APPEND_ONLY, ids=str)
 @pytest.mark.parametrize("verb", ["update", "delete", "truncate"])
 def test_a_journals_rows_cannot_be_changed_or_deleted(
-    database: tuple[Engine, Engine], table: object, verb: str
+    database: tuple[Engine, Engine], table: Table, verb: str
 ) -> None:
     writer, readers = database
     if writer.dialect.name == "sqlite" and verb == "truncate":
         pytest.skip("SQLite has no such statement")
     fill(writer)
+    if table not in (entry, body):
+        with writer.begin() as connection:
+            row = {one.name: ROWS[one.type.python_type] for one in table.c}
+            row.update({"debit": b"1" * 16} if table is transfer else {})
+            connection.execute(insert(table).values(row))
     statements = {
-        "update": f"update {table} set {next(iter(table.c)).name} = 5",  # type: ignore[attr-defined]
+        "update": f"update {table} set {next(iter(table.c)).name} = 5",
         "delete": f"delete from {table}",
         "truncate": f"truncate {table} cascade",
     }

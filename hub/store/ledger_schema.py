@@ -1,0 +1,188 @@
+"""Tables of the ledgers, which follow from the log as all books do.
+
+Journals (operations, their transfers, what closes credit) only grow, and the database refuses anything else.
+A wallet's row comes into being when somebody touches it: until then it is what the closes credited.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import CheckConstraint, Column, Index, PrimaryKeyConstraint, Table, Text
+
+from hub.store.dialects import Bytes, Whole
+from hub.store.schema import metadata
+from hub.store.triggers import append_only, partition_by_hash
+
+HASH_PARTITIONS = 16
+AMOUNTS = ("available", "claimable", "pending", "deficit")
+
+# One act on the ledgers with the first answer to it; the key is permanent.
+operation = Table(
+    "operation",
+    metadata,
+    Column("seq", Whole, primary_key=True, autoincrement=False),
+    Column("key", Bytes, nullable=False, unique=True),
+    Column("act_hash", Bytes, nullable=False),
+    Column("at", Whole, nullable=False),
+    Column("data", Bytes, nullable=False),
+    Column("points", Whole, nullable=False),
+    Column("fen", Whole, nullable=False),
+    Column("milligrams", Whole, nullable=False),
+    Column("expires_at", Whole, nullable=False),
+    sqlite_strict=True,
+)
+
+# Operations from `first` on that one entry of the log seals.
+segment = Table(
+    "segment",
+    metadata,
+    Column("first", Whole, primary_key=True, autoincrement=False),
+    Column("count", Whole, nullable=False),
+    Column("idx", Whole, nullable=False),
+    sqlite_strict=True,
+)
+
+transfer = Table(
+    "transfer",
+    metadata,
+    Column("operation", Whole, nullable=False),
+    Column("position", Whole, nullable=False),
+    Column("ledger", Text, nullable=False),
+    Column("debit", Bytes, nullable=False),
+    Column("credit", Bytes, nullable=False),
+    Column("amount", Whole, nullable=False),
+    Column("code", Whole, nullable=False),
+    Column("epoch", Whole, nullable=False),
+    PrimaryKeyConstraint("operation", "position"),
+    CheckConstraint("amount > 0", name="transfer_is_positive"),
+    CheckConstraint("debit <> credit", name="transfer_has_two_sides"),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+
+# What a close gives every wallet of a ledger; in this order a close appends.
+credit = Table(
+    "credit",
+    metadata,
+    Column("epoch", Whole, nullable=False),
+    Column("ledger", Text, nullable=False),
+    Column("account", Bytes, nullable=False),
+    Column("delta", Whole, nullable=False),
+    Column("capped", Whole, nullable=False),
+    Column("variance", Whole, nullable=False),
+    PrimaryKeyConstraint("epoch", "ledger", "account"),
+    CheckConstraint("capped >= 0", name="capped_is_not_negative"),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+    postgresql_partition_by="HASH (account)",
+)
+partition_by_hash(credit, HASH_PARTITIONS)
+
+# Points received otherwise than by a close, as if credited by the close of `epoch`.
+received = Table(
+    "received",
+    metadata,
+    Column("operation", Whole, nullable=False),
+    Column("ledger", Text, nullable=False),
+    Column("account", Bytes, nullable=False),
+    Column("epoch", Whole, nullable=False),
+    Column("points", Whole, nullable=False),
+    PrimaryKeyConstraint("account", "ledger", "epoch", "operation"),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+
+# Stepped through the closes up to `applied_epoch`; `credited`, `expired`, `written_off` are over its life.
+wallet = Table(
+    "wallet",
+    metadata,
+    Column("account", Bytes, nullable=False),
+    Column("ledger", Text, nullable=False),
+    Column("available", Whole, nullable=False),
+    Column("claimable", Whole, nullable=False),
+    Column("pending", Whole, nullable=False),
+    Column("deficit", Whole, nullable=False),
+    Column("deficit_since", Whole, nullable=False),
+    Column("credited", Whole, nullable=False),
+    Column("expired", Whole, nullable=False),
+    Column("written_off", Whole, nullable=False),
+    Column("variance", Whole, nullable=False),
+    Column("applied_epoch", Whole, nullable=False),
+    PrimaryKeyConstraint("account", "ledger"),
+    *(CheckConstraint(f"{name} >= 0", name=f"{name}_is_not_negative") for name in AMOUNTS),
+    CheckConstraint("deficit = 0 or available + claimable = 0", name="a_deficit_is_repaid_first"),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+    postgresql_partition_by="HASH (account)",
+)
+partition_by_hash(wallet, HASH_PARTITIONS)
+
+# Every ledger account that is no part of a wallet.
+system_balance = Table(
+    "system_balance",
+    metadata,
+    Column("id", Bytes, primary_key=True),
+    Column("ledger", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("debits", Whole, nullable=False),
+    Column("credits", Whole, nullable=False),
+    CheckConstraint("debits >= 0 and credits >= 0", name="sides_are_not_negative"),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+
+reservation = Table(
+    "reservation",
+    metadata,
+    Column("key", Bytes, primary_key=True),
+    Column("programme", Text, nullable=False),
+    Column("version", Whole, nullable=False),
+    Column("reward", Text, nullable=False),
+    Column("account", Bytes, nullable=False, index=True),
+    Column("quantity", Whole, nullable=False),
+    Column("points", Whole, nullable=False),
+    Column("fund", Text, nullable=False),
+    Column("fen", Whole, nullable=False),
+    Column("milligrams", Whole, nullable=False),
+    Column("epoch", Whole, nullable=False),
+    Column("expires_at", Whole, nullable=False),
+    Column("state", Whole, nullable=False),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+Index("reservation_by_time", reservation.c.state, reservation.c.expires_at)
+
+# Stock given, what one account has had, what was spent of a fund: whatever has a maximum.
+counter = Table(
+    "counter",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Whole, nullable=False),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+
+# 0 open, 1 closing, 2 sealed.
+ledger_epoch = Table(
+    "ledger_epoch",
+    metadata,
+    Column("epoch", Whole, primary_key=True, autoincrement=False),
+    Column("state", Whole, nullable=False),
+    CheckConstraint("state in (0, 1, 2)", name="state_is_known"),
+    sqlite_strict=True,
+)
+
+# Records of programmes in the log; the last of an id and version says whether it was withdrawn.
+programme = Table(
+    "programme",
+    metadata,
+    Column("idx", Whole, primary_key=True, autoincrement=False),
+    Column("id", Text, nullable=False, index=True),
+    Column("version", Whole, nullable=False),
+    Column("sha256", Bytes, nullable=False),
+    Column("first_epoch", Whole, nullable=False),
+    Column("withdrawn", Whole, nullable=False),
+    CheckConstraint("withdrawn in (0, 1)", name="withdrawn_is_said"),
+    sqlite_strict=True,
+)
+
+append_only(operation, segment, transfer, credit, received)
