@@ -158,6 +158,33 @@ def recent_sql(credit: str, received: str, terms: Terms) -> str:
     )
 
 
+def merged_sql(wallet: str, merged: str) -> str:
+    """Add up the wallets of accounts that became one; what one of them has repays what another owes.
+
+    `merged` has (account, target), each account's last target.
+    """
+    sums = ", ".join(f"SUM({name}) AS {name}" for name in ("available", "claimable", "pending", "deficit"))
+    joined = (
+        f"SELECT coalesce(m.target, w.account) AS account, {sums}, "
+        "coalesce(MIN(CASE WHEN deficit_since > 0 THEN deficit_since END), 0) AS since "
+        f"FROM {wallet} AS w LEFT JOIN {merged} AS m ON m.account = w.account "
+        "GROUP BY coalesce(m.target, w.account)"
+    )
+    repaid = (
+        "SELECT *, least(deficit, available) AS from_available, "
+        f"least(deficit - least(deficit, available), claimable) AS from_claimable FROM ({joined}) AS j"
+    )
+    columns = {
+        "available": "available - from_available",
+        "claimable": "claimable - from_claimable",
+        "pending": "pending",
+        "deficit": "deficit - from_available - from_claimable",
+        "deficit_since": "CASE WHEN deficit > from_available + from_claimable THEN since ELSE 0 END",
+    }
+    chosen = ", ".join(f"CAST({text} AS BIGINT) AS {name}" for name, text in columns.items())
+    return f"SELECT account, {chosen} FROM ({repaid}) AS r"
+
+
 def step_sql(wallet: str, credit: str, recent: str, terms: Terms) -> str:
     """Step all wallets of a ledger through a close: STEP_COLUMNS, ascending by account.
 

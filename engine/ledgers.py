@@ -1,0 +1,258 @@
+"""The close of all persons' wallets at once: the same SQL at the hub, at an auditor and in a rebuild.
+
+What a close leaves is files: of each ledger the wallets after it, in account order with a number each, and
+what it credited. They follow from the log and are made again if lost.
+"""
+
+# ruff: noqa: S608  (every name in the SQL is this module's own)
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accounting.ledger.books import Received
+from accounting.ledger.closing import WALLET_LEAF_BYTES
+from accounting.ledger.wallets import (
+    Credit,
+    Moves,
+    Terms,
+    Wallet,
+    credit_sql,
+    merged_sql,
+    recent_sql,
+    step_sql,
+)
+from engine.engine import Columns, Engine
+from privacy.merkle import CompactTree
+
+ROWS_AT_ONCE = 1 << 18
+
+WALLET_COLUMNS = {
+    "account": "BLOB",
+    "available": "BIGINT",
+    "claimable": "BIGINT",
+    "pending": "BIGINT",
+    "deficit": "BIGINT",
+    "deficit_since": "BIGINT",
+}
+CREDIT_COLUMNS = {
+    "account": "BLOB",
+    "epoch": "INTEGER",
+    "delta": "BIGINT",
+    "capped": "BIGINT",
+    "variance": "BIGINT",
+}
+_RECEIVED_COLUMNS = {"account": "BLOB", "epoch": "INTEGER", "points": "BIGINT"}
+_MERGED_COLUMNS = {"account": "BLOB", "target": "BLOB"}
+_ACCOUNT_COLUMNS = {"account": "BLOB"}
+_ARRAYS = {"BLOB": np.object_, "INTEGER": np.int32, "BIGINT": np.int64}
+_FIELDS = ("available", "claimable", "pending", "deficit")
+
+
+class LedgerFiles(NamedTuple):
+    """What the closes so far have left of one ledger: the wallets, and each close's credits."""
+
+    wallets: Path | None = None
+    credits: tuple[Path, ...] = ()
+
+
+NO_FILES = LedgerFiles()
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerStep:
+    """One ledger's close: whose position is what now, the terms, and what happened since the close before.
+
+    `position_sql` gives (account, position, variance). `touched` are the wallets operations have changed,
+    `received` what they gave otherwise than by a close, `merged` accounts that became part of another.
+    """
+
+    ledger: str
+    terms: Terms
+    position_sql: str
+    before: LedgerFiles = NO_FILES
+    epoch_points_max: int = 0
+    touched: Mapping[bytes, Wallet] = field(default_factory=dict)
+    received: Sequence[Received] = ()
+    merged: Mapping[bytes, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedLedger:
+    """One ledger after a close: `wallets` rows give `root`; the files are the next close's `before`."""
+
+    ledger: str
+    wallets: int
+    root: bytes
+    moves: Moves
+    files: LedgerFiles
+
+
+class Found(NamedTuple):
+    """One person's part of a ledger as a close left it, and the variance of the noise in it."""
+
+    wallet: Wallet
+    variance: int
+    lifetime: int
+
+
+def close_ledger(engine: Engine, folder: Path, step: LedgerStep) -> ClosedLedger:
+    """Step every wallet of a ledger; the folder must not hold this ledger's close of the epoch yet."""
+    name = f"{step.ledger.replace(':', '-')}-{step.terms.epoch}"
+    credited = folder / f"{name}-credits.parquet"
+    stepped = folder / f"{name}-wallets.parquet"
+    _register(engine, "merged", _MERGED_COLUMNS, sorted(step.merged.items()))
+    _register(engine, "received", _RECEIVED_COLUMNS, [one[1:] for one in step.received])
+    _register_touched(engine, step)
+    _write_credits(engine, step, credited)
+    engine.view("all_credits", (*step.before.credits, credited), CREDIT_COLUMNS)
+    engine.view("this_credit", [credited], CREDIT_COLUMNS)
+    recent = recent_sql(
+        _merged("all_credits", "delta", step), _merged("received", "points", step), step.terms
+    )
+    text = step_sql(_laid_out(step), "this_credit", recent, step.terms)
+    numbered = (
+        f"SELECT row_number() OVER (ORDER BY account) AS number, s.* FROM ({text}) AS s ORDER BY number"
+    )
+    engine.write_parquet(numbered, stepped)
+    engine.view("stepped", [stepped], {})
+    return ClosedLedger(
+        step.ledger,
+        *_root(engine),
+        _moves(engine),
+        LedgerFiles(stepped, (*step.before.credits, credited)),
+    )
+
+
+def find_wallets(engine: Engine, files: LedgerFiles, accounts: Iterable[bytes]) -> dict[bytes, Found]:
+    """Find the wallets of a few accounts as the last close left them; whoever has none is not in it."""
+    _register(engine, "wanted", _ACCOUNT_COLUMNS, [(one,) for one in sorted(set(accounts))])
+    engine.view("held", [files.wallets] if files.wallets else [], WALLET_COLUMNS)
+    engine.view("credited", files.credits, CREDIT_COLUMNS)
+    history = (
+        "SELECT c.account, CAST(SUM(delta) AS BIGINT) AS lifetime, "
+        "CAST(MAX(epoch) AS INTEGER) AS epoch FROM credited AS c "
+        "JOIN wanted AS w ON w.account = c.account GROUP BY c.account"
+    )
+    text = (
+        "SELECT h.account, available, claimable, pending, deficit, deficit_since, "
+        "coalesce(l.variance, 0) AS variance, coalesce(y.lifetime, 0) AS lifetime "
+        "FROM held AS h JOIN wanted AS w ON w.account = h.account "
+        f"LEFT JOIN ({history}) AS y ON y.account = h.account "
+        "LEFT JOIN credited AS l ON l.account = h.account AND l.epoch = y.epoch"
+    )
+    return {bytes(row[0]): Found(Wallet(*row[1:6]), row[6], row[7]) for row in engine.rows(text)}
+
+
+def walk_credits(engine: Engine, path: Path) -> Iterator[Columns]:
+    """Give a close's credits, as columns, ascending by account, without holding them all."""
+    yield from _in_batches(engine, path, ("account", "epoch", "delta", "capped", "variance"))
+
+
+def walk_wallets(engine: Engine, path: Path) -> Iterator[Columns]:
+    """Give the wallets after a close, as columns, ascending by account, without holding them all."""
+    yield from _in_batches(engine, path, tuple(WALLET_COLUMNS))
+
+
+def credits_of(columns: Columns) -> Iterator[tuple[bytes, Credit, int]]:
+    """Give (account, credit, variance) of each row of credits."""
+    names = ("account", "delta", "capped", "variance")
+    for account, delta, capped, variance in zip(*(columns[name].tolist() for name in names), strict=True):
+        yield bytes(account), Credit(delta, capped), variance
+
+
+def _write_credits(engine: Engine, step: LedgerStep, path: Path) -> None:
+    engine.view("earlier_credits", step.before.credits, CREDIT_COLUMNS)
+    given = "(SELECT account, epoch, delta + capped AS given FROM earlier_credits)"
+    before = (
+        "(SELECT account, CAST(SUM(given) AS BIGINT) AS position "
+        f"FROM {_merged(given, 'given', step)} AS g GROUP BY account)"
+    )
+    text = credit_sql(f"({step.position_sql})", before, epoch_points=step.epoch_points_max)
+    engine.write_parquet(
+        "SELECT row_number() OVER (ORDER BY account) AS number, account, "
+        f"CAST({step.terms.epoch} AS INTEGER) AS epoch, delta, capped, variance FROM ({text}) AS c "
+        "ORDER BY number",
+        path,
+    )
+
+
+def _register_touched(engine: Engine, step: LedgerStep) -> None:
+    rows = [
+        (account, one.available, one.claimable, one.pending, one.deficit, one.deficit_since)
+        for account, one in sorted(step.touched.items())
+    ]
+    _register(engine, "touched", WALLET_COLUMNS, rows)
+    engine.view("left_over", [step.before.wallets] if step.before.wallets else [], WALLET_COLUMNS)
+
+
+def _laid_out(step: LedgerStep) -> str:
+    """Put what operations have changed over what the last close left, merged accounts as one."""
+    columns = ", ".join(WALLET_COLUMNS)
+    text = (
+        f"(SELECT {columns} FROM touched UNION ALL SELECT {columns} FROM left_over AS l "
+        "WHERE NOT EXISTS (SELECT 1 FROM touched AS t WHERE t.account = l.account))"
+    )
+    return f"({merged_sql(text, 'merged')})" if step.merged else text
+
+
+def _merged(relation: str, amount: str, step: LedgerStep) -> str:
+    """Give (account, epoch, amount, ...) of a relation under the accounts they are part of now."""
+    if not step.merged:
+        return relation
+    return (
+        f"(SELECT coalesce(m.target, r.account) AS account, r.epoch, r.{amount} FROM {relation} AS r "
+        "LEFT JOIN merged AS m ON m.account = r.account)"
+    )
+
+
+def _moves(engine: Engine) -> Moves:
+    sums = ", ".join(f"CAST(COALESCE(SUM({name}), 0) AS BIGINT)" for name in Moves._fields)
+    [row] = engine.rows(f"SELECT {sums} FROM stepped")
+    return Moves(*row)
+
+
+def _root(engine: Engine) -> tuple[int, bytes]:
+    """Hash the wallets: id (16) || available, claimable, pending, deficit (i64 be each)."""
+    tree = CompactTree()
+    for columns in _batches_of(engine, "stepped", ("account", *_FIELDS)):
+        tree.extend_rows(_leaves(columns), WALLET_LEAF_BYTES)
+    return tree.size, tree.root()
+
+
+def _leaves(columns: Columns) -> bytes:
+    accounts = columns["account"]
+    rows = np.empty((len(accounts), WALLET_LEAF_BYTES), dtype=np.uint8)
+    rows[:, :16] = np.frombuffer(b"".join(accounts), dtype=np.uint8).reshape(-1, 16)
+    figures = np.stack([columns[name] for name in _FIELDS], axis=1).astype(">i8")
+    rows[:, 16:] = figures.view(np.uint8).reshape(len(accounts), 32)
+    return rows.tobytes()
+
+
+def _in_batches(engine: Engine, path: Path, names: Sequence[str]) -> Iterator[Columns]:
+    engine.view("walked", [path], {})
+    yield from _batches_of(engine, "walked", names)
+
+
+def _batches_of(engine: Engine, view: str, names: Sequence[str]) -> Iterator[Columns]:
+    [[count]] = engine.rows(f"SELECT COUNT(*) FROM {view}")
+    for first in range(1, count + 1, ROWS_AT_ONCE):
+        yield engine.columns(
+            f"SELECT {', '.join(names)} FROM {view} WHERE number >= {first} "
+            f"AND number < {first + ROWS_AT_ONCE} ORDER BY number"
+        )
+
+
+def _register(engine: Engine, name: str, schema: Mapping[str, str], rows: Sequence[tuple[Any, ...]]) -> None:
+    columns: dict[str, NDArray[Any]] = {}
+    for at, (column, kind) in enumerate(schema.items()):
+        array: NDArray[Any] = np.empty(len(rows), dtype=_ARRAYS[kind])
+        array[:] = [row[at] for row in rows]
+        columns[column] = array
+    engine.register(name, columns, schema)
