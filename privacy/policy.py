@@ -31,7 +31,8 @@ __all__ = ["EnterprisePolicy", "Measure", "MeasureKind", "PackReference", "Polic
 REGION_DOMAIN = "region_domain"
 DOMAIN_METHODOLOGY_POOLED = "domain_methodology_pooled"
 TABLE_IDS = (REGION_DOMAIN, DOMAIN_METHODOLOGY_POOLED)
-POOLED_KEYS = ("not_pooled", "pooled")
+POOLED = "pooled"
+POOLED_KEYS = ("not_pooled", POOLED)
 # The class of what nobody else could record: it overlaps nothing.
 NO_OVERLAP = "OC-NONE"
 # All cells of a release, sums and counts: they travel inside one log entry.

@@ -7,10 +7,10 @@ policy alone; they hold noise and nothing else, so no total takes them.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from privacy.policy import DOMAIN_METHODOLOGY_POOLED, REGION_DOMAIN, Policy, table_keys
+from privacy.policy import DOMAIN_METHODOLOGY_POOLED, POOLED, REGION_DOMAIN, Policy, table_keys
 from protos.v1 import release_pb2
 from protos.v1.release_pb2 import TABLE_KIND_SUM, TableKind
 
@@ -52,6 +52,24 @@ def population(
         for (pack_id, _), value, scale in live_cells(policy, release, DOMAIN_METHODOLOGY_POOLED, kind):
             result.methodologies[pack_id].add(value, scale)
     return result
+
+
+def pooled(
+    releases: Iterable[tuple[Policy, release_pb2.Release]],
+    *,
+    enterprises: Collection[str],
+    pack_ids: Collection[str],
+) -> Total:
+    """Add the pooled cells of these packs over these enterprises' releases, of any number of epochs."""
+    total = Total()
+    for policy, release in releases:
+        if release.header.issuer not in enterprises:
+            continue
+        cells = live_cells(policy, release, DOMAIN_METHODOLOGY_POOLED, TABLE_KIND_SUM)
+        for (pack_id, is_pooled), value, scale in cells:
+            if pack_id in pack_ids and is_pooled == POOLED:
+                total.add(value, scale)
+    return total
 
 
 def live_cells(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from privacy.policy import DOMAIN_METHODOLOGY_POOLED, REGION_DOMAIN, Policy, table_keys
-from privacy.populations import population
+from privacy.populations import pooled, population
 from protos.v1.release_pb2 import TABLE_KIND_COUNT, TABLE_KIND_SUM, Release, TableKind
 from tests import simulator
 
@@ -37,6 +37,19 @@ def test_totals_are_the_sums_of_the_cells_that_measures_feed() -> None:
             )
         assert {domain: total.value for domain, total in found.domains.items()} == by_domain
         assert found.total.value == sum(by_domain.values()) == sum(t.value for t in found.regions.values())
+
+
+def test_a_pool_takes_the_pooled_cells_of_its_packs_and_enterprises_alone() -> None:
+    releases = released()
+    [(policy, release), _] = releases
+    found = pooled(releases, enterprises=["bike-share"], pack_ids=["bike", "power"])
+    cell = cells(policy, release, DOMAIN_METHODOLOGY_POOLED, TABLE_KIND_SUM)["bike", "pooled"]
+    assert (found.value, len(found.scales)) == (cell, 1)
+    assert pooled(releases, enterprises=["bike-share"], pack_ids=["power"]).scales == []
+    assert (
+        len(pooled(releases * 3, enterprises=["bike-share", "utility"], pack_ids=["bike", "power"]).scales)
+        == 6
+    )
 
 
 def test_noise_of_cells_nobody_can_feed_is_in_no_total() -> None:
