@@ -7,53 +7,21 @@ issuer's loss. Sources: CDM sampling standard (90/10), VM0042 for `unc_t`.
 
 from __future__ import annotations
 
-import enum
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from accounting.programmes.issue_rules import QUANTILES, Deduction, IssueRule
+from accounting.programmes.words import WHOLE_BASIS_POINTS
 from protos.problems import Malformed, Refused
 from protos.v1.problem_pb2 import REASON_NOTHING_TO_ISSUE, REASON_PROGRAMME_INVALID
 
 MG_PER_GRAM = 1_000
 MG_PER_TONNE = 1_000_000_000
-BASIS_POINTS = 10_000
-# One-sided quantiles in thousandths of a standard deviation, by confidence in basis points: the larger of the
-# normal's and the Laplace's, rounded up. A sum of Laplace draws lies between the two.
-QUANTILES = {9_000: 1_282, 9_500: 1_645, 9_750: 2_119, 9_900: 2_767, 9_950: 3_257}
 # VM0042: the one-sided 66.7 % quantile of a normal, in ten-thousandths.
 _UNC_T = 4_307
 _CONFIDENCE_90_TWO_SIDED = 9_500
-
-
-class DeductionPolicy(enum.Enum):
-    """How much is left out for what is not known exactly."""
-
-    NONE = "none"
-    LOWER_BOUND = "lower_bound"
-    THRESHOLD_90_10 = "threshold_90_10"
-    UNC_T = "unc_t"
-
-
-@dataclass(frozen=True, slots=True)
-class Uncertainty:
-    """A programme's rule: policy, one-sided confidence, methodology's and duplicates' parts of 10,000."""
-
-    policy: DeductionPolicy
-    confidence_basis_points: int = 9_500
-    methodology_basis_points: int = 0
-    duplicates_basis_points: int = 0
-
-    def __post_init__(self) -> None:
-        if self.confidence_basis_points not in QUANTILES:
-            raise Malformed(
-                REASON_PROGRAMME_INVALID,
-                f"Confidence {self.confidence_basis_points} is not one of {sorted(QUANTILES)} basis points.",
-            )
-        for part in (self.methodology_basis_points, self.duplicates_basis_points):
-            if not 0 <= part <= BASIS_POINTS:
-                raise Malformed(REASON_PROGRAMME_INVALID, f"{part} is not a part of {BASIS_POINTS}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +33,7 @@ class Pooled:
 
 
 @dataclass(frozen=True, slots=True)
-class Deduction:
+class Deducted:
     """What is left out of pooled grams, and the standard deviations it follows from, rounded up."""
 
     noise_sigma_grams: int
@@ -98,20 +66,20 @@ class SerialBlock(NamedTuple):
     tonnes: int
 
 
-def deduct(pooled: Pooled, rule: Uncertainty) -> Deduction:
+def deduct(pooled: Pooled, rule: IssueRule) -> Deducted:
     """Reckon the deduction from pooled grams; the total variance is known noise and methodology together."""
     mean = max(pooled.grams, 0)
-    methodology = _ceil(mean * rule.methodology_basis_points, BASIS_POINTS)
+    methodology = _ceil(mean * rule.methodology_bp, WHOLE_BASIS_POINTS)
     sigma = _root_up(pooled.variance_grams2 + methodology * methodology)
-    return Deduction(
+    return Deducted(
         noise_sigma_grams=_root_up(pooled.variance_grams2),
         methodology_sigma_grams=methodology,
         deduction_grams=_deducted(mean, sigma, rule),
-        duplicates_grams=_ceil(mean * rule.duplicates_basis_points, BASIS_POINTS),
+        duplicates_grams=_ceil(mean * rule.duplicates_bp, WHOLE_BASIS_POINTS),
     )
 
 
-def supported_mg(pooled: Pooled, deduction: Deduction, claims: Claims) -> int:
+def supported_mg(pooled: Pooled, deduction: Deducted, claims: Claims) -> int:
     """Give the milligrams that cells and claims both support; never negative."""
     lower = pooled.grams - deduction.deduction_grams - deduction.duplicates_grams
     by_cells = lower * MG_PER_GRAM - claims.passed_mg - claims.issued_before_mg
@@ -121,7 +89,7 @@ def supported_mg(pooled: Pooled, deduction: Deduction, claims: Claims) -> int:
 def issue(supported: int, *, buffer_basis_points: int, tonnes_min: int) -> Issue:
     """Floor to whole tonnes and set the buffer aside, rounded up; raises Refused NOTHING_TO_ISSUE."""
     whole = supported // MG_PER_TONNE
-    buffer = _ceil(whole * buffer_basis_points, BASIS_POINTS)
+    buffer = _ceil(whole * buffer_basis_points, WHOLE_BASIS_POINTS)
     if whole - buffer < max(tonnes_min, 1):
         raise Refused(
             REASON_NOTHING_TO_ISSUE,
@@ -141,24 +109,24 @@ def take_serials(block: SerialBlock, tonnes: int) -> tuple[SerialBlock, SerialBl
 
 def split(total: int, parts: Mapping[str, int]) -> dict[str, int]:
     """Split a whole amount by basis points that add up to 10,000: largest remainder, ties by name."""
-    if sum(parts.values()) != BASIS_POINTS or any(part < 0 for part in parts.values()) or total < 0:
-        raise Malformed(REASON_PROGRAMME_INVALID, f"Parts add up to {BASIS_POINTS} and split no debt.")
-    floors = {name: total * part // BASIS_POINTS for name, part in parts.items()}
+    if sum(parts.values()) != WHOLE_BASIS_POINTS or any(part < 0 for part in parts.values()) or total < 0:
+        raise Malformed(REASON_PROGRAMME_INVALID, f"Parts add up to {WHOLE_BASIS_POINTS} and split no debt.")
+    floors = {name: total * part // WHOLE_BASIS_POINTS for name, part in parts.items()}
     left = total - sum(floors.values())
-    by_remainder = sorted(parts, key=lambda name: (-(total * parts[name] % BASIS_POINTS), name))
+    by_remainder = sorted(parts, key=lambda name: (-(total * parts[name] % WHOLE_BASIS_POINTS), name))
     return {name: floors[name] + (name in by_remainder[:left]) for name in parts}
 
 
-def _deducted(mean: int, sigma: int, rule: Uncertainty) -> int:
-    match rule.policy:
-        case DeductionPolicy.NONE:
+def _deducted(mean: int, sigma: int, rule: IssueRule) -> int:
+    match rule.deduction:
+        case Deduction.NONE:
             return 0
-        case DeductionPolicy.UNC_T:
-            return _ceil(_UNC_T * sigma, BASIS_POINTS)
-        case DeductionPolicy.THRESHOLD_90_10 if _is_precise(mean, sigma):
+        case Deduction.UNC_T:
+            return _ceil(_UNC_T * sigma, WHOLE_BASIS_POINTS)
+        case Deduction.THRESHOLD_90_10 if _is_precise(mean, sigma):
             return 0
-        case DeductionPolicy.LOWER_BOUND | DeductionPolicy.THRESHOLD_90_10:
-            return _ceil(QUANTILES[rule.confidence_basis_points] * sigma, 1_000)
+        case Deduction.LOWER_BOUND | Deduction.THRESHOLD_90_10:
+            return _ceil(QUANTILES[rule.confidence_bp] * sigma, 1_000)
 
 
 def _is_precise(mean: int, sigma: int) -> bool:

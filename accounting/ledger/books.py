@@ -64,6 +64,21 @@ class Received(NamedTuple):
     points: int
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Whole tonnes a programme's rule has issued; `cells` are the (enterprise, pack) they came from."""
+
+    name: str
+    programme: str
+    version: int
+    rule: str
+    pool_epoch: Epoch
+    last_epoch: Epoch
+    cells: frozenset[tuple[str, str]]
+    tonnes: int
+    first_serial: int
+
+
 class Outcome(NamedTuple):
     """What whoever asked is told; stored with the operation, so that asking again gives the same."""
 
@@ -85,6 +100,7 @@ class Decision:
     reservation: Reservation | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     received: tuple[Received, ...] = ()
+    batch: Batch | None = None
 
 
 class Books(Protocol):
@@ -129,6 +145,14 @@ class Books(Protocol):
 
     def status(self, account: bytes) -> AccountStatus:
         """Say whether an account may be debited."""
+        ...
+
+    def pools(self, account: bytes) -> frozenset[str]:
+        """Name the programmes that an account lets pool its grams, as choices stand for the open epoch."""
+        ...
+
+    def batches(self) -> tuple[Batch, ...]:
+        """List all batches of units, oldest first."""
         ...
 
     def is_eligible(self, programme: Programme, reward: str, account: bytes) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 
-from accounting.ledger import funding, gifts, redeeming
+from accounting.ledger import funding, gifts, redeeming, units
 from accounting.ledger.accounts import check_key
 from accounting.ledger.books import Books, Decision
 from protos.problems import Conflict, Malformed
@@ -39,6 +39,10 @@ RULES: Mapping[str, Rule] = {
     "settle": funding.settle,
     "dispute": redeeming.dispute,
     "plant": funding.plant,
+    "issue": units.issue,
+    "sell": units.sell,
+    "retire": units.retire,
+    "cancel_units": units.cancel_units,
     "void": _void,
 }
 

@@ -97,6 +97,7 @@ def confirm(books: Books, operation: ledger_pb2.Operation) -> Decision:
             raise Refused(REASON_FUND_EXHAUSTED, "No fund of the reward can pay yet.")
         done = replace(done, fund=fund)
         late, counts = _set_aside(done, Code.CONFIRM), _spent(done, 1)
+    counts = {**counts, **_passed(books, made, reward)}
     points = points_ledger(made.programme)
     redeemed = chart.redeemed(made.programme, reward.kind.value, made.reward)
     transfers = [
@@ -148,6 +149,20 @@ def dispute(books: Books, operation: ledger_pb2.Operation) -> Decision:
     outcome = Outcome(made.points, made.fen, milligrams)
     done = replace(made, state=ReservationState.DISPUTED)
     return Decision(outcome, tuple(transfers), done, {**_spent(made, -1), **_counts(made, reward, -1)})
+
+
+def passed(programme: str) -> str:
+    """Name the counter of milligrams whose title passed from those who let a programme pool their grams.
+
+    What comes back in a dispute stays counted: it is issued by nobody.
+    """
+    return f"passed:{programme}"
+
+
+def _passed(books: Books, made: Reservation, reward: Reward) -> dict[str, int]:
+    if not made.milligrams or reward.claim is Claim.TO_POOL:
+        return {}
+    return {passed(programme): made.milligrams for programme in books.pools(made.account)}
 
 
 def _given_back(books: Books, made: Reservation, state: ReservationState) -> Decision:

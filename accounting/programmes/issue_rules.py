@@ -18,8 +18,9 @@ from accounting.programmes.words import (
 )
 
 SHARES_MAX = 16
-# A confidence of one half deducts nothing; 0.9999 is the highest with a table of its own.
-CONFIDENCE_BASIS_POINTS_MIN, CONFIDENCE_BASIS_POINTS_MAX = 5_000, 9_999
+# One-sided quantiles in thousandths of a standard deviation, by confidence in basis points: the larger of the
+# normal's and the Laplace's, rounded up. A sum of Laplace draws lies between the two.
+QUANTILES = {9_000: 1_282, 9_500: 1_645, 9_750: 2_119, 9_900: 2_767, 9_950: 3_257}
 
 
 class Deduction(enum.StrEnum):
@@ -41,8 +42,9 @@ class OffsetCaps(Strict):
 class IssueRule(Strict):
     """One kind of batch. The pool is the pooled cells of these packs, released by these enterprises.
 
-    `methodology_bp` and `duplicates_bp` are deducted of the pooled figure besides the noise; the split names
-    "fund", the programme's proceeds fund, and any others.
+    The deduction is for the known noise together with the methodology's, whose standard deviation is
+    `methodology_bp` of the pooled figure; `duplicates_bp` is deducted besides. The split names "fund", the
+    programme's proceeds fund, and any others.
     """
 
     names: Names
@@ -52,9 +54,7 @@ class IssueRule(Strict):
     enterprises: Annotated[Words, Field(min_length=1)]
     period_epochs: Annotated[int, Field(ge=1, le=120)] = 12
     deduction: Deduction = Deduction.LOWER_BOUND
-    confidence_bp: Annotated[int, Field(ge=CONFIDENCE_BASIS_POINTS_MIN, le=CONFIDENCE_BASIS_POINTS_MAX)] = (
-        9_500
-    )
+    confidence_bp: int = 9_500
     methodology_bp: BasisPoints = 0
     duplicates_bp: BasisPoints = 0
     buffer_bp: BasisPoints = 0
@@ -65,6 +65,8 @@ class IssueRule(Strict):
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
+        if self.confidence_bp not in QUANTILES:
+            raise ValueError(f"a confidence is one of {', '.join(map(str, QUANTILES))} basis points")
         if sum(self.proceeds_split_bp.values()) != WHOLE_BASIS_POINTS:
             raise ValueError(f"the shares of the proceeds add up to {WHOLE_BASIS_POINTS}")
         if "fund" not in self.proceeds_split_bp:

@@ -103,6 +103,7 @@ class Operation(_message.Message):
     RETIRE_FIELD_NUMBER: _builtins.int
     CANCEL_UNITS_FIELD_NUMBER: _builtins.int
     VOID_FIELD_NUMBER: _builtins.int
+    ISSUE_FIELD_NUMBER: _builtins.int
     key: _builtins.bytes
     """16 bytes, chosen by whoever asks; permanent."""
     at: _builtins.int
@@ -135,6 +136,8 @@ class Operation(_message.Message):
     def cancel_units(self) -> Global___CancelUnits: ...
     @_builtins.property
     def void(self) -> Global___Void: ...
+    @_builtins.property
+    def issue(self) -> Global___IssuedBatch: ...
     def __init__(
         self,
         *,
@@ -154,12 +157,13 @@ class Operation(_message.Message):
         retire: Global___Retire | None = ...,
         cancel_units: Global___CancelUnits | None = ...,
         void: Global___Void | None = ...,
+        issue: Global___IssuedBatch | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["act", b"act", "cancel", b"cancel", "cancel_units", b"cancel_units", "collect", b"collect", "confirm", b"confirm", "deposit", b"deposit", "dispute", b"dispute", "gift", b"gift", "lapse", b"lapse", "plant", b"plant", "reserve", b"reserve", "retire", b"retire", "sell", b"sell", "settle", b"settle", "void", b"void"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["act", b"act", "cancel", b"cancel", "cancel_units", b"cancel_units", "collect", b"collect", "confirm", b"confirm", "deposit", b"deposit", "dispute", b"dispute", "gift", b"gift", "issue", b"issue", "lapse", b"lapse", "plant", b"plant", "reserve", b"reserve", "retire", b"retire", "sell", b"sell", "settle", b"settle", "void", b"void"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["act", b"act", "at", b"at", "cancel", b"cancel", "cancel_units", b"cancel_units", "collect", b"collect", "confirm", b"confirm", "deposit", b"deposit", "dispute", b"dispute", "gift", b"gift", "key", b"key", "lapse", b"lapse", "plant", b"plant", "reserve", b"reserve", "retire", b"retire", "sell", b"sell", "settle", b"settle", "void", b"void"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["act", b"act", "at", b"at", "cancel", b"cancel", "cancel_units", b"cancel_units", "collect", b"collect", "confirm", b"confirm", "deposit", b"deposit", "dispute", b"dispute", "gift", b"gift", "issue", b"issue", "key", b"key", "lapse", b"lapse", "plant", b"plant", "reserve", b"reserve", "retire", b"retire", "sell", b"sell", "settle", b"settle", "void", b"void"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_act: _TypeAlias = _typing.Literal["reserve", "confirm", "cancel", "lapse", "collect", "gift", "deposit", "settle", "dispute", "plant", "sell", "retire", "cancel_units", "void"]  # noqa: Y015
+    _WhichOneofReturnType_act: _TypeAlias = _typing.Literal["reserve", "confirm", "cancel", "lapse", "collect", "gift", "deposit", "settle", "dispute", "plant", "sell", "retire", "cancel_units", "void", "issue"]  # noqa: Y015
     _WhichOneofArgType_act: _TypeAlias = _typing.Literal["act", b"act"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_act) -> _WhichOneofReturnType_act | None: ...
 
@@ -441,11 +445,13 @@ class Sell(_message.Message):
     BUYER_FIELD_NUMBER: _builtins.int
     TONNES_FIELD_NUMBER: _builtins.int
     FEN_FIELD_NUMBER: _builtins.int
+    PROGRAMME_FIELD_NUMBER: _builtins.int
     batch: _builtins.str
     """Batch id, as the Issuance names it."""
     buyer: _builtins.str
     tonnes: _builtins.int
     fen: _builtins.int
+    programme: _builtins.str
     def __init__(
         self,
         *,
@@ -453,10 +459,11 @@ class Sell(_message.Message):
         buyer: _builtins.str = ...,
         tonnes: _builtins.int = ...,
         fen: _builtins.int = ...,
+        programme: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "buyer", b"buyer", "fen", b"fen", "tonnes", b"tonnes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "buyer", b"buyer", "fen", b"fen", "programme", b"programme", "tonnes", b"tonnes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -473,6 +480,7 @@ class Retire(_message.Message):
     TONNES_FIELD_NUMBER: _builtins.int
     PURPOSE_FIELD_NUMBER: _builtins.int
     OBLIGATION_TONNES_FIELD_NUMBER: _builtins.int
+    PROGRAMME_FIELD_NUMBER: _builtins.int
     batch: _builtins.str
     buyer: _builtins.str
     tonnes: _builtins.int
@@ -480,6 +488,7 @@ class Retire(_message.Message):
     """"compliance" or "voluntary"."""
     obligation_tonnes: _builtins.int
     """Emissions the buyer surrenders for, tonnes; the percentage cap is of these."""
+    programme: _builtins.str
     def __init__(
         self,
         *,
@@ -488,10 +497,11 @@ class Retire(_message.Message):
         tonnes: _builtins.int = ...,
         purpose: _builtins.str = ...,
         obligation_tonnes: _builtins.int = ...,
+        programme: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "buyer", b"buyer", "obligation_tonnes", b"obligation_tonnes", "purpose", b"purpose", "tonnes", b"tonnes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "buyer", b"buyer", "obligation_tonnes", b"obligation_tonnes", "programme", b"programme", "purpose", b"purpose", "tonnes", b"tonnes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -506,19 +516,22 @@ class CancelUnits(_message.Message):
     BATCH_FIELD_NUMBER: _builtins.int
     TONNES_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    PROGRAMME_FIELD_NUMBER: _builtins.int
     batch: _builtins.str
     tonnes: _builtins.int
     reason: _builtins.str
+    programme: _builtins.str
     def __init__(
         self,
         *,
         batch: _builtins.str = ...,
         tonnes: _builtins.int = ...,
         reason: _builtins.str = ...,
+        programme: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "reason", b"reason", "tonnes", b"tonnes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "programme", b"programme", "reason", b"reason", "tonnes", b"tonnes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -594,20 +607,45 @@ Global___LedgerClose: _TypeAlias = LedgerClose  # noqa: Y015
 
 @_typing.final
 class Issuance(_message.Message):
-    """Whole tonnes issued from a pool: every figure of the deduction, so that anybody recomputes it."""
+    """Whole tonnes issued from a pool; the operation that moved its claims and units says the same."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
+    BATCH_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def header(self) -> _envelope_pb2.Header: ...
+    @_builtins.property
+    def batch(self) -> Global___IssuedBatch: ...
+    def __init__(
+        self,
+        *,
+        header: _envelope_pb2.Header | None = ...,
+        batch: Global___IssuedBatch | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "header", b"header"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "header", b"header"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Issuance: _TypeAlias = Issuance  # noqa: Y015
+
+@_typing.final
+class IssuedBatch(_message.Message):
+    """Every figure of the deduction, so that anybody recomputes it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
     PROGRAMME_FIELD_NUMBER: _builtins.int
     PROGRAMME_VERSION_FIELD_NUMBER: _builtins.int
     RULE_FIELD_NUMBER: _builtins.int
     BATCH_FIELD_NUMBER: _builtins.int
+    POOL_EPOCH_FIELD_NUMBER: _builtins.int
     FIRST_EPOCH_FIELD_NUMBER: _builtins.int
     LAST_EPOCH_FIELD_NUMBER: _builtins.int
     POOLED_GRAMS_FIELD_NUMBER: _builtins.int
-    NOISE_SIGMA_GRAMS_FIELD_NUMBER: _builtins.int
-    METHODOLOGY_SIGMA_GRAMS_FIELD_NUMBER: _builtins.int
+    VARIANCE_GRAMS2_FIELD_NUMBER: _builtins.int
     DEDUCTION_GRAMS_FIELD_NUMBER: _builtins.int
     DUPLICATES_GRAMS_FIELD_NUMBER: _builtins.int
     POOL_MILLIGRAMS_FIELD_NUMBER: _builtins.int
@@ -621,16 +659,16 @@ class Issuance(_message.Message):
     rule: _builtins.str
     """Name of the programme's issue rule."""
     batch: _builtins.str
-    """Batch id: "<programme>-<rule>-<first epoch>-<last epoch>"."""
+    """"<programme>/<rule>/<last epoch>"."""
+    pool_epoch: _builtins.int
+    """The pool's first epoch, and the epochs new in this batch; figures are cumulative from the pool's first to last."""
     first_epoch: _builtins.int
     last_epoch: _builtins.int
     pooled_grams: _builtins.int
-    """Sum of the pooled cells' grams from the programme's first epoch to the last one named."""
-    noise_sigma_grams: _builtins.int
-    """Standard deviations, rounded up: of the known noise, and of the methodology."""
-    methodology_sigma_grams: _builtins.int
+    """Sum of the pooled cells, and the variance of the noise in them, rounded up."""
+    variance_grams2: _builtins.int
     deduction_grams: _builtins.int
-    """Left out for both together, and for duplicates."""
+    """Left out for noise and methodology together, and for duplicates."""
     duplicates_grams: _builtins.int
     pool_milligrams: _builtins.int
     """Claims in the programme's pool, what has passed to others, what was issued before, in mg."""
@@ -639,22 +677,19 @@ class Issuance(_message.Message):
     issued_tonnes: _builtins.int
     buffer_tonnes: _builtins.int
     first_serial: _builtins.int
-    """First serial number; blocks are contiguous."""
-    @_builtins.property
-    def header(self) -> _envelope_pb2.Header: ...
+    """First serial number in its registry; the batch's are contiguous, the buffer's last."""
     def __init__(
         self,
         *,
-        header: _envelope_pb2.Header | None = ...,
         programme: _builtins.str = ...,
         programme_version: _builtins.int = ...,
         rule: _builtins.str = ...,
         batch: _builtins.str = ...,
+        pool_epoch: _builtins.int = ...,
         first_epoch: _builtins.int = ...,
         last_epoch: _builtins.int = ...,
         pooled_grams: _builtins.int = ...,
-        noise_sigma_grams: _builtins.int = ...,
-        methodology_sigma_grams: _builtins.int = ...,
+        variance_grams2: _builtins.int = ...,
         deduction_grams: _builtins.int = ...,
         duplicates_grams: _builtins.int = ...,
         pool_milligrams: _builtins.int = ...,
@@ -664,10 +699,10 @@ class Issuance(_message.Message):
         buffer_tonnes: _builtins.int = ...,
         first_serial: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "buffer_tonnes", b"buffer_tonnes", "deduction_grams", b"deduction_grams", "duplicates_grams", b"duplicates_grams", "first_epoch", b"first_epoch", "first_serial", b"first_serial", "header", b"header", "issued_before_milligrams", b"issued_before_milligrams", "issued_tonnes", b"issued_tonnes", "last_epoch", b"last_epoch", "methodology_sigma_grams", b"methodology_sigma_grams", "noise_sigma_grams", b"noise_sigma_grams", "passed_milligrams", b"passed_milligrams", "pool_milligrams", b"pool_milligrams", "pooled_grams", b"pooled_grams", "programme", b"programme", "programme_version", b"programme_version", "rule", b"rule"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "buffer_tonnes", b"buffer_tonnes", "deduction_grams", b"deduction_grams", "duplicates_grams", b"duplicates_grams", "first_epoch", b"first_epoch", "first_serial", b"first_serial", "issued_before_milligrams", b"issued_before_milligrams", "issued_tonnes", b"issued_tonnes", "last_epoch", b"last_epoch", "passed_milligrams", b"passed_milligrams", "pool_epoch", b"pool_epoch", "pool_milligrams", b"pool_milligrams", "pooled_grams", b"pooled_grams", "programme", b"programme", "programme_version", b"programme_version", "rule", b"rule", "variance_grams2", b"variance_grams2"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Issuance: _TypeAlias = Issuance  # noqa: Y015
+Global___IssuedBatch: _TypeAlias = IssuedBatch  # noqa: Y015

@@ -11,31 +11,50 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from accounting.issuance import (
-    BASIS_POINTS,
     MG_PER_GRAM,
     MG_PER_TONNE,
-    QUANTILES,
     Claims,
-    DeductionPolicy,
     Pooled,
     SerialBlock,
-    Uncertainty,
     deduct,
     issue,
     split,
     supported_mg,
     take_serials,
 )
+from accounting.programmes.issue_rules import QUANTILES, Deduction, IssueRule
+from accounting.programmes.words import WHOLE_BASIS_POINTS as BASIS_POINTS
 from protos.problems import Malformed, Refused
 from protos.v1.problem_pb2 import REASON_NOTHING_TO_ISSUE
 
 POOLS = st.builds(Pooled, grams=st.integers(-(10**12), 10**12), variance_grams2=st.integers(0, 10**20))
+
+
+def rule_of(
+    deduction: Deduction, confidence: int = 9_500, methodology: int = 0, duplicates: int = 0
+) -> IssueRule:
+    return IssueRule.model_validate(
+        {
+            "names": {"en": "Pool", "zh": "池"},
+            "registry": "phcer",
+            "packs": ("bike",),
+            "enterprises": ("bike-share",),
+            "deduction": deduction,
+            "confidence_bp": confidence,
+            "methodology_bp": methodology,
+            "duplicates_bp": duplicates,
+            "proceeds_fund": "people",
+            "proceeds_split_bp": {"fund": BASIS_POINTS},
+        }
+    )
+
+
 RULES = st.builds(
-    Uncertainty,
-    policy=st.sampled_from(DeductionPolicy),
-    confidence_basis_points=st.sampled_from(sorted(QUANTILES)),
-    methodology_basis_points=st.integers(0, BASIS_POINTS),
-    duplicates_basis_points=st.integers(0, BASIS_POINTS),
+    rule_of,
+    st.sampled_from(Deduction),
+    st.sampled_from(sorted(QUANTILES)),
+    st.integers(0, BASIS_POINTS // 2 - 1),
+    st.integers(0, BASIS_POINTS // 2),
 )
 CLAIMS = st.builds(
     Claims,
@@ -70,7 +89,7 @@ def test_known_noise_is_left_out_at_the_stated_confidence() -> None:
     scale = 427.0
     noise = np.random.default_rng(11).laplace(0, scale, (20_000, 2)).sum(axis=1)
     variance = int(np.ceil(4 * scale**2))
-    deduction = deduct(Pooled(0, variance), Uncertainty(DeductionPolicy.LOWER_BOUND))
+    deduction = deduct(Pooled(0, variance), rule_of(Deduction.LOWER_BOUND))
     above = int((noise > deduction.deduction_grams).sum())
     assert above <= stats.binom.ppf(1 - 1e-6, 20_000, 0.05)
     # And the test can fail: half the deduction lets far more through.
@@ -79,7 +98,7 @@ def test_known_noise_is_left_out_at_the_stated_confidence() -> None:
 
 @given(pooled=POOLS, rule=RULES, claims=CLAIMS)
 def test_what_is_supported_is_bounded_by_cells_and_by_claims(
-    pooled: Pooled, rule: Uncertainty, claims: Claims
+    pooled: Pooled, rule: IssueRule, claims: Claims
 ) -> None:
     found = supported_mg(pooled, deduct(pooled, rule), claims)
     assert 0 <= found <= claims.pool_mg
@@ -88,7 +107,7 @@ def test_what_is_supported_is_bounded_by_cells_and_by_claims(
 
 
 @given(pooled=POOLS, rule=RULES, more=st.integers(1, 10**18))
-def test_more_noise_never_supports_more(pooled: Pooled, rule: Uncertainty, more: int) -> None:
+def test_more_noise_never_supports_more(pooled: Pooled, rule: IssueRule, more: int) -> None:
     claims = Claims(10**17, 0, 0)
     noisier = Pooled(pooled.grams, pooled.variance_grams2 + more)
     assert supported_mg(noisier, deduct(noisier, rule), claims) <= supported_mg(
@@ -97,7 +116,7 @@ def test_more_noise_never_supports_more(pooled: Pooled, rule: Uncertainty, more:
 
 
 @given(pooled=POOLS, rule=RULES, claims=CLAIMS, buffer=st.integers(0, 5_000))
-def test_nothing_is_issued_twice(pooled: Pooled, rule: Uncertainty, claims: Claims, buffer: int) -> None:
+def test_nothing_is_issued_twice(pooled: Pooled, rule: IssueRule, claims: Claims, buffer: int) -> None:
     deduction = deduct(pooled, rule)
     supported = supported_mg(pooled, deduction, claims)
     try:
@@ -115,16 +134,16 @@ def test_the_four_policies_on_one_pool() -> None:
     """Mean 100 kg, noise 3 kg, methodology 4 kg: the total standard deviation is 5 kg."""
     pooled = Pooled(100_000, 9_000_000)
 
-    def deducted(policy: DeductionPolicy, confidence: int = 9_500) -> int:
-        return deduct(pooled, Uncertainty(policy, confidence, methodology_basis_points=400)).deduction_grams
+    def deducted(policy: Deduction, confidence: int = 9_500) -> int:
+        return deduct(pooled, rule_of(policy, confidence, methodology=400)).deduction_grams
 
-    assert deducted(DeductionPolicy.NONE) == 0
-    assert deducted(DeductionPolicy.LOWER_BOUND) == 8_225
-    assert deducted(DeductionPolicy.LOWER_BOUND, 9_900) == 13_835
-    assert deducted(DeductionPolicy.THRESHOLD_90_10) == 0
-    assert deducted(DeductionPolicy.UNC_T) == 2_154
+    assert deducted(Deduction.NONE) == 0
+    assert deducted(Deduction.LOWER_BOUND) == 8_225
+    assert deducted(Deduction.LOWER_BOUND, 9_900) == 13_835
+    assert deducted(Deduction.THRESHOLD_90_10) == 0
+    assert deducted(Deduction.UNC_T) == 2_154
     wider = Pooled(100_000, 49_000_000)
-    rule = Uncertainty(DeductionPolicy.THRESHOLD_90_10, methodology_basis_points=0)
+    rule = rule_of(Deduction.THRESHOLD_90_10)
     assert deduct(wider, rule).deduction_grams == 11_515
 
 
@@ -162,5 +181,5 @@ def test_a_block_gives_no_more_than_it_has() -> None:
 
 @pytest.mark.parametrize("confidence", [0, 9_400, 10_000])
 def test_a_confidence_without_a_quantile_is_refused(confidence: int) -> None:
-    with pytest.raises(Malformed):
-        Uncertainty(DeductionPolicy.LOWER_BOUND, confidence)
+    with pytest.raises(ValueError, match="confidence"):
+        rule_of(Deduction.LOWER_BOUND, confidence)
