@@ -15,18 +15,22 @@ from typing import Any
 from google.protobuf.message import Message
 
 from privacy import (
+    account_changes,
     book_rules,
+    choice_rules,
     document_rules,
     envelope,
     erasure_rules,
     merkle,
     person_rules,
     release_rules,
+    selection_rules,
 )
 from privacy.charges import allowance
 from privacy.envelope import Kind, Opened
 from privacy.erasures import Ordered
 from privacy.links import LinkRows
+from privacy.participants import Participants
 from privacy.policy import Policy
 from privacy.rosters import RosterRows, RosterState
 from privacy.standing import Answer, Chain, Closed, LoggedPack, Reserved, Role, Signer, Standing
@@ -41,6 +45,7 @@ from protos.v1 import (
     envelope_pb2,
     evidence_pb2,
     policy_pb2,
+    programme_pb2,
     release_pb2,
     roster_pb2,
     trust_pb2,
@@ -78,8 +83,21 @@ _SEQUENCED: dict[Kind, tuple[Role, type[Message], Callable[..., Verdict]]] = {
     Kind.EPOCH_CLOSE: (Role.HUB, books_pb2.EpochClose, book_rules.check_epoch_close),
     Kind.ERASURE_ORDER: (Role.ENTERPRISE, evidence_pb2.ErasureOrder, erasure_rules.check_erasure_order),
     Kind.HUB_ERASURE_ORDER: (Role.HUB, evidence_pb2.ErasureOrder, erasure_rules.check_hub_erasure),
+    Kind.CHOICE_BATCH: (Role.HUB, programme_pb2.ChoiceBatch, choice_rules.check_choice_batch),
+    Kind.SELECTION: (Role.HUB, programme_pb2.Selection, selection_rules.check_selection),
+    Kind.ACCOUNT_CHANGE: (Role.HUB, programme_pb2.AccountChange, account_changes.check_account_change),
 }
-_WITH_BODIES = frozenset({Kind.PACK, Kind.ROSTER_BATCH, Kind.RELEASE, Kind.LINK_BATCH})
+_WITH_BODIES = frozenset(
+    {
+        Kind.PACK,
+        Kind.ROSTER_BATCH,
+        Kind.RELEASE,
+        Kind.LINK_BATCH,
+        Kind.CHOICE_BATCH,
+        Kind.SELECTION,
+        Kind.ACCOUNT_CHANGE,
+    }
+)
 _WHILE_SUSPENDED = frozenset({Kind.NOTHING_TO_REPORT, Kind.ERASURE_ORDER})
 
 
@@ -229,9 +247,12 @@ class LogState:
 
     def frozen_accounts(self) -> frozenset[bytes]:
         """List the accounts of disputed pseudonyms: nothing is spent from them."""
-        linked = self._standing.linked
-        frozen = self._standing.successions.frozen
-        return frozenset(linked[pseudonym] for pseudonym in frozen if pseudonym in linked)
+        return self._standing.disputed_accounts()
+
+    @property
+    def participants(self) -> Participants:
+        """Give what the log says of participants: tickets, accounts, choices, selections."""
+        return Participants(self._standing)
 
     @property
     def closes(self) -> dict[Epoch, Closed]:

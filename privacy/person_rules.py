@@ -55,7 +55,9 @@ def check_roster_batch(
         standing.successions.take(claims)
         standing.successions.is_partial |= is_partial
         entry = standing.entry_of(submission.issuer)
-        entry.roster.add(message, tree)
+        predecessors = rows.predecessors if rows is not None else ()
+        entry.roster.add(message, tree, index=submission.index, predecessors=predecessors)
+        entry.erased_rows += rows.erased if rows is not None else 0
         entry.openings_known = change is not None
         if change is not None:
             entry.active -= change.leaving
@@ -185,6 +187,13 @@ def _check_growth(
         if not message.withdrawn_slots:
             raise Malformed(REASON_WRONG_SHAPE, "A roster batch adds or withdraws somebody.")
         return
+    reserved = [one.epoch for one in mine.reservations.values() if one.epoch not in mine.answers]
+    if any(effective <= epoch for epoch in reserved):
+        raise Refused(
+            REASON_ROSTER_WRONG,
+            f"{max(reserved)} is reserved: who records what in it has been settled for its roster.",
+            remedy="Enrol from the epoch after it.",
+        )
     minimum = standing.policy_for(effective).roster_batch_min
     if message.count < minimum:
         raise Refused(

@@ -35,6 +35,8 @@ POOLED = "pooled"
 POOLED_KEYS = ("not_pooled", POOLED)
 # The class of what nobody else could record: it overlaps nothing.
 NO_OVERLAP = "OC-NONE"
+# Where nobody chose, the enterprise records that the person joined first.
+FIRST_ENROLLED = "first_enrolled"
 # All cells of a release, sums and counts: they travel inside one log entry.
 CELLS_MAX = 7_000
 LIST_MAX = 10_000
@@ -80,6 +82,11 @@ class EnterprisePolicy:
         """All packs of its measures, each once, in order."""
         return tuple(dict.fromkeys(pack_id for measure in self.measures for pack_id in measure.pack_ids))
 
+    def overlap_classes(self, packs: Iterable[PackReference]) -> frozenset[str]:
+        """Give the classes its packs record in which enterprises may overlap."""
+        mine = set(self.pack_ids)
+        return frozenset(pack.overlap_class for pack in packs if pack.id in mine) - {NO_OVERLAP}
+
     @property
     def credited_pack_ids(self) -> tuple[str, ...]:
         """The packs of its measures in grams, which fill the histogram."""
@@ -116,6 +123,8 @@ class Policy:
     # An account spends what is above this many standard deviations of its noise.
     reserve_z: Fraction = RESERVE_Z
     limits: SpendLimits | None = None
+    # Who records an overlap class where nobody chose; "" in a policy under which everybody records.
+    default_recording: str = ""
 
     def names(self, enterprise_id: str) -> bool:
         """Say whether the policy says what an enterprise releases."""
@@ -206,6 +215,7 @@ def from_wire(message: policy_pb2.Policy, policy_hash: bytes) -> Policy:
         lag_days=_at_most(message.lag_days, LAG_DAYS_MAX, "lag_days"),
         reserve_z=reserve_z(message),
         limits=spend_limits(message),
+        default_recording=_default_recording(message.default_recording),
     )
     _check_anchors(policy)
     _check_lists(policy)
@@ -277,6 +287,14 @@ def _measure(message: policy_pb2.Measure) -> Measure:
         kind=_measure_kind(message.kind),
         archetype=_key(message.archetype, "archetype") if message.archetype else "",
     )
+
+
+def _default_recording(value: str) -> str:
+    if value not in ("", FIRST_ENROLLED):
+        raise Malformed(
+            REASON_UNKNOWN_FIELD_VALUE, f"Policy: default_recording is '{FIRST_ENROLLED}' or empty."
+        )
+    return value
 
 
 def _measure_kind(value: int) -> MeasureKind:

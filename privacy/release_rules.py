@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from privacy import releases
+from privacy import releases, selection_rules
 from privacy.anchors import covered
 from privacy.charges import allowance, charged, check_charges, cost
 from privacy.policy import Policy
@@ -21,6 +21,7 @@ from protos.v1.problem_pb2 import (
     REASON_EPOCH_CLOSED,
     REASON_POLICY_NOT_IN_FORCE,
     REASON_RESERVATION_UNKNOWN,
+    REASON_SELECTION_WRONG,
     REASON_UNKNOWN_FIELD_VALUE,
     REASON_WRONG_SHAPE,
 )
@@ -55,7 +56,9 @@ def check_reservation(
         raise Conflict(REASON_ALREADY_EXISTS, "The reservation's nonce was used before.")
     charges = charged(message.charges, epoch)
     spent = {of: _spent_after(mine, policy, of, charge) for of, charge in charges.items()}
-    reserved = Reserved(epoch, policy, submission.index, covered)
+    selection_rules.check_selected(standing, submission.issuer, epoch, replaying=submission.replaying)
+    selection = selection_rules.in_force(standing, submission.issuer, epoch)
+    reserved = Reserved(epoch, policy, submission.index, covered, selection)
 
     def apply() -> None:
         entry = standing.entry_of(submission.issuer)
@@ -80,6 +83,12 @@ def check_release(standing: Standing, message: release_pb2.Release, submission: 
         )
     if message.policy_hash != reserved.policy.policy_hash:
         raise Refused(REASON_POLICY_NOT_IN_FORCE, "The release names another policy than its reservation.")
+    if message.selection_hash != reserved.selection_hash:
+        raise Refused(
+            REASON_SELECTION_WRONG,
+            f"The release obeys another selection than the one that stood when {epoch} was reserved.",
+            remedy="Read the selection from the log and draw again.",
+        )
     releases.check_release(
         message,
         reserved.policy,

@@ -135,6 +135,7 @@ def build_release(
     statements: Mapping[str, bytes],
     tables: Mapping[str, Sequence[int]],
     covered: Covered = NOTHING_COVERED,
+    selection_hash: bytes = b"",
 ) -> BuiltRelease:
     """Build a release; statements by series name as raw int64 values, tables likewise as numbers."""
     message = release_pb2.Release(
@@ -144,6 +145,7 @@ def build_release(
         reservation_hash=reservation_hash,
         roster_root=roster_root,
         active_slots=active_slots,
+        selection_hash=selection_hash,
     )
     bodies: list[bytes] = []
     for item in policy.series(header.issuer, epoch):

@@ -209,6 +209,7 @@ class _Reach:
     total: int
     root: bytes
     key_id: bytes
+    index: int
 
 
 @dataclass(slots=True)
@@ -218,6 +219,8 @@ class RosterState:
     tree: CompactTree | None = field(default_factory=CompactTree)
     _batches: list[_Reach] = field(default_factory=list)
     _until: dict[int, Epoch] = field(default_factory=dict)
+    # Slots that took another's place after a rotation of the key.
+    _predecessors: dict[int, int] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
@@ -237,19 +240,35 @@ class RosterState:
         tree.extend_rows(slots, SLOT_BYTES)
         return tree
 
-    def add(self, batch: roster_pb2.RosterBatch, tree: CompactTree | None) -> None:
+    def add(
+        self,
+        batch: roster_pb2.RosterBatch,
+        tree: CompactTree | None,
+        *,
+        index: int = 0,
+        predecessors: Sequence[int] = (),
+    ) -> None:
         """Take a batch that has been checked; `tree` is None when its chunks were not at hand."""
         effective = Epoch(batch.effective_epoch)
         self.tree = tree
         total = batch.first_slot + batch.count
-        self._batches.append(_Reach(effective, total, batch.roster_root, batch.pseudonym_key_id))
+        self._batches.append(_Reach(effective, total, batch.roster_root, batch.pseudonym_key_id, index))
         for number in batch.withdrawn_slots:
             self._until[number] = effective
+        for number, before in enumerate(predecessors, batch.first_slot):
+            if before != NOBODY:
+                self._predecessors[number] = before
 
     def key_of(self, number: int) -> bytes:
         """Name the pseudonym key a slot was given under."""
-        position = bisect_right(self._batches, number, key=lambda batch: batch.total)
-        return self._batches[position].key_id
+        return self._batch_of(number).key_id
+
+    def since(self, number: int) -> tuple[Epoch, int]:
+        """Say since when a slot's person is enrolled, over rotations: the epoch, and the batch's entry."""
+        while number in self._predecessors:
+            number = self._predecessors[number]
+        batch = self._batch_of(number)
+        return batch.effective, batch.index
 
     def is_withdrawn(self, number: int) -> bool:
         """Say whether a slot has a withdrawal on record."""
@@ -278,6 +297,9 @@ class RosterState:
     def _stopped(self, epoch: Epoch) -> set[int]:
         total = self.total_at(epoch)
         return {number for number, until in self._until.items() if until <= epoch and number < total}
+
+    def _batch_of(self, number: int) -> _Reach:
+        return self._batches[bisect_right(self._batches, number, key=lambda batch: batch.total)]
 
     def _at(self, epoch: Epoch) -> _Reach | None:
         position = bisect_right(self._batches, epoch, key=lambda batch: batch.effective)

@@ -6,16 +6,18 @@ Only the acceptance rules change it, one admitted entry at a time.
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 from privacy import policy as policies
 from privacy.anchors import Covered
+from privacy.choices import Choices
 from privacy.envelope import NO_PREVIOUS
 from privacy.erasures import Ordered
 from privacy.keys import VerifyKey
 from privacy.merkle import Tree
+from privacy.ownership import Ownership
 from privacy.policy import Policy
 from privacy.rosters import RosterState
 from privacy.successions import Successions
@@ -78,6 +80,8 @@ class Reserved:
     policy: Policy
     index: int
     covered: Covered = field(default_factory=dict)
+    # Hash of the Selection that stood for the epoch; empty without one.
+    selection_hash: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,38 @@ class Closed:
     log_size: int
 
 
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What one enterprise leaves out of an epoch, slots ascending by class, and whose grams may be pooled."""
+
+    exclusions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    pooled_slots: tuple[int, ...] = ()
+
+    @property
+    def excluded(self) -> int:
+        """Count the pairs of slot and class that are left out."""
+        return sum(map(len, self.exclusions.values()))
+
+    @property
+    def is_empty(self) -> bool:
+        """Say whether there is nothing to log."""
+        return not self.excluded and not self.pooled_slots
+
+    def pairs(self) -> frozenset[tuple[str, int]]:
+        """Give every class and slot left out; pooled slots stand under the class of no name."""
+        out = {(name, slot) for name, slots in self.exclusions.items() for slot in slots}
+        return frozenset(out | {("", slot) for slot in self.pooled_slots})
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """A logged Selection; `selection` is None where its body was not at hand."""
+
+    index: int
+    envelope_hash: bytes
+    selection: Selection | None = None
+
+
 @dataclass(slots=True)
 class EnterpriseStanding:
     """What one enterprise has on record; `active` are its pseudonyms where openings were at hand."""
@@ -105,6 +141,8 @@ class EnterpriseStanding:
     active: set[bytes] = field(default_factory=set)
     erased: set[int] = field(default_factory=set)
     openings_known: bool = True
+    # Rows whose pseudonyms were erased before this log was read.
+    erased_rows: int = 0
     reservations: dict[bytes, Reserved] = field(default_factory=dict)
     nonces: set[bytes] = field(default_factory=set)
     used: set[bytes] = field(default_factory=set)
@@ -112,6 +150,10 @@ class EnterpriseStanding:
     # The policy each released epoch was made under.
     released: dict[Epoch, Policy] = field(default_factory=dict)
     spent: dict[tuple[PrivacyUnit.ValueType, Epoch], Fraction] = field(default_factory=dict)
+
+    def has_reserved(self, epoch: Epoch) -> bool:
+        """Say whether a charge for an epoch is on record."""
+        return any(one.epoch == epoch for one in self.reservations.values())
 
 
 @dataclass(slots=True)
@@ -144,6 +186,11 @@ class Standing:
     pseudonym_keys_ever: set[bytes] = field(default_factory=set)
     successions: Successions = field(default_factory=Successions)
     erasures: list[Ordered] = field(default_factory=list)
+    ownership: Ownership = field(default_factory=Ownership)
+    choices: Choices = field(default_factory=Choices)
+    selections: dict[tuple[str, Epoch], Selected] = field(default_factory=dict)
+    # Enterprise and nonce of the link tickets that entries rest on.
+    tickets_used: set[tuple[str, bytes]] = field(default_factory=set)
 
     @property
     def trust(self) -> TrustRoot:
@@ -156,6 +203,12 @@ class Standing:
     def last_closed(self) -> Epoch | None:
         """Give the last epoch closed."""
         return max(self.closes, default=None)
+
+    def disputed_accounts(self) -> frozenset[bytes]:
+        """List the accounts of pseudonyms that enterprises disagree about: nothing is spent from them."""
+        frozen = self.successions.frozen
+        found = (self.linked[pseudonym] for pseudonym in frozen if pseudonym in self.linked)
+        return frozenset(map(self.ownership.current, found))
 
     def trust_at(self, size: int) -> TrustRoot:
         """Give the trust root in force when the log had `size` entries."""

@@ -15,7 +15,9 @@ from typing import Any, NamedTuple
 
 from privacy import checkpoint, codec, envelope, links, merkle, policy, releases, rosters, tiles
 from privacy.acceptance import Admission, LogState
+from privacy.account_changes import build_change
 from privacy.checkpoint import Checkpoint
+from privacy.choices import BuiltChoices, build_choices, subject
 from privacy.claims import ratio
 from privacy.envelope import Kind
 from privacy.erasures import erased_account
@@ -24,7 +26,9 @@ from privacy.laplace import variance_upper
 from privacy.links import BuiltLinks, build_links
 from privacy.policy import NO_OVERLAP, Policy
 from privacy.releases import BuiltRelease
-from privacy.standing import HUB_ID, Role
+from privacy.selections import build_selection
+from privacy.standing import HUB_ID, Role, Selection
+from privacy.tickets import sign_ticket
 from protos.epochs import Epoch
 from protos.v1 import (
     books_pb2,
@@ -32,6 +36,7 @@ from protos.v1 import (
     envelope_pb2,
     evidence_pb2,
     policy_pb2,
+    programme_pb2,
     release_pb2,
     trust_pb2,
 )
@@ -320,6 +325,104 @@ class Federation:
         self.linked.update({pseudonym(person): (account(person), effective) for person in persons})
         return admission
 
+    # Accounts.
+
+    def ticket(
+        self,
+        signer: str,
+        person: int,
+        purpose: str,
+        *,
+        subject: bytes = b"",
+        issued_at: int = ISSUED_AT,
+        **changes: Any,
+    ) -> bytes:
+        """Sign a link ticket of a person that an enterprise has logged in."""
+        values: dict[str, Any] = {
+            "origin": ORIGIN,
+            "enterprise_id": signer,
+            "pseudonym": pseudonym(person),
+            "purpose": purpose,
+            "nonce": self.randomness.randbytes(16),
+            "issued_at": issued_at,
+            "subject": subject,
+        }
+        return sign_ticket(key(signer), **{**values, **changes})
+
+    def change(
+        self,
+        kind: programme_pb2.AccountChangeKind.ValueType,
+        holder: bytes,
+        *tickets: bytes,
+        effective: Epoch = EPOCH,
+        header: dict[str, Any] | None = None,
+        **rest: Any,
+    ) -> Admission:
+        """Log a change to an account."""
+        built = build_change(
+            self.header(Role.HUB, HUB_ID, **(header or {})),
+            kind=kind,
+            effective=effective,
+            salt=self.randomness.randbytes(32),
+            account=holder,
+            tickets=tickets,
+            **rest,
+        )
+        return self.append(self.signed(Kind.ACCOUNT_CHANGE, built.message, HUB_ID), built.bodies)
+
+    def choice_batch(
+        self, choices: Sequence[programme_pb2.Choice], tickets: Sequence[bytes], effective: Epoch
+    ) -> BuiltChoices:
+        """Build a batch of choices."""
+        return build_choices(
+            self.header(Role.HUB, HUB_ID),
+            effective=effective,
+            salts=self.randomness.randbytes(16 * len(choices)),
+            choices=choices,
+            tickets=tickets,
+        )
+
+    def choose(
+        self, enterprise_id: str, person: int, overlap_class: str, recorder: str, *, effective: Epoch
+    ) -> Admission:
+        """Log whom a person, logged in at an enterprise, lets record a class."""
+        choice = programme_pb2.Choice(account=self.state.participants.account(pseudonym(person)) or b"")
+        choice.recording.overlap_class = overlap_class
+        choice.recording.enterprise_id = recorder
+        return self._chosen(choice, enterprise_id, person, effective)
+
+    def consent(
+        self, enterprise_id: str, person: int, programme: str, *, effective: Epoch, consents: bool = True
+    ) -> Admission:
+        """Log whether a programme may pool a person's grams."""
+        choice = programme_pb2.Choice(account=self.state.participants.account(pseudonym(person)) or b"")
+        choice.pool.programme = programme
+        choice.pool.consents = consents
+        return self._chosen(choice, enterprise_id, person, effective)
+
+    def _chosen(
+        self, choice: programme_pb2.Choice, enterprise_id: str, person: int, effective: Epoch
+    ) -> Admission:
+        ticket = self.ticket(enterprise_id, person, "choose", subject=subject(choice))
+        built = self.choice_batch([choice], [ticket], effective)
+        return self.append(self.signed(Kind.CHOICE_BATCH, built.message, HUB_ID), built.bodies)
+
+    def select(
+        self, enterprise_id: str, epoch: Epoch = EPOCH, selection: Selection | None = None
+    ) -> Admission | None:
+        """Log an enterprise's selection (another than the log gives, for lies); None where it is empty."""
+        found = selection or self.state.participants.select(enterprise_id, epoch)
+        if found.is_empty:
+            return None
+        built = build_selection(
+            self.header(Role.HUB, HUB_ID),
+            enterprise_id=enterprise_id,
+            epoch=epoch,
+            salt=self.randomness.randbytes(32),
+            selection=found,
+        )
+        return self.append(self.signed(Kind.SELECTION, built.message, HUB_ID), built.bodies)
+
     # Epochs.
 
     def reservation(self, enterprise_id: str, epoch: Epoch = EPOCH) -> release_pb2.Reservation:
@@ -334,7 +437,12 @@ class Federation:
         )
 
     def reserve(self, enterprise_id: str, epoch: Epoch = EPOCH) -> bytes:
-        """Log a reservation and give its hash."""
+        """Log a reservation, the selection it stands under before it, and give its hash."""
+        if (
+            self.state.participants.selects(epoch)
+            and self.state.participants.selection(enterprise_id, epoch) is None
+        ):
+            self.select(enterprise_id, epoch)
         message = self.reservation(enterprise_id, epoch)
         return self.append(self.signed(Kind.RESERVATION, message, enterprise_id)).envelope_hash
 
@@ -359,7 +467,13 @@ class Federation:
             statements=self._statements(rules, enterprise_id, active, epoch),
             tables=self._tables(rules, enterprise_id),
             covered=self.state.covered(enterprise_id, rules, epoch) if covered is None else covered,
+            selection_hash=self.selection_hash(enterprise_id, epoch),
         )
+
+    def selection_hash(self, enterprise_id: str, epoch: Epoch) -> bytes:
+        """Give the hash of the selection an epoch stands under."""
+        selected = self.state.participants.selection(enterprise_id, epoch)
+        return selected.envelope_hash if selected is not None else b""
 
     def release(self, enterprise_id: str, epoch: Epoch = EPOCH) -> Admission:
         """Log a reservation and its release."""

@@ -80,6 +80,7 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_NOTHING_TO_ISSUE: _Reason.ValueType  # 344
     REASON_OFFSET_CAP_EXCEEDED: _Reason.ValueType  # 345
     REASON_NOT_TRANSFERABLE: _Reason.ValueType  # 346
+    REASON_SELECTION_WRONG: _Reason.ValueType  # 350
     REASON_SEQUENCE_REUSED: _Reason.ValueType  # 400
     REASON_ALREADY_RELEASED: _Reason.ValueType  # 401
     REASON_IDEMPOTENCY_CONFLICT: _Reason.ValueType  # 402
@@ -156,6 +157,7 @@ REASON_RESERVATION_ENDED: Reason.ValueType  # 343
 REASON_NOTHING_TO_ISSUE: Reason.ValueType  # 344
 REASON_OFFSET_CAP_EXCEEDED: Reason.ValueType  # 345
 REASON_NOT_TRANSFERABLE: Reason.ValueType  # 346
+REASON_SELECTION_WRONG: Reason.ValueType  # 350
 REASON_SEQUENCE_REUSED: Reason.ValueType  # 400
 REASON_ALREADY_RELEASED: Reason.ValueType  # 401
 REASON_IDEMPOTENCY_CONFLICT: Reason.ValueType  # 402

@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from protos.v1 import envelope_pb2 as protos_dot_v1_dot_envelope__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19protos/v1/programme.proto\x12\x07\x63gsp.v1\x1a\x18protos/v1/envelope.proto\"\x84\x01\n\x0fProgrammeRecord\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x07\x12\x0e\n\x06sha256\x18\x04 \x01(\x0c\x12\x0c\n\x04size\x18\x05 \x01(\x06\x12\x13\n\x0b\x66irst_epoch\x18\x06 \x01(\x07\x12\x11\n\twithdrawn\x18\x07 \x01(\x08\"k\n\x0b\x43hoiceBatch\x12\x1f\n\x06header\x18\x01 \x01(\x0b\x32\x0f.cgsp.v1.Header\x12\x17\n\x0f\x65\x66\x66\x65\x63tive_epoch\x18\x02 \x01(\x07\x12\r\n\x05\x63ount\x18\x03 \x01(\x07\x12\x13\n\x0b\x63hunks_root\x18\x04 \x01(\x0c\"1\n\x0b\x43hoiceChunk\x12\r\n\x05\x66irst\x18\x01 \x01(\x07\x12\x13\n\x0b\x63ommitments\x18\x02 \x01(\x0c\"O\n\rChoiceOpening\x12\r\n\x05\x66irst\x18\x01 \x01(\x07\x12\r\n\x05salts\x18\x02 \x01(\x0c\x12 \n\x07\x63hoices\x18\x03 \x03(\x0b\x32\x0f.cgsp.v1.Choice\"z\n\x06\x43hoice\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0c\x12\x31\n\trecording\x18\x02 \x01(\x0b\x32\x1c.cgsp.v1.RecordingEnterpriseH\x00\x12$\n\x04pool\x18\x03 \x01(\x0b\x32\x14.cgsp.v1.PoolConsentH\x00\x42\x06\n\x04what\"C\n\x13RecordingEnterprise\x12\x15\n\roverlap_class\x18\x01 \x01(\t\x12\x15\n\renterprise_id\x18\x02 \x01(\t\"2\n\x0bPoolConsent\x12\x11\n\tprogramme\x18\x01 \x01(\t\x12\x10\n\x08\x63onsents\x18\x02 \x01(\x08\"\x88\x01\n\tSelection\x12\x1f\n\x06header\x18\x01 \x01(\x0b\x32\x0f.cgsp.v1.Header\x12\x15\n\renterprise_id\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x07\x12\x10\n\x08\x65xcluded\x18\x04 \x01(\x07\x12\x0e\n\x06pooled\x18\x05 \x01(\x07\x12\x12\n\ncommitment\x18\x06 \x01(\x0c\"[\n\rSelectionBody\x12\x0c\n\x04salt\x18\x01 \x01(\x0c\x12&\n\nexclusions\x18\x02 \x03(\x0b\x32\x12.cgsp.v1.Exclusion\x12\x14\n\x0cpooled_slots\x18\x03 \x03(\x07\"1\n\tExclusion\x12\x15\n\roverlap_class\x18\x01 \x01(\t\x12\r\n\x05slots\x18\x02 \x03(\x07\"\x87\x01\n\rAccountChange\x12\x1f\n\x06header\x18\x01 \x01(\x0b\x32\x0f.cgsp.v1.Header\x12\x17\n\x0f\x65\x66\x66\x65\x63tive_epoch\x18\x02 \x01(\x07\x12(\n\x04kind\x18\x03 \x01(\x0e\x32\x1a.cgsp.v1.AccountChangeKind\x12\x12\n\ncommitment\x18\x04 \x01(\x0c\"\xa9\x01\n\x11\x41\x63\x63ountChangeBody\x12\x0c\n\x04salt\x18\x01 \x01(\x0c\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\x0c\x12\x15\n\rother_account\x18\x03 \x01(\x0c\x12\x11\n\tpseudonym\x18\x04 \x01(\x0c\x12\x15\n\rticket_hashes\x18\x05 \x03(\x0c\x12\x17\n\x0fshares_accounts\x18\x06 \x03(\x0c\x12\x1b\n\x13shares_basis_points\x18\x07 \x03(\x07\"\x8d\x01\n\nLinkTicket\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\x15\n\renterprise_id\x18\x02 \x01(\t\x12\x11\n\tpseudonym\x18\x03 \x01(\x0c\x12\x0f\n\x07purpose\x18\x04 \x01(\t\x12\r\n\x05nonce\x18\x05 \x01(\x0c\x12\x11\n\tissued_at\x18\x06 \x01(\x06\x12\x12\n\nexpires_at\x18\x07 \x01(\x06*\x99\x02\n\x11\x41\x63\x63ountChangeKind\x12#\n\x1f\x41\x43\x43OUNT_CHANGE_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x41\x43\x43OUNT_CHANGE_KIND_MERGE\x10\x01\x12\x1d\n\x19\x41\x43\x43OUNT_CHANGE_KIND_SPLIT\x10\x02\x12\x1e\n\x1a\x41\x43\x43OUNT_CHANGE_KIND_FREEZE\x10\x03\x12 \n\x1c\x41\x43\x43OUNT_CHANGE_KIND_UNFREEZE\x10\x04\x12\x1d\n\x19\x41\x43\x43OUNT_CHANGE_KIND_CLOSE\x10\x05\x12\x1d\n\x19\x41\x43\x43OUNT_CHANGE_KIND_PROVE\x10\x06\x12!\n\x1d\x41\x43\x43OUNT_CHANGE_KIND_SHARE_OUT\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19protos/v1/programme.proto\x12\x07\x63gsp.v1\x1a\x18protos/v1/envelope.proto\"\x84\x01\n\x0fProgrammeRecord\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x07\x12\x0e\n\x06sha256\x18\x04 \x01(\x0c\x12\x0c\n\x04size\x18\x05 \x01(\x06\x12\x13\n\x0b\x66irst_epoch\x18\x06 \x01(\x07\x12\x11\n\twithdrawn\x18\x07 \x01(\x08\"k\n\x0b\x43hoiceBatch\x12\x1f\n\x06header\x18\x01 \x01(\x0b\x32\x0f.cgsp.v1.Header\x12\x17\n\x0f\x65\x66\x66\x65\x63tive_epoch\x18\x02 \x01(\x07\x12\r\n\x05\x63ount\x18\x03 \x01(\x07\x12\x13\n\x0b\x63hunks_root\x18\x04 \x01(\x0c\"1\n\x0b\x43hoiceChunk\x12\r\n\x05\x66irst\x18\x01 \x01(\x07\x12\x13\n\x0b\x63ommitments\x18\x02 \x01(\x0c\"`\n\rChoiceOpening\x12\r\n\x05\x66irst\x18\x01 \x01(\x07\x12\r\n\x05salts\x18\x02 \x01(\x0c\x12 \n\x07\x63hoices\x18\x03 \x03(\x0b\x32\x0f.cgsp.v1.Choice\x12\x0f\n\x07tickets\x18\x04 \x03(\x0c\"z\n\x06\x43hoice\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0c\x12\x31\n\trecording\x18\x02 \x01(\x0b\x32\x1c.cgsp.v1.RecordingEnterpriseH\x00\x12$\n\x04pool\x18\x03 \x01(\x0b\x32\x14.cgsp.v1.PoolConsentH\x00\x42\x06\n\x04what\"C\n\x13RecordingEnterprise\x12\x15\n\roverlap_class\x18\x01 \x01(\t\x12\x15\n\renterprise_id\x18\x02 \x01(\t\"2\n\x0bPoolConsent\x12\x11\n\tprogramme\x18\x01 \x01(\t\x12\x10\n\x08\x63onsents\x18\x02 \x01(\x08\"\x88\x01\n\tSelection\x12\x1f\n\x06header\x18\x01 \x01(\x0b\x32\x0f.cgsp.v1.Header\x12\x15\n\renterprise_id\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x07\x12\x10\n\x08\x65xcluded\x18\x04 \x01(\x07\x12\x0e\n\x06pooled\x18\x05 \x01(\x07\x12\x12\n\ncommitment\x18\x06 \x01(\x0c\"[\n\rSelectionBody\x12\x0c\n\x04salt\x18\x01 \x01(\x0c\x12&\n\nexclusions\x18\x02 \x03(\x0b\x32\x12.cgsp.v1.Exclusion\x12\x14\n\x0cpooled_slots\x18\x03 \x03(\x07\"1\n\tExclusion\x12\x15\n\roverlap_class\x18\x01 \x01(\t\x12\r\n\x05slots\x18\x02 \x03(\x07\"\x87\x01\n\rAccountChange\x12\x1f\n\x06header\x18\x01 \x01(\x0b\x32\x0f.cgsp.v1.Header\x12\x17\n\x0f\x65\x66\x66\x65\x63tive_epoch\x18\x02 \x01(\x07\x12(\n\x04kind\x18\x03 \x01(\x0e\x32\x1a.cgsp.v1.AccountChangeKind\x12\x12\n\ncommitment\x18\x04 \x01(\x0c\"\xa9\x01\n\x11\x41\x63\x63ountChangeBody\x12\x0c\n\x04salt\x18\x01 \x01(\x0c\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\x0c\x12\x15\n\rother_account\x18\x03 \x01(\x0c\x12\x11\n\tpseudonym\x18\x04 \x01(\x0c\x12\x15\n\rticket_hashes\x18\x05 \x03(\x0c\x12\x17\n\x0fshares_accounts\x18\x06 \x03(\x0c\x12\x1b\n\x13shares_basis_points\x18\x07 \x03(\x07\"\x9e\x01\n\nLinkTicket\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\x15\n\renterprise_id\x18\x02 \x01(\t\x12\x11\n\tpseudonym\x18\x03 \x01(\x0c\x12\x0f\n\x07purpose\x18\x04 \x01(\t\x12\r\n\x05nonce\x18\x05 \x01(\x0c\x12\x11\n\tissued_at\x18\x06 \x01(\x06\x12\x12\n\nexpires_at\x18\x07 \x01(\x06\x12\x0f\n\x07subject\x18\x08 \x01(\x0c*\x99\x02\n\x11\x41\x63\x63ountChangeKind\x12#\n\x1f\x41\x43\x43OUNT_CHANGE_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x41\x43\x43OUNT_CHANGE_KIND_MERGE\x10\x01\x12\x1d\n\x19\x41\x43\x43OUNT_CHANGE_KIND_SPLIT\x10\x02\x12\x1e\n\x1a\x41\x43\x43OUNT_CHANGE_KIND_FREEZE\x10\x03\x12 \n\x1c\x41\x43\x43OUNT_CHANGE_KIND_UNFREEZE\x10\x04\x12\x1d\n\x19\x41\x43\x43OUNT_CHANGE_KIND_CLOSE\x10\x05\x12\x1d\n\x19\x41\x43\x43OUNT_CHANGE_KIND_PROVE\x10\x06\x12!\n\x1d\x41\x43\x43OUNT_CHANGE_KIND_SHARE_OUT\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.v1.programme_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ACCOUNTCHANGEKIND']._serialized_start=1423
-  _globals['_ACCOUNTCHANGEKIND']._serialized_end=1704
+  _globals['_ACCOUNTCHANGEKIND']._serialized_start=1457
+  _globals['_ACCOUNTCHANGEKIND']._serialized_end=1738
   _globals['_PROGRAMMERECORD']._serialized_start=65
   _globals['_PROGRAMMERECORD']._serialized_end=197
   _globals['_CHOICEBATCH']._serialized_start=199
@@ -41,23 +41,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHOICECHUNK']._serialized_start=308
   _globals['_CHOICECHUNK']._serialized_end=357
   _globals['_CHOICEOPENING']._serialized_start=359
-  _globals['_CHOICEOPENING']._serialized_end=438
-  _globals['_CHOICE']._serialized_start=440
-  _globals['_CHOICE']._serialized_end=562
-  _globals['_RECORDINGENTERPRISE']._serialized_start=564
-  _globals['_RECORDINGENTERPRISE']._serialized_end=631
-  _globals['_POOLCONSENT']._serialized_start=633
-  _globals['_POOLCONSENT']._serialized_end=683
-  _globals['_SELECTION']._serialized_start=686
-  _globals['_SELECTION']._serialized_end=822
-  _globals['_SELECTIONBODY']._serialized_start=824
-  _globals['_SELECTIONBODY']._serialized_end=915
-  _globals['_EXCLUSION']._serialized_start=917
-  _globals['_EXCLUSION']._serialized_end=966
-  _globals['_ACCOUNTCHANGE']._serialized_start=969
-  _globals['_ACCOUNTCHANGE']._serialized_end=1104
-  _globals['_ACCOUNTCHANGEBODY']._serialized_start=1107
-  _globals['_ACCOUNTCHANGEBODY']._serialized_end=1276
-  _globals['_LINKTICKET']._serialized_start=1279
-  _globals['_LINKTICKET']._serialized_end=1420
+  _globals['_CHOICEOPENING']._serialized_end=455
+  _globals['_CHOICE']._serialized_start=457
+  _globals['_CHOICE']._serialized_end=579
+  _globals['_RECORDINGENTERPRISE']._serialized_start=581
+  _globals['_RECORDINGENTERPRISE']._serialized_end=648
+  _globals['_POOLCONSENT']._serialized_start=650
+  _globals['_POOLCONSENT']._serialized_end=700
+  _globals['_SELECTION']._serialized_start=703
+  _globals['_SELECTION']._serialized_end=839
+  _globals['_SELECTIONBODY']._serialized_start=841
+  _globals['_SELECTIONBODY']._serialized_end=932
+  _globals['_EXCLUSION']._serialized_start=934
+  _globals['_EXCLUSION']._serialized_end=983
+  _globals['_ACCOUNTCHANGE']._serialized_start=986
+  _globals['_ACCOUNTCHANGE']._serialized_end=1121
+  _globals['_ACCOUNTCHANGEBODY']._serialized_start=1124
+  _globals['_ACCOUNTCHANGEBODY']._serialized_end=1293
+  _globals['_LINKTICKET']._serialized_start=1296
+  _globals['_LINKTICKET']._serialized_end=1454
 # @@protoc_insertion_point(module_scope)

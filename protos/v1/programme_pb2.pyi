@@ -165,21 +165,27 @@ class ChoiceOpening(_message.Message):
     FIRST_FIELD_NUMBER: _builtins.int
     SALTS_FIELD_NUMBER: _builtins.int
     CHOICES_FIELD_NUMBER: _builtins.int
+    TICKETS_FIELD_NUMBER: _builtins.int
     first: _builtins.int
     salts: _builtins.bytes
     """16 bytes each."""
     @_builtins.property
     def choices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Choice]: ...
+    @_builtins.property
+    def tickets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """The link ticket each choice rests on, purpose "choose"; its subject is SHA-256 of the choice without its account."""
+
     def __init__(
         self,
         *,
         first: _builtins.int = ...,
         salts: _builtins.bytes = ...,
         choices: _abc.Iterable[Global___Choice] | None = ...,
+        tickets: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["choices", b"choices", "first", b"first", "salts", b"salts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["choices", b"choices", "first", b"first", "salts", b"salts", "tickets", b"tickets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -225,6 +231,7 @@ class RecordingEnterprise(_message.Message):
     ENTERPRISE_ID_FIELD_NUMBER: _builtins.int
     overlap_class: _builtins.str
     enterprise_id: _builtins.str
+    """Empty: the policy's default decides again."""
     def __init__(
         self,
         *,
@@ -358,7 +365,9 @@ Global___Exclusion: _TypeAlias = Exclusion  # noqa: Y015
 
 @_typing.final
 class AccountChange(_message.Message):
-    """Changes to whose an account is: merges, splits, closed and frozen accounts. commitment as of links."""
+    """Changes to whose an account is: merges, splits, closed and frozen accounts. Its bodies, all private, are the
+    AccountChangeBody and then the link tickets it rests on.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -411,11 +420,14 @@ class AccountChangeBody(_message.Message):
     """Of a split."""
     @_builtins.property
     def ticket_hashes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
-        """SHA-256 of the link tickets it rests on."""
+        """SHA-256 of the link tickets it rests on, in order. Of a merge the stay's, then the end's, whose subject is the
+        first one's hash; of a share-out the household's, then each person's, with SHA-256 of this body's account and
+        shares alone as their subject.
+        """
 
     @_builtins.property
     def shares_accounts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
-        """Of a household: persons and their parts of 10,000, which add up."""
+        """Of a household: persons ascending and their parts of 10,000, which add up; none: shared out no longer."""
 
     @_builtins.property
     def shares_basis_points(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
@@ -451,6 +463,7 @@ class LinkTicket(_message.Message):
     NONCE_FIELD_NUMBER: _builtins.int
     ISSUED_AT_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
     origin: _builtins.str
     enterprise_id: _builtins.str
     pseudonym: _builtins.bytes
@@ -462,6 +475,8 @@ class LinkTicket(_message.Message):
     issued_at: _builtins.int
     expires_at: _builtins.int
     """At most 600 seconds after issued_at."""
+    subject: _builtins.bytes
+    """What the person agreed to, by its SHA-256; empty where the purpose says it all."""
     def __init__(
         self,
         *,
@@ -472,10 +487,11 @@ class LinkTicket(_message.Message):
         nonce: _builtins.bytes = ...,
         issued_at: _builtins.int = ...,
         expires_at: _builtins.int = ...,
+        subject: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["enterprise_id", b"enterprise_id", "expires_at", b"expires_at", "issued_at", b"issued_at", "nonce", b"nonce", "origin", b"origin", "pseudonym", b"pseudonym", "purpose", b"purpose"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["enterprise_id", b"enterprise_id", "expires_at", b"expires_at", "issued_at", b"issued_at", "nonce", b"nonce", "origin", b"origin", "pseudonym", b"pseudonym", "purpose", b"purpose", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,21 +26,21 @@ from protos.v1 import envelope_pb2 as protos_dot_v1_dot_envelope__pb2
 from protos.v1 import policy_pb2 as protos_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17protos/v1/release.proto\x12\x07\x63gsp.v1\x1a\x18protos/v1/envelope.proto\x1a\x16protos/v1/policy.proto\"\x91\x01\n\x05\x43laim\x12%\n\tmechanism\x18\x01 \x01(\x0e\x32\x12.cgsp.v1.Mechanism\x12\"\n\x04unit\x18\x02 \x01(\x0e\x32\x14.cgsp.v1.PrivacyUnit\x12\r\n\x05scale\x18\x03 \x01(\x06\x12\r\n\x05reach\x18\x04 \x01(\x06\x12\x1f\n\x07\x65psilon\x18\x05 \x01(\x0b\x32\x0e.cgsp.v1.Ratio\"\x83\x01\n\x0bReservation\x12\x1f\n\x06header\x18\x01 \x01(\x0b\x32\x0f.cgsp.v1.Header\x12\r\n\x05\x65poch\x18\x02 \x01(\x07\x12\x13\n\x0bpolicy_hash\x18\x03 \x01(\x0c\x12 \n\x07\x63harges\x18\x04 \x03(\x0b\x32\x0f.cgsp.v1.Charge\x12\r\n\x05nonce\x18\x05 \x01(\x0c\"G\n\x06\x43harge\x12\x0e\n\x06series\x18\x01 \x01(\t\x12\x1d\n\x05\x63laim\x18\x02 \x01(\x0b\x32\x0e.cgsp.v1.Claim\x12\x0e\n\x06\x65pochs\x18\x03 \x03(\x07\"\xdb\x01\n\x07Release\x12\x1f\n\x06header\x18\x01 \x01(\x0b\x32\x0f.cgsp.v1.Header\x12\r\n\x05\x65poch\x18\x02 \x01(\x07\x12\x13\n\x0bpolicy_hash\x18\x03 \x01(\x0c\x12\x18\n\x10reservation_hash\x18\x04 \x01(\x0c\x12\x13\n\x0broster_root\x18\x05 \x01(\x0c\x12\x14\n\x0c\x61\x63tive_slots\x18\x06 \x01(\x07\x12&\n\nstatements\x18\x07 \x03(\x0b\x32\x12.cgsp.v1.Statement\x12\x1e\n\x06tables\x18\x08 \x03(\x0b\x32\x0e.cgsp.v1.Table\"\xa9\x01\n\tStatement\x12\x12\n\nmeasure_id\x18\x01 \x01(\t\x12\x1d\n\x05\x63laim\x18\x02 \x01(\x0b\x32\x0e.cgsp.v1.Claim\x12\x0c\n\x04rows\x18\x03 \x01(\x07\x12\x12\n\nchunk_rows\x18\x04 \x01(\x07\x12\x13\n\x0b\x63hunks_root\x18\x05 \x01(\x0c\x12\x0e\n\x06\x65pochs\x18\x06 \x03(\x07\x12\"\n\x04kind\x18\x07 \x01(\x0e\x32\x14.cgsp.v1.MeasureKind\"F\n\x0eStatementChunk\x12\x12\n\nmeasure_id\x18\x01 \x01(\t\x12\x11\n\tfirst_row\x18\x02 \x01(\x07\x12\r\n\x05grams\x18\x03 \x03(\x10\"j\n\x05Table\x12\x10\n\x08table_id\x18\x01 \x01(\t\x12 \n\x04kind\x18\x02 \x01(\x0e\x32\x12.cgsp.v1.TableKind\x12\x1d\n\x05\x63laim\x18\x03 \x01(\x0b\x32\x0e.cgsp.v1.Claim\x12\x0e\n\x06values\x18\x04 \x03(\x10\"i\n\x0fNothingToReport\x12\x1f\n\x06header\x18\x01 \x01(\x0b\x32\x0f.cgsp.v1.Header\x12\r\n\x05\x65poch\x18\x02 \x01(\x07\x12&\n\x06reason\x18\x03 \x01(\x0e\x32\x16.cgsp.v1.NothingReason*F\n\tMechanism\x12\x19\n\x15MECHANISM_UNSPECIFIED\x10\x00\x12\x1e\n\x1aMECHANISM_DISCRETE_LAPLACE\x10\x01*g\n\x0bPrivacyUnit\x12\x1c\n\x18PRIVACY_UNIT_UNSPECIFIED\x10\x00\x12\x1b\n\x17PRIVACY_UNIT_PERSON_DAY\x10\x01\x12\x1d\n\x19PRIVACY_UNIT_PERSON_MONTH\x10\x02*Q\n\tTableKind\x12\x1a\n\x16TABLE_KIND_UNSPECIFIED\x10\x00\x12\x12\n\x0eTABLE_KIND_SUM\x10\x01\x12\x14\n\x10TABLE_KIND_COUNT\x10\x02*\xb3\x01\n\rNothingReason\x12\x1e\n\x1aNOTHING_REASON_UNSPECIFIED\x10\x00\x12\x1f\n\x1bNOTHING_REASON_EMPTY_ROSTER\x10\x01\x12\x1f\n\x1bNOTHING_REASON_NOT_YET_LIVE\x10\x02\x12\x1c\n\x18NOTHING_REASON_SUSPENDED\x10\x03\x12\"\n\x1eNOTHING_REASON_DECLARED_OUTAGE\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17protos/v1/release.proto\x12\x07\x63gsp.v1\x1a\x18protos/v1/envelope.proto\x1a\x16protos/v1/policy.proto\"\x91\x01\n\x05\x43laim\x12%\n\tmechanism\x18\x01 \x01(\x0e\x32\x12.cgsp.v1.Mechanism\x12\"\n\x04unit\x18\x02 \x01(\x0e\x32\x14.cgsp.v1.PrivacyUnit\x12\r\n\x05scale\x18\x03 \x01(\x06\x12\r\n\x05reach\x18\x04 \x01(\x06\x12\x1f\n\x07\x65psilon\x18\x05 \x01(\x0b\x32\x0e.cgsp.v1.Ratio\"\x83\x01\n\x0bReservation\x12\x1f\n\x06header\x18\x01 \x01(\x0b\x32\x0f.cgsp.v1.Header\x12\r\n\x05\x65poch\x18\x02 \x01(\x07\x12\x13\n\x0bpolicy_hash\x18\x03 \x01(\x0c\x12 \n\x07\x63harges\x18\x04 \x03(\x0b\x32\x0f.cgsp.v1.Charge\x12\r\n\x05nonce\x18\x05 \x01(\x0c\"G\n\x06\x43harge\x12\x0e\n\x06series\x18\x01 \x01(\t\x12\x1d\n\x05\x63laim\x18\x02 \x01(\x0b\x32\x0e.cgsp.v1.Claim\x12\x0e\n\x06\x65pochs\x18\x03 \x03(\x07\"\xf3\x01\n\x07Release\x12\x1f\n\x06header\x18\x01 \x01(\x0b\x32\x0f.cgsp.v1.Header\x12\r\n\x05\x65poch\x18\x02 \x01(\x07\x12\x13\n\x0bpolicy_hash\x18\x03 \x01(\x0c\x12\x18\n\x10reservation_hash\x18\x04 \x01(\x0c\x12\x13\n\x0broster_root\x18\x05 \x01(\x0c\x12\x14\n\x0c\x61\x63tive_slots\x18\x06 \x01(\x07\x12&\n\nstatements\x18\x07 \x03(\x0b\x32\x12.cgsp.v1.Statement\x12\x1e\n\x06tables\x18\x08 \x03(\x0b\x32\x0e.cgsp.v1.Table\x12\x16\n\x0eselection_hash\x18\t \x01(\x0c\"\xa9\x01\n\tStatement\x12\x12\n\nmeasure_id\x18\x01 \x01(\t\x12\x1d\n\x05\x63laim\x18\x02 \x01(\x0b\x32\x0e.cgsp.v1.Claim\x12\x0c\n\x04rows\x18\x03 \x01(\x07\x12\x12\n\nchunk_rows\x18\x04 \x01(\x07\x12\x13\n\x0b\x63hunks_root\x18\x05 \x01(\x0c\x12\x0e\n\x06\x65pochs\x18\x06 \x03(\x07\x12\"\n\x04kind\x18\x07 \x01(\x0e\x32\x14.cgsp.v1.MeasureKind\"F\n\x0eStatementChunk\x12\x12\n\nmeasure_id\x18\x01 \x01(\t\x12\x11\n\tfirst_row\x18\x02 \x01(\x07\x12\r\n\x05grams\x18\x03 \x03(\x10\"j\n\x05Table\x12\x10\n\x08table_id\x18\x01 \x01(\t\x12 \n\x04kind\x18\x02 \x01(\x0e\x32\x12.cgsp.v1.TableKind\x12\x1d\n\x05\x63laim\x18\x03 \x01(\x0b\x32\x0e.cgsp.v1.Claim\x12\x0e\n\x06values\x18\x04 \x03(\x10\"i\n\x0fNothingToReport\x12\x1f\n\x06header\x18\x01 \x01(\x0b\x32\x0f.cgsp.v1.Header\x12\r\n\x05\x65poch\x18\x02 \x01(\x07\x12&\n\x06reason\x18\x03 \x01(\x0e\x32\x16.cgsp.v1.NothingReason*F\n\tMechanism\x12\x19\n\x15MECHANISM_UNSPECIFIED\x10\x00\x12\x1e\n\x1aMECHANISM_DISCRETE_LAPLACE\x10\x01*g\n\x0bPrivacyUnit\x12\x1c\n\x18PRIVACY_UNIT_UNSPECIFIED\x10\x00\x12\x1b\n\x17PRIVACY_UNIT_PERSON_DAY\x10\x01\x12\x1d\n\x19PRIVACY_UNIT_PERSON_MONTH\x10\x02*Q\n\tTableKind\x12\x1a\n\x16TABLE_KIND_UNSPECIFIED\x10\x00\x12\x12\n\x0eTABLE_KIND_SUM\x10\x01\x12\x14\n\x10TABLE_KIND_COUNT\x10\x02*\xb3\x01\n\rNothingReason\x12\x1e\n\x1aNOTHING_REASON_UNSPECIFIED\x10\x00\x12\x1f\n\x1bNOTHING_REASON_EMPTY_ROSTER\x10\x01\x12\x1f\n\x1bNOTHING_REASON_NOT_YET_LIVE\x10\x02\x12\x1c\n\x18NOTHING_REASON_SUSPENDED\x10\x03\x12\"\n\x1eNOTHING_REASON_DECLARED_OUTAGE\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.v1.release_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MECHANISM']._serialized_start=1122
-  _globals['_MECHANISM']._serialized_end=1192
-  _globals['_PRIVACYUNIT']._serialized_start=1194
-  _globals['_PRIVACYUNIT']._serialized_end=1297
-  _globals['_TABLEKIND']._serialized_start=1299
-  _globals['_TABLEKIND']._serialized_end=1380
-  _globals['_NOTHINGREASON']._serialized_start=1383
-  _globals['_NOTHINGREASON']._serialized_end=1562
+  _globals['_MECHANISM']._serialized_start=1146
+  _globals['_MECHANISM']._serialized_end=1216
+  _globals['_PRIVACYUNIT']._serialized_start=1218
+  _globals['_PRIVACYUNIT']._serialized_end=1321
+  _globals['_TABLEKIND']._serialized_start=1323
+  _globals['_TABLEKIND']._serialized_end=1404
+  _globals['_NOTHINGREASON']._serialized_start=1407
+  _globals['_NOTHINGREASON']._serialized_end=1586
   _globals['_CLAIM']._serialized_start=87
   _globals['_CLAIM']._serialized_end=232
   _globals['_RESERVATION']._serialized_start=235
@@ -48,13 +48,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHARGE']._serialized_start=368
   _globals['_CHARGE']._serialized_end=439
   _globals['_RELEASE']._serialized_start=442
-  _globals['_RELEASE']._serialized_end=661
-  _globals['_STATEMENT']._serialized_start=664
-  _globals['_STATEMENT']._serialized_end=833
-  _globals['_STATEMENTCHUNK']._serialized_start=835
-  _globals['_STATEMENTCHUNK']._serialized_end=905
-  _globals['_TABLE']._serialized_start=907
-  _globals['_TABLE']._serialized_end=1013
-  _globals['_NOTHINGTOREPORT']._serialized_start=1015
-  _globals['_NOTHINGTOREPORT']._serialized_end=1120
+  _globals['_RELEASE']._serialized_end=685
+  _globals['_STATEMENT']._serialized_start=688
+  _globals['_STATEMENT']._serialized_end=857
+  _globals['_STATEMENTCHUNK']._serialized_start=859
+  _globals['_STATEMENTCHUNK']._serialized_end=929
+  _globals['_TABLE']._serialized_start=931
+  _globals['_TABLE']._serialized_end=1037
+  _globals['_NOTHINGTOREPORT']._serialized_start=1039
+  _globals['_NOTHINGTOREPORT']._serialized_end=1144
 # @@protoc_insertion_point(module_scope)

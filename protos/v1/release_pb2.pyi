@@ -208,6 +208,7 @@ class Release(_message.Message):
     ACTIVE_SLOTS_FIELD_NUMBER: _builtins.int
     STATEMENTS_FIELD_NUMBER: _builtins.int
     TABLES_FIELD_NUMBER: _builtins.int
+    SELECTION_HASH_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     policy_hash: _builtins.bytes
     reservation_hash: _builtins.bytes
@@ -215,6 +216,8 @@ class Release(_message.Message):
     roster_root: _builtins.bytes
     """Root over all slots in the roster at the epoch's start, and how many of them are active."""
     active_slots: _builtins.int
+    selection_hash: _builtins.bytes
+    """SHA-256 of the envelope of the Selection it obeys, as it stood when the charge was reserved; empty without one."""
     @_builtins.property
     def header(self) -> _envelope_pb2.Header: ...
     @_builtins.property
@@ -232,10 +235,11 @@ class Release(_message.Message):
         active_slots: _builtins.int = ...,
         statements: _abc.Iterable[Global___Statement] | None = ...,
         tables: _abc.Iterable[Global___Table] | None = ...,
+        selection_hash: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_slots", b"active_slots", "epoch", b"epoch", "header", b"header", "policy_hash", b"policy_hash", "reservation_hash", b"reservation_hash", "roster_root", b"roster_root", "statements", b"statements", "tables", b"tables"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_slots", b"active_slots", "epoch", b"epoch", "header", b"header", "policy_hash", b"policy_hash", "reservation_hash", b"reservation_hash", "roster_root", b"roster_root", "selection_hash", b"selection_hash", "statements", b"statements", "tables", b"tables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

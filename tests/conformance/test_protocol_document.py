@@ -14,6 +14,7 @@ from protos.v1 import (
     envelope_pb2,
     evidence_pb2,
     policy_pb2,
+    programme_pb2,
     release_pb2,
     roster_pb2,
     trust_pb2,
@@ -29,6 +30,7 @@ MODULES = (
     policy_pb2,
     trust_pb2,
     evidence_pb2,
+    programme_pb2,
 )
 
 _WIRE_TYPES = {

@@ -1,0 +1,349 @@
+"""Rules for changes to whose an account is, each resting on the link tickets its body names.
+
+Bodies: the AccountChangeBody, then the tickets, all private. A commitment binds the body, the body binds the
+tickets, and a ticket's subject binds what its person agreed to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from privacy import chunks, codec
+from privacy.chunks import BODY_BYTES_MAX, HALF_BYTES, HASH_BYTES
+from privacy.ownership import (
+    BASIS_POINTS,
+    MERGE_SECONDS_MIN,
+    AccountState,
+    Closure,
+    Merge,
+    ShareOut,
+    Split,
+    owner,
+)
+from privacy.standing import Standing
+from privacy.tickets import NO_SUBJECT, Ticket, check_distinct, check_ticket, subject_of
+from privacy.verdicts import Submission, Verdict
+from protos.epochs import Epoch, checked_epoch
+from protos.problems import Conflict, Malformed, Problem, Refused
+from protos.v1 import envelope_pb2, programme_pb2
+from protos.v1.problem_pb2 import (
+    REASON_ACCOUNT_CLOSED,
+    REASON_ACCOUNT_FROZEN,
+    REASON_ALREADY_EXISTS,
+    REASON_EPOCH_CLOSED,
+    REASON_MERGE_TOO_SOON,
+    REASON_TICKET_INVALID,
+    REASON_UNKNOWN_FIELD_VALUE,
+    REASON_WRONG_SHAPE,
+)
+
+SALT_BYTES = 32
+SHARES_MAX = 64
+
+FREEZE = programme_pb2.ACCOUNT_CHANGE_KIND_FREEZE
+UNFREEZE = programme_pb2.ACCOUNT_CHANGE_KIND_UNFREEZE
+CLOSE = programme_pb2.ACCOUNT_CHANGE_KIND_CLOSE
+PROVE = programme_pb2.ACCOUNT_CHANGE_KIND_PROVE
+MERGE = programme_pb2.ACCOUNT_CHANGE_KIND_MERGE
+SPLIT = programme_pb2.ACCOUNT_CHANGE_KIND_SPLIT
+SHARE_OUT = programme_pb2.ACCOUNT_CHANGE_KIND_SHARE_OUT
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltChange:
+    """An account change ready to be signed, with its bodies in order."""
+
+    message: programme_pb2.AccountChange
+    bodies: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """What a kind's rule decides on: the message, its opened body, the tickets as they came."""
+
+    standing: Standing
+    message: programme_pb2.AccountChange
+    body: programme_pb2.AccountChangeBody
+    tickets: Sequence[bytes]
+    replaying: bool
+
+    @property
+    def at(self) -> int:
+        return self.message.header.issued_at
+
+    @property
+    def effective(self) -> Epoch:
+        return Epoch(self.message.effective_epoch)
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    tickets: list[Ticket] = field(default_factory=list)
+    apply: Callable[[], None] = lambda: None
+
+
+def commitment(body: programme_pb2.AccountChangeBody) -> bytes:
+    """Give SHA-256(salt || the body without its salt)."""
+    bare = programme_pb2.AccountChangeBody()
+    bare.CopyFrom(body)
+    bare.ClearField("salt")
+    return hashlib.sha256(body.salt + codec.encode(bare)).digest()
+
+
+def share_terms(household: bytes, parts: Sequence[tuple[bytes, int]]) -> bytes:
+    """Give the subject of the tickets of a share-out: the SHA-256 of its account and shares."""
+    body = programme_pb2.AccountChangeBody(
+        account=household,
+        shares_accounts=[account for account, _ in parts],
+        shares_basis_points=[points for _, points in parts],
+    )
+    return subject_of(codec.encode(body))
+
+
+def build_change(
+    header: envelope_pb2.Header,
+    *,
+    kind: programme_pb2.AccountChangeKind.ValueType,
+    effective: Epoch,
+    salt: bytes,
+    account: bytes,
+    tickets: Sequence[bytes] = (),
+    other_account: bytes = b"",
+    pseudonym: bytes = b"",
+    parts: Sequence[tuple[bytes, int]] = (),
+) -> BuiltChange:
+    """Build a change; `salt` is 32 fresh random bytes, `tickets` are envelopes in the rule's order."""
+    body = programme_pb2.AccountChangeBody(
+        salt=salt,
+        account=account,
+        other_account=other_account,
+        pseudonym=pseudonym,
+        ticket_hashes=[hashlib.sha256(ticket).digest() for ticket in tickets],
+        shares_accounts=[one for one, _ in parts],
+        shares_basis_points=[points for _, points in parts],
+    )
+    message = programme_pb2.AccountChange(
+        header=header, effective_epoch=effective, kind=kind, commitment=commitment(body)
+    )
+    return BuiltChange(message, [codec.encode(body), *tickets])
+
+
+def check_account_change(
+    standing: Standing, message: programme_pb2.AccountChange, submission: Submission
+) -> Verdict:
+    """Take a change whose tickets hold and whose account may change, for epochs whose books are open."""
+    effective = checked_epoch(message.effective_epoch)
+    if message.kind not in _RULES:
+        raise Malformed(REASON_UNKNOWN_FIELD_VALUE, f"A change of kind {message.kind} is not known.")
+    if len(message.commitment) != HASH_BYTES:
+        raise Malformed(REASON_WRONG_SHAPE, f"A commitment has {HASH_BYTES} bytes.")
+    if standing.is_closed(effective):
+        raise Refused(REASON_EPOCH_CLOSED, f"A change cannot act from {effective}: its books are closed.")
+    if submission.bodies is None:
+        return Verdict(bodies_checked=False)
+    body, tickets = _opened(message, submission.bodies)
+    decided = _RULES[message.kind](_Case(standing, message, body, tickets, submission.replaying))
+    check_distinct(decided.tickets)
+
+    def apply() -> None:
+        standing.tickets_used.update(ticket.use for ticket in decided.tickets)
+        decided.apply()
+
+    return Verdict(apply)
+
+
+def _opened(
+    message: programme_pb2.AccountChange, bodies: Sequence[bytes]
+) -> tuple[programme_pb2.AccountChangeBody, Sequence[bytes]]:
+    """Check that the bodies are those signed; gives the change's body and its tickets."""
+    if not bodies:
+        raise chunks.mismatch("An account change has a body.")
+    body = codec.parse(programme_pb2.AccountChangeBody, bodies[0], maximum_bytes=BODY_BYTES_MAX)
+    if len(body.salt) != SALT_BYTES or commitment(body) != message.commitment:
+        raise chunks.mismatch("The account change's body is not the one it signs.")
+    if [hashlib.sha256(ticket).digest() for ticket in bodies[1:]] != list(body.ticket_hashes):
+        raise chunks.mismatch("The link tickets are not those the account change names.")
+    if len(body.account) != HALF_BYTES:
+        raise _misshapen("an account has 16 bytes")
+    return body, bodies[1:]
+
+
+def _freeze(case: _Case) -> _Decided:
+    _check_fields(case, tickets=0)
+    _check_state(case, case.body.account, AccountState.OPEN)
+    return _Decided(apply=_state_setter(case, AccountState.FROZEN))
+
+
+def _unfreeze(case: _Case) -> _Decided:
+    _check_fields(case, tickets=0)
+    _check_state(case, case.body.account, AccountState.FROZEN)
+    return _Decided(apply=_state_setter(case, AccountState.OPEN))
+
+
+def _prove(case: _Case) -> _Decided:
+    account = case.body.account
+    _check_fields(case, tickets=1)
+    _check_state(case, account, AccountState.OPEN, AccountState.FROZEN)
+    if case.standing.ownership.holder(account).is_proved:
+        raise Conflict(REASON_ALREADY_EXISTS, "Control of this account is proved already.")
+    ticket = _ticket(case, 0, "prove", account)
+    return _Decided([ticket], lambda: case.standing.ownership.prove(account))
+
+
+def _close(case: _Case) -> _Decided:
+    account = case.body.account
+    _check_fields(case, tickets=1)
+    _check_state(case, account, AccountState.OPEN)
+    ticket = _ticket(case, 0, "close", account)
+    move = Closure(case.effective, account)
+    return _Decided([ticket], lambda: case.standing.ownership.take(move, at=case.at))
+
+
+def _merge(case: _Case) -> _Decided:
+    """Both accounts' persons agreed: the second ticket names the first, so no third can be slipped in."""
+    stays, ends = case.body.account, case.body.other_account
+    _check_fields(case, tickets=2, other_account=True)
+    if stays == ends:
+        raise _misshapen("an account is not merged with itself")
+    for account in (stays, ends):
+        _check_state(case, account, AccountState.OPEN)
+        merged_at = case.standing.ownership.holder(account).merged_at
+        if merged_at is not None and case.at - merged_at < MERGE_SECONDS_MIN:
+            raise Refused(
+                REASON_MERGE_TOO_SOON, "One of the accounts was merged within 30 days.", remedy="Wait."
+            )
+    if not case.replaying and _older(case.standing, stays, ends) != stays:
+        raise _misshapen("of a merge the older account stays")
+    first = _ticket(case, 0, "merge", stays)
+    second = _ticket(case, 1, "merge", ends, subject=first.hash)
+    move = Merge(case.effective, ends, stays)
+    return _Decided([first, second], lambda: case.standing.ownership.take(move, at=case.at))
+
+
+def _split(case: _Case) -> _Decided:
+    account, fresh, pseudonym = case.body.account, case.body.other_account, case.body.pseudonym
+    _check_fields(case, tickets=1, other_account=True, pseudonym=True)
+    standing = case.standing
+    if fresh in standing.linked.values() or standing.ownership.holder(fresh).state is not AccountState.OPEN:
+        raise Conflict(REASON_ALREADY_EXISTS, "A split goes to a new account.")
+    _check_state(case, account, AccountState.OPEN, AccountState.FROZEN, AccountState.CLOSED)
+    ticket = _ticket(case, 0, "split", account)
+    if ticket.pseudonym != pseudonym:
+        raise _ticket_invalid("it is another pseudonym's")
+    move = Split(case.effective, pseudonym, fresh)
+
+    def apply() -> None:
+        standing.ownership.take(move, at=case.at)
+        standing.linked[pseudonym] = fresh
+
+    return _Decided([ticket], apply)
+
+
+def _share_out(case: _Case) -> _Decided:
+    """The household and everybody who gets a part agreed to the same shares."""
+    household = case.body.account
+    persons, points = list(case.body.shares_accounts), list(case.body.shares_basis_points)
+    _check_fields(case, tickets=1 + len(persons), shares=True)
+    _check_shares(household, persons, points)
+    parts = tuple(zip(persons, points, strict=True))
+    terms = share_terms(household, parts)
+    tickets = []
+    for number, account in enumerate([household, *persons]):
+        _check_state(case, account, AccountState.OPEN)
+        tickets.append(_ticket(case, number, "share", account, subject=terms))
+        if number and case.standing.ownership.shares(account, case.effective):
+            raise _misshapen("a person who gets a part shares out nothing")
+    if case.standing.ownership.gets_part(household, case.effective):
+        raise _misshapen("an account that gets a part shares out nothing")
+    move = ShareOut(case.effective, household, parts)
+    return _Decided(tickets, lambda: case.standing.ownership.take(move, at=case.at))
+
+
+_RULES: dict[int, Callable[[_Case], _Decided]] = {
+    MERGE: _merge,
+    SPLIT: _split,
+    FREEZE: _freeze,
+    UNFREEZE: _unfreeze,
+    CLOSE: _close,
+    PROVE: _prove,
+    SHARE_OUT: _share_out,
+}
+
+
+def _ticket(case: _Case, number: int, purpose: str, account: bytes, *, subject: bytes = NO_SUBJECT) -> Ticket:
+    """Take the ticket in its place: fresh, for this purpose, of a pseudonym of this account."""
+    standing = case.standing
+    ticket = check_ticket(standing, case.tickets[number], purpose=purpose, at=case.at, subject=subject)
+    found = owner(standing.ownership, standing.linked, ticket.pseudonym)
+    # Links whose rows were erased no longer say whose they are.
+    if found != account and not (found is None and case.replaying):
+        raise _ticket_invalid("its person's account is another")
+    return ticket
+
+
+def _check_state(case: _Case, account: bytes, *allowed: AccountState) -> None:
+    state = case.standing.ownership.holder(account).state
+    is_disputed = not case.replaying and account in case.standing.disputed_accounts()
+    if state is AccountState.OPEN and is_disputed:
+        state = AccountState.FROZEN
+    if state in allowed:
+        return
+    if state is AccountState.FROZEN:
+        raise Refused(REASON_ACCOUNT_FROZEN, "The account is frozen.", remedy="Ask the operator why.")
+    if state is AccountState.OPEN:
+        raise Conflict(REASON_ALREADY_EXISTS, "The account is not frozen.")
+    raise Refused(REASON_ACCOUNT_CLOSED, f"The account is {state.value}.")
+
+
+def _state_setter(case: _Case, state: AccountState) -> Callable[[], None]:
+    return lambda: case.standing.ownership.set_state(case.body.account, state)
+
+
+def _check_fields(
+    case: _Case,
+    *,
+    tickets: int,
+    other_account: bool = False,
+    pseudonym: bool = False,
+    shares: bool = False,
+) -> None:
+    """Refuse what does not belong to a kind, and what is missing."""
+    body = case.body
+    if len(case.tickets) != tickets:
+        raise _ticket_invalid(f"{tickets} are needed, {len(case.tickets)} came")
+    widths = ((body.other_account, other_account), (body.pseudonym, pseudonym))
+    if any(len(value) != (HALF_BYTES if wanted else 0) for value, wanted in widths):
+        raise _misshapen("an account or pseudonym is missing, or stands where none belongs")
+    if (body.shares_accounts or body.shares_basis_points) and not shares:
+        raise _misshapen("shares stand where none belong")
+
+
+def _check_shares(household: bytes, persons: Sequence[bytes], points: Sequence[int]) -> None:
+    if len(persons) != len(points) or len(persons) > SHARES_MAX:
+        raise _misshapen(f"each person has one part, and there are at most {SHARES_MAX}")
+    if any(len(account) != HALF_BYTES or account == household for account in persons):
+        raise _misshapen("parts go to accounts of persons")
+    if any(later <= earlier for earlier, later in pairwise(persons)):
+        raise _misshapen("persons stand ascending, each once")
+    if persons and (min(points) < 1 or sum(points) != BASIS_POINTS):
+        raise _misshapen(f"parts are at least 1 and add up to {BASIS_POINTS}")
+
+
+def _older(standing: Standing, one: bytes, other: bytes) -> bytes:
+    """Give which account was linked first."""
+    return next((account for account in standing.linked.values() if account in (one, other)), one)
+
+
+def _misshapen(what: str) -> Malformed:
+    return Malformed(REASON_WRONG_SHAPE, f"The account change does not hold: {what}.")
+
+
+def _ticket_invalid(what: str) -> Problem:
+    return Refused(
+        REASON_TICKET_INVALID,
+        f"The link ticket does not count: {what}.",
+        remedy="Log in again for a new one.",
+    )

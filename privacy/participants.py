@@ -1,0 +1,72 @@
+"""What the log says of participants: whose an account is and may do, what they chose, what is selected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from privacy import choice_rules, selections
+from privacy.choices import Choices
+from privacy.ownership import AccountState, Move, owner
+from privacy.selection_rules import selects
+from privacy.standing import Selected, Selection, Standing
+from privacy.tickets import NO_SUBJECT, Ticket, check_ticket
+from protos.epochs import Epoch
+
+
+class Participants:
+    """A reading of a log's state; it changes nothing."""
+
+    def __init__(self, standing: Standing) -> None:
+        self._standing = standing
+
+    def check_ticket(self, data: bytes, *, purpose: str, at: int, subject: bytes = NO_SUBJECT) -> Ticket:
+        """Take a link ticket for this purpose at this time; looking at it does not use it up."""
+        return check_ticket(self._standing, data, purpose=purpose, at=at, subject=subject)
+
+    def account(self, pseudonym: bytes) -> bytes | None:
+        """Give the account a pseudonym's grams go to now; None for one without a link."""
+        return owner(self._standing.ownership, self._standing.linked, pseudonym)
+
+    def current(self, account: bytes) -> bytes:
+        """Give the account that stands for one that was merged."""
+        return self._standing.ownership.current(account)
+
+    def pseudonyms(self, account: bytes) -> list[bytes]:
+        """List the pseudonyms whose grams go to an account now, ascending."""
+        return sorted(one for one in self._standing.linked if self.account(one) == account)
+
+    def state(self, account: bytes) -> AccountState:
+        """Say what an account may do; one whose pseudonyms are disputed is frozen."""
+        state = self._standing.ownership.holder(account).state
+        is_disputed = state is AccountState.OPEN and account in self._standing.disputed_accounts()
+        return AccountState.FROZEN if is_disputed else state
+
+    def is_proved(self, account: bytes) -> bool:
+        """Say whether an account's person has shown control of it; before that it spends nothing."""
+        return self._standing.ownership.holder(account).is_proved
+
+    @property
+    def moves(self) -> Sequence[Move]:
+        """List what changed whose grams are whose, in log order."""
+        return tuple(self._standing.ownership.moves)
+
+    @property
+    def choices(self) -> Choices:
+        """Give what was chosen, not to be changed."""
+        return self._standing.choices
+
+    def choice_effective(self, at: int) -> Epoch:
+        """Give the first epoch that a choice logged at this time can act from."""
+        return choice_rules.first_effective(self._standing, at)
+
+    def selects(self, epoch: Epoch) -> bool:
+        """Say whether releases of an epoch may have to leave something out."""
+        return selects(self._standing, epoch)
+
+    def select(self, enterprise_id: str, epoch: Epoch) -> Selection:
+        """Give what an enterprise leaves out of an epoch as the log stands; needs all openings."""
+        return selections.select(self._standing, enterprise_id, epoch)
+
+    def selection(self, enterprise_id: str, epoch: Epoch) -> Selected | None:
+        """Give the selection logged for an enterprise's epoch; None where nothing is."""
+        return self._standing.selections.get((enterprise_id, epoch))
