@@ -1,4 +1,4 @@
-"""Units: issued once from what the books hold, sold to the last fen, used within caps; serials disjoint (I10)."""
+"""Units: issued once from what books hold, sold to the last fen, used within caps, numbered once (I10)."""
 
 from __future__ import annotations
 
@@ -70,7 +70,12 @@ def sold(found: UnitBooks, tonnes: int, batch: str, buyer: str = "works", fen: i
 
 
 def retirement(found: UnitBooks, batch: str, **changes: Any) -> ledger_pb2.Operation:
-    fields = {"buyer": "works", "tonnes": 1, "purpose": "compliance", "obligation_tonnes": 100}
+    fields: dict[str, Any] = {
+        "buyer": "works",
+        "tonnes": 1,
+        "purpose": "compliance",
+        "obligation_tonnes": 100,
+    }
     asked = ledger_pb2.Retire(programme="city", batch=batch, **(fields | changes))
     return operation(len(found.done), retire=asked)
 
