@@ -6,7 +6,19 @@ from typing import Any
 
 import click
 
-_HOME = ("init", "serve", "invite", "close", "status", "export", "account", "erase", "rebuild", "doctor")
+_HOME = (
+    "init",
+    "serve",
+    "invite",
+    "close",
+    "status",
+    "export",
+    "account",
+    "erase",
+    "rebuild",
+    "migrate",
+    "doctor",
+)
 _PUBLISH = ("trust", "pack", "policy")
 
 

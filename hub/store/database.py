@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 from hub.store import account_schema, ledger_schema
 from hub.store.dialects import connect_readers, connect_writer
 from hub.store.location import Location, SqliteFile
-from hub.store.schema import SCHEMA_VERSION, metadata, setting
+from hub.store.schema import REVISION, metadata, revision, setting
 from protos.problems import Malformed, Unavailable
 from protos.v1.problem_pb2 import REASON_CONFIGURATION_INVALID, REASON_PEER_UNREACHABLE
 
@@ -23,10 +23,10 @@ def create_database(location: Location) -> None:
     """Make the tables in a new database; one that is there is left as it is."""
     engine = connect_writer(location)
     try:
-        with _told(), engine.begin() as connection:
-            metadata.create_all(connection)
-            if read_setting(connection, "schema") is None:
-                connection.execute(insert(setting).values(name="schema", value=str(SCHEMA_VERSION)))
+        with told(), engine.begin() as connection:
+            if current_revision(connection) is None:
+                metadata.create_all(connection)
+                connection.execute(insert(revision).values(version_num=REVISION))
     finally:
         engine.dispose()
     if isinstance(location, SqliteFile):
@@ -34,20 +34,19 @@ def create_database(location: Location) -> None:
 
 
 def open_writer(location: Location) -> Engine:
-    """Open the one writing connection; raises Malformed for a database of another schema version.
+    """Open the one writing connection; raises Malformed for a database of another revision.
 
     Raises Conflict where another process writes a PostgreSQL database already.
     """
     engine = connect_writer(location)
     try:
-        with _told(), engine.begin() as connection:
-            has_tables = inspect(connection).has_table(setting.name)
-            version = read_setting(connection, "schema") if has_tables else None
-        if version != str(SCHEMA_VERSION):
+        with told(), engine.begin() as connection:
+            found = current_revision(connection)
+        if found != REVISION:
             raise Malformed(
                 REASON_CONFIGURATION_INVALID,
-                f"The hub's database has schema version {version}; this program needs {SCHEMA_VERSION}.",
-                remedy="Run the program version that made it, or migrate the database.",
+                f"The hub's database is of revision {found}; this program needs {REVISION}.",
+                remedy="Migrate it with cgsp-hub migrate; a newer one needs the program that made it.",
             )
     except BaseException:
         engine.dispose()
@@ -60,13 +59,17 @@ def open_readers(location: Location) -> Engine:
     return connect_readers(location)
 
 
-def read_setting(connection: Connection, name: str) -> str | None:
-    """Give a stored setting."""
-    return connection.scalar(select(setting.c.value).where(setting.c.name == name))
+def current_revision(connection: Connection) -> str | None:
+    """Say of which revision the tables are; None where there are none."""
+    tables = inspect(connection)
+    if tables.has_table(revision.name):
+        return connection.scalar(select(revision.c.version_num))
+    # The first form counted for itself.
+    return "0001" if tables.has_table(setting.name) else None
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def told() -> Iterator[None]:
     """Say that a database cannot be reached, without the connection string."""
     try:
         yield

@@ -10,7 +10,7 @@ from sqlalchemy import CheckConstraint, Column, Index, PrimaryKeyConstraint, Tab
 
 from hub.store.dialects import Bytes, Whole
 from hub.store.schema import metadata
-from hub.store.triggers import append_only, partition_by_hash
+from hub.store.triggers import append_only, attach, partition_statements
 
 HASH_PARTITIONS = 16
 AMOUNTS = ("available", "claimable", "pending", "deficit")
@@ -75,7 +75,7 @@ credit = Table(
     sqlite_with_rowid=False,
     postgresql_partition_by="HASH (account)",
 )
-partition_by_hash(credit, HASH_PARTITIONS)
+attach(credit, partition_statements("credit", HASH_PARTITIONS))
 
 # Points received otherwise than by a close, as if credited by the close of `epoch`.
 received = Table(
@@ -114,7 +114,7 @@ wallet = Table(
     sqlite_with_rowid=False,
     postgresql_partition_by="HASH (account)",
 )
-partition_by_hash(wallet, HASH_PARTITIONS)
+attach(wallet, partition_statements("wallet", HASH_PARTITIONS))
 
 # Every ledger account that is no part of a wallet.
 system_balance = Table(

@@ -6,12 +6,13 @@ before the log and stand for themselves.
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, Column, Index, MetaData, PrimaryKeyConstraint, Table, Text
+from sqlalchemy import CheckConstraint, Column, Index, MetaData, PrimaryKeyConstraint, String, Table, Text
 
 from hub.store.dialects import Bytes, Whole
-from hub.store.triggers import append_only, follow, refuse
+from hub.store.triggers import append_only, attach, follow_statements, refuse_statements
 
-SCHEMA_VERSION = 2
+# The newest revision under migrations/.
+REVISION = "0004"
 
 metadata = MetaData()
 
@@ -132,6 +133,14 @@ closed_epoch = Table(
     sqlite_strict=True,
 )
 
+# As Alembic keeps it: which revision the tables are of.
+revision = Table(
+    "alembic_version",
+    metadata,
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
+
 setting = Table(
     "setting",
     metadata,
@@ -141,20 +150,14 @@ setting = Table(
 )
 
 append_only(entry)
-refuse(body, "delete")
+attach(body, refuse_statements("body", "delete"))
 # The one exception: a logged order lets a private body be overwritten in place, by as many bytes, once.
-refuse(
-    body,
-    "update",
-    unless="new.idx = old.idx and new.position = old.position and new.private = old.private "
-    "and old.private = 1 and length(new.data) = length(old.data) "
-    "and exists (select 1 from body_erasure as permit "
+ERASURE_PERMITTED = (
+    "new.idx = old.idx and new.position = old.position and new.private = old.private and old.private = 1 "
+    "and length(new.data) = length(old.data) and exists (select 1 from body_erasure as permit "
     "join entry on entry.idx = permit.order_idx where permit.idx = old.idx "
-    "and permit.position = old.position and entry.kind in ('erasure-order', 'hub-erasure-order'))",
+    "and permit.position = old.position and entry.kind in ('erasure-order', 'hub-erasure-order'))"
 )
-follow(
-    body,
-    "body_erased",
-    "update",
-    "delete from body_erasure where idx = new.idx and position = new.position",
-)
+ERASED = "delete from body_erasure where idx = new.idx and position = new.position"
+attach(body, refuse_statements("body", "update", unless=ERASURE_PERMITTED))
+attach(body, follow_statements("body", "body_erased", "update", ERASED))

@@ -38,3 +38,13 @@ def location(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Locatio
         return
     with fresh_schema(request.getfixturevalue("postgres_server")) as server:
         yield server
+
+
+@pytest.fixture
+def twin(location: Location, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Location]:
+    """A place for a second database on the same store."""
+    if isinstance(location, SqliteFile):
+        yield SqliteFile(tmp_path / "twin.sqlite")
+        return
+    with fresh_schema(request.getfixturevalue("postgres_server")) as server:
+        yield server

@@ -17,7 +17,7 @@ from hub.store.entries import StoredEntry, TreeHead
 from hub.store.ledger_schema import credit, operation, received, segment, transfer
 from hub.store.location import Location, PostgresServer, SqliteFile
 from hub.store.parties import Party
-from hub.store.schema import body, entry, metadata, setting
+from hub.store.schema import body, entry, metadata, revision, setting
 from privacy.envelope import Kind
 from protos.problems import Conflict, Malformed, Unavailable
 from tests.unit.hub.world import refused
@@ -170,11 +170,11 @@ def test_what_is_there_is_left_as_it_is(location: Location) -> None:
     readers.dispose()
 
 
-def test_a_database_of_another_version_is_not_opened(location: Location) -> None:
+def test_a_database_of_another_revision_is_not_opened(location: Location) -> None:
     create_database(location)
     engine = open_writer(location)
     with engine.begin() as connection:
-        connection.execute(setting.update().values(value="99"))
+        connection.execute(revision.update().values(version_num="9999"))
     engine.dispose()
     assert isinstance(refused(lambda: open_writer(location)), Malformed)
 

@@ -1,0 +1,122 @@
+"""Revisions lead to the tables as they stand, on each store, and what was stored survives."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from alembic import command
+from sqlalchemy import Connection, Engine, insert, text
+
+from hub.store import entries
+from hub.store.database import create_database, current_revision, open_writer
+from hub.store.dialects import connect_writer
+from hub.store.entries import StoredEntry, TreeHead
+from hub.store.location import Location
+from hub.store.migrate import _configuration, migrate
+from hub.store.schema import REVISION, revision, setting
+from protos.problems import Malformed
+from tests.unit.hub.world import refused
+
+STORED = StoredEntry(0, b"envelope", bytes(32), "pack", "", 0, 1, b"receipt")
+# What a PostgreSQL database is made of.
+DESCRIBED = """
+with here as (select * from pg_class where relnamespace = current_schema()::regnamespace)
+select 'column', table_name, column_name, data_type || ' ' || is_nullable from information_schema.columns
+  where table_schema = current_schema()
+union all select 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(oid)
+  from pg_constraint where connamespace = current_schema()::regnamespace
+union all select 'index', tablename, indexname, indexdef from pg_indexes where schemaname = current_schema()
+union all select 'trigger', relname, tgname, pg_get_triggerdef(t.oid)
+  from pg_trigger t join here on here.oid = tgrelid
+union all select 'function', '', proname, prosrc from pg_proc
+  where pronamespace = current_schema()::regnamespace
+union all select 'partition', inhparent::regclass::text, relname, ''
+  from pg_inherits join here on here.oid = inhrelid
+union all select 'rights', relname, '', relacl::text from here where relacl is not null
+"""
+
+
+def described(connection: Connection) -> set[tuple[str, ...]]:
+    """Say everything a database is made of."""
+    names = r"\s+"
+    if connection.dialect.name == "sqlite":
+        query = "select type, tbl_name, name, sql from sqlite_master where sql is not null"
+    else:
+        query = DESCRIBED
+        # Schema and role have one name here, another in each database.
+        names += f"|{connection.scalar(text('select current_user'))}"
+    return {
+        tuple(re.sub(names, " ", str(part)) for part in row)
+        for row in connection.exec_driver_sql(query)
+        if "alembic_version" not in row
+    }
+
+
+@pytest.fixture
+def first(location: Location) -> Iterator[Location]:
+    """A database of the first form, with an entry in it."""
+    engine = connect_writer(location)
+    with engine.begin() as connection:
+        configuration = _configuration()
+        configuration.attributes["connection"] = connection
+        command.upgrade(configuration, "0001")
+        revision.drop(connection)
+        connection.execute(insert(setting).values(name="schema", value="1"))
+        entries.add_entry(connection, STORED, [(b"body", False)])
+        entries.set_tree_head(connection, TreeHead(1, bytes(32)))
+    engine.dispose()
+    yield location
+
+
+def closing(engine: Engine) -> set[tuple[str, ...]]:
+    with engine.begin() as connection:
+        found = described(connection)
+    engine.dispose()
+    return found
+
+
+def test_all_revisions_make_the_tables_as_they_stand(first: Location, twin: Location) -> None:
+    migrate(first, dry_run=False)
+    create_database(twin)
+    assert closing(open_writer(first)) == closing(open_writer(twin))
+
+
+def test_what_was_stored_survives(first: Location) -> None:
+    done = migrate(first, dry_run=False)
+    assert (done.before, done.after, done.kept) == ("0001", REVISION, True)
+    assert [step.split()[0] for step in done.steps] == ["0002", "0003", "0004"]
+    engine = open_writer(first)
+    with engine.begin() as connection:
+        assert entries.read_entry(connection, 0) == STORED
+        assert entries.tree_head(connection) == TreeHead(1, bytes(32))
+        assert connection.scalar(text("select count(*) from setting")) == 0
+    engine.dispose()
+    assert migrate(first, dry_run=False).steps == ()
+
+
+def test_a_dry_run_tries_all_and_changes_nothing(first: Location) -> None:
+    before = closing(connect_writer(first))
+    done = migrate(first, dry_run=True)
+    assert (len(done.steps), done.kept) == (3, False)
+    assert closing(connect_writer(first)) == before
+
+
+def test_opening_an_older_database_says_to_migrate(first: Location) -> None:
+    problem = refused(lambda: open_writer(first))
+    assert "cgsp-hub migrate" in problem.remedy
+    engine = connect_writer(first)
+    with engine.begin() as connection:
+        assert current_revision(connection) == "0001"
+    engine.dispose()
+
+
+def test_a_newer_or_an_empty_database_is_refused(location: Location) -> None:
+    assert isinstance(refused(lambda: migrate(location, dry_run=False)), Malformed)
+    create_database(location)
+    engine = open_writer(location)
+    with engine.begin() as connection:
+        connection.execute(revision.update().values(version_num="9999"))
+    engine.dispose()
+    assert "newer" in refused(lambda: migrate(location, dry_run=False)).message
