@@ -15,6 +15,7 @@ from auditor.findings import Check, Results
 from auditor.joining import load_member
 from auditor.log import LogCopy, check_witnesses, read_log
 from auditor.population import check_population
+from auditor.programmes import check_programmes
 from auditor.receipts import check_receipts
 from auditor.replay import Replay, replay
 from auditor.report import Report
@@ -108,6 +109,7 @@ def _check_whole(replayed: Replay, files: StatementFiles, results: Results) -> d
     if not replayed.complete:
         return {}
     check_packs(replayed, results)
+    check_programmes(replayed, results)
     check_completeness(replayed, results)
     return {
         "cost": check_budgets(replayed, results),

@@ -34,6 +34,7 @@ class Check(StrEnum):
     ENTRIES = "entries"
     BODIES = "bodies"
     PACKS = "packs"
+    PROGRAMMES = "programmes"
     COMPLETENESS = "completeness"
     BUDGETS = "budgets"
     PSEUDONYMS = "pseudonyms"
@@ -50,6 +51,7 @@ MEANINGS: dict[Check, str] = {
     Check.ENTRIES: "every signature, sequence, policy, claim, budget and roster rule held when it was logged",
     Check.BODIES: "every body hashes to what its signed entry says",
     Check.PACKS: "the policies' reach is no smaller than what the methodology packs prove",
+    Check.PROGRAMMES: "every programme in the log is what its record says, and its conditions can be asked",
     Check.COMPLETENESS: "each enterprise released or said nothing-to-report for every closed epoch",
     Check.BUDGETS: "charges recomputed and summed stay within the policy's allowance",
     Check.PSEUDONYMS: "custodians' counts match the enrolments",

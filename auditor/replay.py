@@ -31,7 +31,8 @@ from protos.v1.problem_pb2 import (
 )
 from runtime.log_reader import LogReader
 
-WITH_BODIES = frozenset({Kind.PACK, Kind.ROSTER_BATCH, Kind.RELEASE, Kind.LINK_BATCH})
+WITH_BODIES = frozenset({Kind.PACK, Kind.PROGRAMME, Kind.ROSTER_BATCH, Kind.RELEASE, Kind.LINK_BATCH})
+PUBLIC_BODIES = frozenset({Kind.PACK, Kind.PROGRAMME})
 
 _CHECK_BY_REASON = {
     REASON_TRUST_ROOT_INVALID: Check.TRUST_ROOT,
@@ -67,6 +68,7 @@ class Replay:
     state: LogState
     complete: bool = True
     packs: dict[tuple[str, int], bytes] = field(default_factory=dict)
+    programmes: dict[tuple[str, int], bytes] = field(default_factory=dict)
     releases: list[Released] = field(default_factory=list)
     links: list[Linked] = field(default_factory=list)
     closes: list[tuple[int, books_pb2.EpochClose]] = field(default_factory=list)
@@ -110,7 +112,7 @@ def _bodies(reader: LogReader, index: int, entry: bytes, results: Results) -> li
         if kind not in WITH_BODIES:
             return None
         bodies = reader.bodies(index)
-        if bodies is None and kind is Kind.PACK:
+        if bodies is None and kind in PUBLIC_BODIES:
             public = reader.body(index, 0)
             bodies = None if public is None else [public]
     except Problem as problem:
@@ -154,6 +156,8 @@ def _keep(replayed: Replay, admission: Admission, bodies: list[bytes] | None, fi
     match admission.kind:
         case Kind.PACK if bodies:
             replayed.packs[message.id, message.version] = bodies[0]
+        case Kind.PROGRAMME if bodies:
+            replayed.programmes[message.id, message.version] = bodies[0]
         case Kind.ROSTER_BATCH if isinstance(admission.rows, RosterRows):
             _keep_roster(replayed, admission.issuer, admission.rows)
         case Kind.RELEASE:

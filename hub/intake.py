@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from google.protobuf.message import Message
 from sqlalchemy import Connection
 
+from engine.eligibility import CelConditions
 from hub import erasures
 from hub.log import LogWriter
+from hub.programmes import check_content
 from hub.state import State
 from hub.store import books, entries
 from hub.store.books import Link
@@ -49,7 +51,7 @@ KINDS_BY_ROLE = {
         }
     ),
     Role.CUSTODIAN: frozenset({Kind.COUNT_REPORT}),
-    Role.OPERATOR: frozenset({Kind.TRUST_ROOT, Kind.POLICY, Kind.PACK}),
+    Role.OPERATOR: frozenset({Kind.TRUST_ROOT, Kind.POLICY, Kind.PACK, Kind.PROGRAMME}),
 }
 # Every second body of these is an opening, and every body of those is rows of persons.
 _PAIRED = frozenset({Kind.ROSTER_BATCH, Kind.LINK_BATCH})
@@ -88,6 +90,7 @@ class Intake:
         self._merge_delay_seconds = merge_delay_seconds
         self._clock = clock
         self._step = step
+        self._conditions = CelConditions()
         self._on_erasure: Callable[[], None] = lambda: None
 
     def on_erasure(self, forget: Callable[[], None]) -> None:
@@ -156,6 +159,8 @@ class Intake:
             raise _not_allowed(
                 f"The certificate is {peer.id}'s, the message is signed in another party's name."
             )
+        if admission.kind is Kind.PROGRAMME:
+            check_content(admission.message, bodies, self._conditions)
         return self._store(connection, admission, data, bodies).receipt
 
     def _store(

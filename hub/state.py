@@ -15,7 +15,7 @@ from privacy.envelope import Kind
 from privacy.erasures import ERASED, Ordered
 from privacy.policy import Policy
 from privacy.rosters import RosterRows
-from privacy.standing import HUB_ID, AnswerKind, Chain, Role
+from privacy.standing import HUB_ID, AnswerKind, Chain, ProgrammeStanding, Role
 from privacy.trust import TrustRoot
 from protos.epochs import Epoch, next_epoch
 from protos.problems import InvariantBroken, Refused
@@ -118,6 +118,12 @@ class State:
         """Give a policy by its envelope's hash."""
         with self._lock:
             return self._log.policy_by_hash(policy_hash)
+
+    @property
+    def programmes(self) -> dict[str, ProgrammeStanding]:
+        """Give the programmes by id, not to be changed."""
+        with self._lock:
+            return self._log.programmes
 
     def chain(self, role: Role, issuer: str) -> Chain:
         """Say where an issuer's chain stands."""

@@ -23,6 +23,7 @@ from privacy import (
     erasure_rules,
     merkle,
     person_rules,
+    programme_rules,
     release_rules,
     selection_rules,
 )
@@ -33,7 +34,17 @@ from privacy.links import LinkRows
 from privacy.participants import Participants
 from privacy.policy import Policy
 from privacy.rosters import RosterRows, RosterState
-from privacy.standing import Answer, Chain, Closed, LoggedPack, Reserved, Role, Signer, Standing
+from privacy.standing import (
+    Answer,
+    Chain,
+    Closed,
+    LoggedPack,
+    ProgrammeStanding,
+    Reserved,
+    Role,
+    Signer,
+    Standing,
+)
 from privacy.successions import Successions
 from privacy.trust import TrustRoot
 from privacy.verdicts import Submission, Verdict
@@ -65,9 +76,14 @@ from protos.v1.problem_pb2 import (
 )
 from protos.v1.release_pb2 import PrivacyUnit
 
-_DOCUMENTS: dict[Kind, tuple[type[Message], Callable[..., Verdict]]] = {
-    Kind.POLICY: (policy_pb2.Policy, document_rules.check_policy),
-    Kind.PACK: (policy_pb2.PackRecord, document_rules.check_pack),
+_DOCUMENTS: dict[Kind, tuple[type[Message], Callable[..., None], Callable[..., Verdict]]] = {
+    Kind.POLICY: (policy_pb2.Policy, document_rules.verify_document, document_rules.check_policy),
+    Kind.PACK: (policy_pb2.PackRecord, document_rules.verify_document, document_rules.check_pack),
+    Kind.PROGRAMME: (
+        programme_pb2.ProgrammeRecord,
+        programme_rules.verify_programme,
+        programme_rules.check_programme,
+    ),
 }
 _SEQUENCED: dict[Kind, tuple[Role, type[Message], Callable[..., Verdict]]] = {
     Kind.ROSTER_BATCH: (Role.ENTERPRISE, roster_pb2.RosterBatch, person_rules.check_roster_batch),
@@ -90,6 +106,7 @@ _SEQUENCED: dict[Kind, tuple[Role, type[Message], Callable[..., Verdict]]] = {
 _WITH_BODIES = frozenset(
     {
         Kind.PACK,
+        Kind.PROGRAMME,
         Kind.ROSTER_BATCH,
         Kind.RELEASE,
         Kind.LINK_BATCH,
@@ -194,6 +211,11 @@ class LogState:
     def packs(self) -> dict[tuple[str, int], LoggedPack]:
         """Give the packs by id and version."""
         return dict(self._standing.packs)
+
+    @property
+    def programmes(self) -> dict[str, ProgrammeStanding]:
+        """Give the programmes by id, not to be changed."""
+        return dict(self._standing.programmes)
 
     def chain(self, role: Role, issuer: str) -> Chain:
         """Say where an issuer's chain stands."""
@@ -304,8 +326,8 @@ class LogState:
         return tuple(self._unchecked)
 
     def _check_document(self, data: bytes, opened: Opened, bodies: Sequence[bytes] | None) -> Admission:
-        message_type, rule = _DOCUMENTS[opened.kind]
-        document_rules.verify_document(self._standing, opened)
+        message_type, verify, rule = _DOCUMENTS[opened.kind]
+        verify(self._standing, opened)
         message = opened.parse(message_type)
         return self._admission(data, opened, "", message, rule(*self._case(message, opened, "", bodies)))
 

@@ -73,6 +73,26 @@ class LoggedPack:
 
 
 @dataclass(frozen=True, slots=True)
+class LoggedProgramme:
+    """A programme's version admitted to the log, the first epoch it pays for, and its entry."""
+
+    id: str
+    version: int
+    sha256: bytes
+    size: int
+    first_epoch: Epoch
+    index: int
+
+
+@dataclass(slots=True)
+class ProgrammeStanding:
+    """One programme's versions, oldest first, and the epoch from which all of it is withdrawn."""
+
+    versions: list[LoggedProgramme] = field(default_factory=list)
+    withdrawn_from: Epoch | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Reserved:
     """A charge reserved for one release, the policy it was computed from, the epochs its anchors total."""
 
@@ -174,6 +194,7 @@ class Standing:
     retired: set[str] = field(default_factory=set)
     policies: list[Policy] = field(default_factory=list)
     packs: dict[tuple[str, int], LoggedPack] = field(default_factory=dict)
+    programmes: dict[str, ProgrammeStanding] = field(default_factory=dict)
     chains: dict[tuple[Role, str], Chain] = field(default_factory=dict)
     enterprises: dict[str, EnterpriseStanding] = field(default_factory=dict)
     counts: dict[tuple[str, str], CountStanding] = field(default_factory=dict)

@@ -6,6 +6,7 @@ Every entry goes through privacy.acceptance.LogState, so what a story holds is w
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -201,6 +202,21 @@ class Federation:
             size=len(pack.body),
         )
         return self.append(self.signed(Kind.PACK, record, self.root_names[0]), [pack.body])
+
+    def publish_programme(self, data: bytes, *signers: str, **changes: Any) -> Admission:
+        """Log a programme's canonical bytes, signed by two; with changes for tests that want it wrong."""
+        said = json.loads(data)
+        values: dict[str, Any] = {
+            "origin": ORIGIN,
+            "id": said["id"],
+            "version": said["version"],
+            "sha256": hashlib.sha256(data).digest(),
+            "size": len(data),
+            "first_epoch": said["first_epoch"],
+        }
+        record = programme_pb2.ProgrammeRecord(**{**values, **changes})
+        bodies = [] if record.withdrawn else [data]
+        return self.append(self.signed(Kind.PROGRAMME, record, *(signers or self.root_names[:2])), bodies)
 
     def policy_message(
         self, *, version: int = 1, first_epoch: Epoch | None = None, **changes: Any

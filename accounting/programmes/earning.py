@@ -19,8 +19,8 @@ from fractions import Fraction
 
 from accounting.programmes.earn_rules import Bracket, EarnFrom, EarnRule
 from accounting.programmes.matching import ReleasedMeasure, rule_of
-from accounting.programmes.programme import Programme
-from protos.epochs import Epoch, checked_epoch, previous_epoch
+from accounting.programmes.versions import Span
+from protos.epochs import Epoch
 
 EARNING_COLUMNS = {
     "rule": "INTEGER",
@@ -31,19 +31,6 @@ EARNING_COLUMNS = {
 YEAR_EPOCHS = 100
 # Squared, a shorter rate's terms stay below 2^63 beside each other.
 _TERMS_MAX = 1 << 31
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A version of a programme and the epochs it pays for, both included; no last is open."""
-
-    programme: Programme
-    first: Epoch
-    last: Epoch | None
-
-    def holds(self, epoch: Epoch) -> bool:
-        """Tell whether statements of an epoch earn under this version."""
-        return self.first <= epoch and (self.last is None or epoch <= self.last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +45,6 @@ class NumberedRule:
     def rule(self) -> EarnRule:
         """Give the rule itself."""
         return self.span.programme.earn[self.name]
-
-
-def spans_of(versions: Iterable[Programme], withdrawn_from: Epoch | None = None) -> tuple[Span, ...]:
-    """Lay out which version pays when: each until the next begins, it ends, or all is withdrawn."""
-    ordered = sorted(versions, key=lambda one: one.version)
-    spans = []
-    for place, one in enumerate(ordered):
-        ends = [checked_epoch(one.last_epoch)] if one.last_epoch is not None else []
-        ends += [previous_epoch(later.first) for later in ordered[place + 1 :]]
-        if withdrawn_from is not None:
-            ends.append(previous_epoch(withdrawn_from))
-        last = min(ends, default=None)
-        if last is None or last >= one.first:
-            spans.append(Span(one, one.first, last))
-    return tuple(spans)
 
 
 def rules_of(spans: Sequence[Span]) -> tuple[NumberedRule, ...]:

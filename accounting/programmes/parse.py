@@ -78,6 +78,18 @@ def parse_canonical(data: bytes) -> Programme:
     return programme
 
 
+def parse_logged(data: bytes, *, programme: str, version: int, first_epoch: int) -> Programme:
+    """Read the body of a record in the log; PROGRAMME_INVALID unless it says what the record says."""
+    found = parse_canonical(data)
+    if (found.id, found.version, found.first_epoch) != (programme, version, first_epoch):
+        raise _refused(
+            f"The record is of {programme} version {version} from {first_epoch}, its body of {found.id} "
+            f"version {found.version} from {found.first_epoch}.",
+            "Sign the record of the programme's own id, version and first epoch.",
+        )
+    return found
+
+
 def line_of(text: str, place: Sequence[str]) -> int:
     """Give the line a place of the document is written on, or that of the table it belongs to; 0 if none."""
     best, best_line = 0, 0

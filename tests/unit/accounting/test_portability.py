@@ -19,7 +19,8 @@ from accounting.contributions import (
     statement_loss_sql,
     statement_sql,
 )
-from accounting.programmes.earning import positions_sql, spans_of, unbroken_cover_sql
+from accounting.programmes.earning import positions_sql, unbroken_cover_sql
+from accounting.programmes.versions import spans_of
 from accounting.tariffs import plan_points, points_statement_sql
 from protos.epochs import end_day, first_day
 from tests.unit.accounting import samples

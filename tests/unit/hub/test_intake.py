@@ -3,6 +3,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 from fractions import Fraction
+from functools import partial
 
 import pytest
 
@@ -17,6 +18,7 @@ from protos.v1 import problem_pb2 as reasons
 from runtime.authority import CertificateAuthority
 from runtime.identity import Role, SpiffeName
 from tests.simulator import CUSTODIANS, EPOCH, ORIGIN, Logged, key
+from tests.unit.accounting.programmes.programmes import coupon, programme
 from tests.unit.hub.world import DOMAIN, World, begin, refused, send_over, stored, traces
 
 NODE = "bike-share"
@@ -237,3 +239,21 @@ def test_a_message_of_the_hub_cannot_be_sent_from_outside(shared: World) -> None
     data = envelope.sign(codec.encode(close), Kind.EPOCH_CLOSE, [key("hub")])
     for role in (Role.NODE, Role.CUSTODIAN, Role.OPERATOR):
         expect(shared, reasons.REASON_ROLE_NOT_ALLOWED, Refused, data, [], as_peer=(role, "hub-two"))
+
+
+def test_a_programme_is_published_by_two_and_is_one(shared: World) -> None:
+    before = traces(shared.opened.home)
+    good = condition_programme("points > 1")
+    renamed = partial(shared.publish_programme, good, id="other")
+    shapeless = partial(shared.publish_programme, b'{"id":"city","version":1,"first_epoch":202512}')
+    unasked = partial(shared.publish_programme, condition_programme("wallet > 1"))
+    for act in (renamed, shapeless, unasked):
+        assert refused(act).reason == reasons.REASON_PROGRAMME_INVALID
+    assert traces(shared.opened.home) == before
+    shared.publish_programme(good)
+    assert list(shared.state.programmes) == ["city"]
+
+
+def condition_programme(eligible: str) -> bytes:
+    rewards = {"bus": coupon(eligible=eligible)}
+    return programme(first_epoch=202512, rewards=rewards).canonical_bytes()

@@ -34,7 +34,7 @@ from runtime.problems import problem_from_rpc_error
 from tests.simulator import CUSTODIANS, ORIGIN, Federation, Logged, key
 
 DOMAIN = "cgsp.example"
-DOCUMENTS = (Kind.TRUST_ROOT, Kind.POLICY, Kind.PACK)
+DOCUMENTS = (Kind.TRUST_ROOT, Kind.POLICY, Kind.PACK, Kind.PROGRAMME)
 
 
 class Crash(BaseException):

@@ -16,16 +16,15 @@ from hypothesis import strategies as st
 from accounting.programmes.earn_rules import EarnFrom, EarnRule
 from accounting.programmes.earning import (
     EARNING_COLUMNS,
-    Span,
     earning_rows,
     positions_sql,
     rate_upper,
     rules_of,
-    spans_of,
     unbroken_cover_sql,
 )
 from accounting.programmes.matching import ReleasedMeasure, rule_of, twice_taken
 from accounting.programmes.programme import Programme
+from accounting.programmes.versions import Span, in_force, spans_of
 from engine.engine import Engine
 from engine.released import LINK_COLUMNS, STATEMENT_COLUMNS
 from protos.epochs import Epoch
@@ -210,6 +209,13 @@ def test_versions_follow_one_another_until_the_programme_is_withdrawn() -> None:
         (2, 202503, 202504),
     ]
     assert spans_of([two], withdrawn_from=Epoch(202503)) == ()
+    held = [in_force(spans, Epoch(epoch)) for epoch in (202412, 202502, 202504, 202505)]
+    assert held == [
+        None,
+        one,
+        two,
+        None,
+    ]
 
 
 def test_a_measure_that_mixes_what_a_rule_asks_for_is_not_taken() -> None:
