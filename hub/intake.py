@@ -48,6 +48,7 @@ KINDS_BY_ROLE = {
             Kind.RELEASE,
             Kind.NOTHING_TO_REPORT,
             Kind.ERASURE_ORDER,
+            Kind.COMMITMENT,
         }
     ),
     Role.CUSTODIAN: frozenset({Kind.COUNT_REPORT}),

@@ -6,6 +6,7 @@ first_epoch = "2020-12"
 regions = ["east", "west"]
 packs = ["bike-trips", "plant-protein@2"]     # the newest in the log, or a version
 unmatched_per_mille = 0
+commitment_deadline_days = 20                 # optional: releases need a commitment, late after so many days
 roster_batch_min = 1
 
 [epsilon]
@@ -51,7 +52,7 @@ from accounting.packs import Pack, Purpose
 from accounting.periods import plan_period
 from accounting.tariffs import plan_points
 from privacy.claims import ratio
-from privacy.policy import LAG_DAYS_MAX
+from privacy.policy import DEADLINE_DAYS_MAX, LAG_DAYS_MAX
 from privacy.spending import PER_MILLE, RESERVE_Z_MAX, SPEND_MONTHS_MAX
 from protos.epochs import parse_epoch
 from protos.problems import Malformed, Refused
@@ -148,6 +149,8 @@ class PolicyFile(Settings):
     allowance: Allowances
     anchor: AnchorFile | None = None
     lag_days: int = Field(default=0, ge=0, le=LAG_DAYS_MAX)
+    # Present where releases need commitments: days after an epoch's end in which one is in time.
+    commitment_deadline_days: int | None = Field(default=None, ge=0, le=DEADLINE_DAYS_MAX)
     limits: LimitsFile = LimitsFile()
     enterprises: dict[str, EnterpriseFile] = Field(min_length=1)
 
@@ -179,6 +182,8 @@ def build_policy(
         roster_batch_min=file.roster_batch_min,
         issued_at=issued_at,
         lag_days=file.lag_days,
+        commitment_required=file.commitment_deadline_days is not None,
+        commitment_deadline_days=file.commitment_deadline_days or 0,
         reserve_z=ratio(file.limits.reserve_z),
         idle_extraction_grams_max=file.limits.idle_extraction_grams_max,
         spend_months_max=file.limits.spend_months_max,

@@ -24,7 +24,14 @@ from protos.v1.problem_pb2 import REASON_INVARIANT_BROKEN, REASON_ROSTER_WRONG
 
 EPOCHS_MAX = 1200
 _OF_ENTERPRISES = frozenset(
-    {Kind.ROSTER_BATCH, Kind.RESERVATION, Kind.RELEASE, Kind.NOTHING_TO_REPORT, Kind.ERASURE_ORDER}
+    {
+        Kind.ROSTER_BATCH,
+        Kind.RESERVATION,
+        Kind.RELEASE,
+        Kind.NOTHING_TO_REPORT,
+        Kind.ERASURE_ORDER,
+        Kind.COMMITMENT,
+    }
 )
 _ERASURES = frozenset({Kind.ERASURE_ORDER, Kind.HUB_ERASURE_ORDER})
 

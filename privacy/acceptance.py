@@ -18,6 +18,7 @@ from privacy import (
     account_changes,
     book_rules,
     choice_rules,
+    commitment_rules,
     document_rules,
     envelope,
     erasure_rules,
@@ -27,7 +28,10 @@ from privacy import (
     release_rules,
     selection_rules,
 )
+from privacy.beacon import Drawn
 from privacy.charges import allowance
+from privacy.checkpoint import Checkpoint
+from privacy.commitments import Committed
 from privacy.envelope import Kind, Opened
 from privacy.erasures import Ordered
 from privacy.links import LinkRows
@@ -52,6 +56,7 @@ from protos.epochs import Epoch
 from protos.problems import Conflict, InvariantBroken, Malformed, Refused, Unverified
 from protos.v1 import (
     books_pb2,
+    commitment_pb2,
     custodian_pb2,
     envelope_pb2,
     evidence_pb2,
@@ -102,6 +107,8 @@ _SEQUENCED: dict[Kind, tuple[Role, type[Message], Callable[..., Verdict]]] = {
     Kind.CHOICE_BATCH: (Role.HUB, programme_pb2.ChoiceBatch, choice_rules.check_choice_batch),
     Kind.SELECTION: (Role.HUB, programme_pb2.Selection, selection_rules.check_selection),
     Kind.ACCOUNT_CHANGE: (Role.HUB, programme_pb2.AccountChange, account_changes.check_account_change),
+    Kind.COMMITMENT: (Role.ENTERPRISE, commitment_pb2.Commitment, commitment_rules.check_commitment),
+    Kind.BEACON: (Role.HUB, commitment_pb2.Beacon, commitment_rules.check_beacon),
 }
 _WITH_BODIES = frozenset(
     {
@@ -285,6 +292,19 @@ class LogState:
     def last_closed(self) -> Epoch | None:
         """Give the last epoch closed."""
         return self._standing.last_closed
+
+    def commitments(self, enterprise_id: str) -> dict[Epoch, Committed]:
+        """Give an enterprise's commitments by epoch."""
+        return dict(self._standing.enterprise(enterprise_id).commitments)
+
+    @property
+    def beacons(self) -> dict[Epoch, Drawn]:
+        """Give the beacons by epoch."""
+        return dict(self._standing.beacons)
+
+    def beacon_head(self, epoch: Epoch, note: bytes) -> Checkpoint:
+        """Give the checkpoint an epoch's beacon may be evaluated over; raises what keeps it from that."""
+        return commitment_rules.check_input(self._standing, epoch, note)
 
     def is_closed(self, epoch: Epoch) -> bool:
         """Say whether an epoch's books are closed."""

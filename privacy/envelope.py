@@ -54,6 +54,8 @@ class Kind(enum.Enum):
     LINK_TICKET = "link-ticket"
     ERASURE_ORDER = "erasure-order"
     HUB_ERASURE_ORDER = "hub-erasure-order"
+    COMMITMENT = "commitment"
+    BEACON = "beacon"
     RECEIPT = "receipt"
     EVALUATION_ORDER = "evaluation-order"
 

@@ -171,6 +171,12 @@ def _check_effective(standing: Standing, mine: EnterpriseStanding, effective: Ep
         raise Conflict(
             REASON_ALREADY_RELEASED, f"The enterprise has already answered for {max(mine.answers)}."
         )
+    if any(effective <= epoch for epoch in mine.commitments):
+        raise Refused(
+            REASON_ROSTER_WRONG,
+            f"The enterprise has committed to the roster of {max(mine.commitments)}.",
+            remedy="Let the batch act from a later epoch.",
+        )
     last = mine.roster.last_effective
     if last is not None and effective < last:
         raise Refused(

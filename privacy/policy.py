@@ -41,6 +41,8 @@ FIRST_ENROLLED = "first_enrolled"
 CELLS_MAX = 7_000
 LIST_MAX = 10_000
 LAG_DAYS_MAX = 366
+# A city that begins with data of years ago commits to them years after their end.
+DEADLINE_DAYS_MAX = 36_600
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,9 @@ class Policy:
     anchor_month: int = 0
     points_epsilon: Fraction | None = None
     lag_days: int = 0
+    # Whether a release needs a commitment before its reservation; days after an epoch's end it is in time.
+    commitment_required: bool = False
+    commitment_deadline_days: int = 0
     # An account spends what is above this many standard deviations of its noise.
     reserve_z: Fraction = RESERVE_Z
     limits: SpendLimits | None = None
@@ -213,6 +218,10 @@ def from_wire(message: policy_pb2.Policy, policy_hash: bytes) -> Policy:
         anchor_month=message.anchor_month,
         points_epsilon=_optional(message, "points_epsilon"),
         lag_days=_at_most(message.lag_days, LAG_DAYS_MAX, "lag_days"),
+        commitment_required=message.commitment_required,
+        commitment_deadline_days=_at_most(
+            message.commitment_deadline_days, DEADLINE_DAYS_MAX, "commitment_deadline_days"
+        ),
         reserve_z=reserve_z(message),
         limits=spend_limits(message),
         default_recording=_default_recording(message.default_recording),
@@ -220,6 +229,8 @@ def from_wire(message: policy_pb2.Policy, policy_hash: bytes) -> Policy:
     _check_anchors(policy)
     _check_lists(policy)
     _check_sums(policy)
+    if policy.commitment_deadline_days and not policy.commitment_required:
+        raise _wrong("Policy: a deadline for commitments that are not asked for.")
     return policy
 
 

@@ -7,6 +7,7 @@ from fractions import Fraction
 from privacy import releases, selection_rules
 from privacy.anchors import covered
 from privacy.charges import allowance, charged, check_charges, cost
+from privacy.commitments import check_committed
 from privacy.policy import Policy
 from privacy.series import Series
 from privacy.standing import Answer, AnswerKind, EnterpriseStanding, Reserved, Standing
@@ -40,7 +41,7 @@ def check_reservation(
     """Take a reservation of exactly the policy's series, within the allowance of each unit."""
     epoch = checked_epoch(message.epoch)
     mine = standing.enterprise(submission.issuer)
-    _check_open(standing, mine, epoch)
+    check_open(standing, mine, epoch)
     policy = standing.policy_for(epoch)
     if message.policy_hash != policy.policy_hash:
         raise Refused(
@@ -48,6 +49,7 @@ def check_reservation(
             f"For {epoch} policy version {policy.version} is in force; the reservation names another.",
             remedy="Read the policy from the log again.",
         )
+    check_committed(mine.commitments, policy, epoch)
     covered = anchors_covered(mine, policy, submission.issuer, epoch)
     check_charges(message.charges, policy, submission.issuer, epoch, covered)
     if len(message.nonce) != releases.NONCE_BYTES:
@@ -73,7 +75,7 @@ def check_release(standing: Standing, message: release_pb2.Release, submission: 
     """Take the release a reservation pays for: the policy's series over the roster of its epoch."""
     epoch = checked_epoch(message.epoch)
     mine = standing.enterprise(submission.issuer)
-    _check_open(standing, mine, epoch)
+    check_open(standing, mine, epoch)
     reserved = mine.reservations.get(message.reservation_hash)
     if reserved is None or reserved.epoch != epoch or message.reservation_hash in mine.used:
         raise Refused(
@@ -89,6 +91,7 @@ def check_release(standing: Standing, message: release_pb2.Release, submission: 
             f"The release obeys another selection than the one that stood when {epoch} was reserved.",
             remedy="Read the selection from the log and draw again.",
         )
+    check_committed(mine.commitments, reserved.policy, epoch)
     releases.check_release(
         message,
         reserved.policy,
@@ -117,7 +120,7 @@ def check_nothing_to_report(
     """Take a silence whose reason holds and does not depend on anybody's behaviour."""
     epoch = checked_epoch(message.epoch)
     mine = standing.enterprise(submission.issuer)
-    _check_open(standing, mine, epoch)
+    check_open(standing, mine, epoch)
     suspended = standing.trust.enterprise(submission.issuer).suspended
     reasons_hold = {
         NOTHING_REASON_EMPTY_ROSTER: mine.roster.active_count(epoch) == 0,
@@ -138,7 +141,8 @@ def check_nothing_to_report(
     return Verdict(apply)
 
 
-def _check_open(standing: Standing, mine: EnterpriseStanding, epoch: Epoch) -> None:
+def check_open(standing: Standing, mine: EnterpriseStanding, epoch: Epoch) -> None:
+    """Refuse an epoch that is answered or closed."""
     if epoch in mine.answers:
         raise Conflict(
             REASON_ALREADY_RELEASED,

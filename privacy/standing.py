@@ -12,7 +12,9 @@ from fractions import Fraction
 
 from privacy import policy as policies
 from privacy.anchors import Covered
+from privacy.beacon import Drawn
 from privacy.choices import Choices
+from privacy.commitments import Committed
 from privacy.envelope import NO_PREVIOUS
 from privacy.erasures import Ordered
 from privacy.keys import VerifyKey
@@ -170,6 +172,7 @@ class EnterpriseStanding:
     # The policy each released epoch was made under.
     released: dict[Epoch, Policy] = field(default_factory=dict)
     spent: dict[tuple[PrivacyUnit.ValueType, Epoch], Fraction] = field(default_factory=dict)
+    commitments: dict[Epoch, Committed] = field(default_factory=dict)
 
     def has_reserved(self, epoch: Epoch) -> bool:
         """Say whether a charge for an epoch is on record."""
@@ -212,6 +215,7 @@ class Standing:
     selections: dict[tuple[str, Epoch], Selected] = field(default_factory=dict)
     # Enterprise and nonce of the link tickets that entries rest on.
     tickets_used: set[tuple[str, bytes]] = field(default_factory=set)
+    beacons: dict[Epoch, Drawn] = field(default_factory=dict)
 
     @property
     def trust(self) -> TrustRoot:

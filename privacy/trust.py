@@ -36,6 +36,15 @@ class PseudonymKey:
 
 
 @dataclass(frozen=True, slots=True)
+class BeaconKey:
+    """The custodians' second shared key, of the same form; it evaluates checkpoints, never identifiers."""
+
+    key_id: bytes
+    threshold: int
+    commitments: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Custodian:
     """A holder of one key share; `index` is the share's x coordinate, from 1."""
 
@@ -89,6 +98,7 @@ class TrustRoot:
     witness_quorum: int
     issued_at: int
     envelope_hash: bytes
+    beacon_key: BeaconKey | None = None
 
     @property
     def trust_domain(self) -> str:
@@ -155,7 +165,8 @@ def verify_update(previous: TrustRoot, data: bytes) -> TrustRoot:
         raise _invalid("Origin and log key are the log's own; another log needs another trust root.")
     if previous.log_subtree_vkey not in (None, root.log_subtree_vkey):
         raise _invalid("The log's ML-DSA-44 key may be added once, never changed.")
-    _check_key_kept(previous.pseudonym_key, root.pseudonym_key)
+    _check_key_kept(previous.pseudonym_key, root.pseudonym_key, "pseudonym")
+    _check_key_kept(previous.beacon_key, root.beacon_key, "beacon")
     return root
 
 
@@ -212,16 +223,25 @@ def _taken(message: trust_pb2.TrustRoot, envelope_hash: bytes) -> TrustRoot:
         witness_quorum=message.witness_quorum,
         issued_at=message.issued_at,
         envelope_hash=envelope_hash,
+        beacon_key=_beacon_key(message.beacon_key) if message.HasField("beacon_key") else None,
     )
 
 
 def _pseudonym_key(message: trust_pb2.PseudonymKey) -> PseudonymKey:
+    return PseudonymKey(message.key_id, message.threshold, _commitments(message, "pseudonym"))
+
+
+def _beacon_key(message: trust_pb2.BeaconKey) -> BeaconKey:
+    return BeaconKey(message.key_id, message.threshold, _commitments(message, "beacon"))
+
+
+def _commitments(message: trust_pb2.PseudonymKey | trust_pb2.BeaconKey, what: str) -> tuple[bytes, ...]:
     commitments = tuple(message.commitments)
     if not message.key_id or len(message.key_id) > POINT_BYTES:
-        raise _invalid("The pseudonym key's id has 1 to 32 bytes.")
+        raise _invalid(f"The {what} key's id has 1 to 32 bytes.")
     if len(commitments) != message.threshold or any(len(point) != POINT_BYTES for point in commitments):
-        raise _invalid("The pseudonym key has one 32-byte commitment for each of its threshold shares.")
-    return PseudonymKey(message.key_id, message.threshold, commitments)
+        raise _invalid(f"The {what} key has one 32-byte commitment for each of its threshold shares.")
+    return commitments
 
 
 def _custodian(message: trust_pb2.Custodian) -> Custodian:
@@ -287,14 +307,26 @@ def _check_parties(root: TrustRoot) -> None:
         raise _invalid("A custodian's index is 1 to 255.")
     if root.pseudonym_key is not None and not 1 <= root.pseudonym_key.threshold <= len(root.custodians):
         raise _invalid("The pseudonym key's threshold must be 1 to the number of custodians.")
+    if root.beacon_key is not None:
+        _check_beacon_key(root, root.beacon_key)
 
 
-def _check_key_kept(before: PseudonymKey | None, after: PseudonymKey | None) -> None:
+def _check_beacon_key(root: TrustRoot, key: BeaconKey) -> None:
+    """One key for two uses would let whoever chooses checkpoints have identifiers evaluated."""
+    if not 1 <= key.threshold <= len(root.custodians):
+        raise _invalid("The beacon key's threshold must be 1 to the number of custodians.")
+    if root.pseudonym_key is not None and root.pseudonym_key.commitments[0] == key.commitments[0]:
+        raise _invalid("The beacon key must not be the pseudonym key.")
+
+
+def _check_key_kept(
+    before: PseudonymKey | BeaconKey | None, after: PseudonymKey | BeaconKey | None, what: str
+) -> None:
     """Refuse one name for two keys: a refresh renews the commitments but for the first, the public key."""
     if before is None or after is None:
         return
     if (before.key_id == after.key_id) != (before.commitments[:1] == after.commitments[:1]):
-        raise _invalid("The pseudonym key keeps its id exactly as long as its public key stays the same.")
+        raise _invalid(f"The {what} key keeps its id exactly as long as its public key stays the same.")
 
 
 def _check_distinct(what: str, values: Iterable[object]) -> None:

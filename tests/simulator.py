@@ -5,6 +5,7 @@ Every entry goes through privacy.acceptance.LogState, so what a story holds is w
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import random
@@ -14,7 +15,19 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from privacy import checkpoint, codec, envelope, links, merkle, policy, releases, rosters, tiles
+from privacy import (
+    beacon,
+    checkpoint,
+    codec,
+    envelope,
+    links,
+    merkle,
+    policy,
+    releases,
+    rosters,
+    shares,
+    tiles,
+)
 from privacy.acceptance import Admission, LogState
 from privacy.account_changes import build_change
 from privacy.checkpoint import Checkpoint
@@ -28,11 +41,13 @@ from privacy.links import BuiltLinks, build_links
 from privacy.policy import NO_OVERLAP, Policy
 from privacy.releases import BuiltRelease
 from privacy.selections import build_selection
+from privacy.shares import Dealing
 from privacy.standing import HUB_ID, Role, Selection
 from privacy.tickets import sign_ticket
 from protos.epochs import Epoch
 from protos.v1 import (
     books_pb2,
+    commitment_pb2,
     custodian_pb2,
     envelope_pb2,
     evidence_pb2,
@@ -93,6 +108,12 @@ DEFAULT_ENTERPRISES = (
     SimulatedEnterprise("utility", range(6, 20), ("power",), day_clamp_grams=1_000, reach_grams=1_000),
 )
 CUSTODIANS = ("regulator", "auditor-one", "operator-share")
+
+
+@functools.cache
+def beacon_dealing() -> Dealing:
+    """Give the beacon key's shares, the same in every run."""
+    return shares.deal(threshold=2, count=len(CUSTODIANS), random=random.Random(11).randbytes)
 
 
 def key(name: str) -> SigningKey:
@@ -175,6 +196,10 @@ class Federation:
         root.pseudonym_key.key_id = KEY_ID
         root.pseudonym_key.threshold = 2
         root.pseudonym_key.commitments.extend([bytes([1] * 32), bytes([2] * 32)])
+        dealt = beacon_dealing()
+        root.beacon_key.key_id = beacon.key_id(dealt.commitments[0])
+        root.beacon_key.threshold = dealt.threshold
+        root.beacon_key.commitments.extend(dealt.commitments)
         for index, name in enumerate(CUSTODIANS, start=1):
             root.custodians.add(
                 id=name, name=name, index=index, address="127.0.0.1:1", key=key(name).verify_key.to_wire()
@@ -440,6 +465,48 @@ class Federation:
         return self.append(self.signed(Kind.SELECTION, built.message, HUB_ID), built.bodies)
 
     # Epochs.
+
+    def commitment(
+        self, enterprise_id: str, epoch: Epoch = EPOCH, *, value: bytes = b"", **header: Any
+    ) -> commitment_pb2.Commitment:
+        """Build a commitment, to made-up bytes unless some are given."""
+        return commitment_pb2.Commitment(
+            header=self.header(Role.ENTERPRISE, enterprise_id, **header),
+            epoch=epoch,
+            policy_hash=self.state.policy_for(epoch).policy_hash,
+            commitment=value or self.randomness.randbytes(32),
+        )
+
+    def commit(self, enterprise_id: str, epoch: Epoch = EPOCH, **header: Any) -> Admission:
+        """Log a commitment."""
+        message = self.commitment(enterprise_id, epoch, **header)
+        return self.append(self.signed(Kind.COMMITMENT, message, enterprise_id))
+
+    def beacon_message(
+        self, epoch: Epoch = EPOCH, note: bytes | None = None, indices: Sequence[int] = (1, 2)
+    ) -> commitment_pb2.Beacon:
+        """Build an epoch's beacon over a checkpoint, by default the present one."""
+        dealt = beacon_dealing()
+        checked = note or self.checkpoint()
+        text = checkpoint.parse_note(checked).text
+        message = commitment_pb2.Beacon(
+            header=self.header(Role.HUB, HUB_ID),
+            epoch=epoch,
+            key_id=beacon.key_id(dealt.commitments[0]),
+            checkpoint=checked,
+        )
+        for index in indices:
+            part = beacon.evaluate(
+                dealt.shares[index - 1],
+                beacon.beacon_input(ORIGIN, epoch, text),
+                self.randomness.randbytes,
+            )
+            message.parts.add(index=part.index, evaluated=part.evaluated, proof=part.proof)
+        return message
+
+    def draw_beacon(self, epoch: Epoch = EPOCH) -> Admission:
+        """Log an epoch's beacon."""
+        return self.append(self.signed(Kind.BEACON, self.beacon_message(epoch), HUB_ID))
 
     def reservation(self, enterprise_id: str, epoch: Epoch = EPOCH) -> release_pb2.Reservation:
         """Build a reservation."""

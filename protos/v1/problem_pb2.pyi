@@ -44,6 +44,7 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_TRUST_ROOT_INVALID: _Reason.ValueType  # 205
     REASON_CHECKPOINT_INVALID: _Reason.ValueType  # 206
     REASON_HISTORY_INCONSISTENT: _Reason.ValueType  # 207
+    REASON_BEACON_INVALID: _Reason.ValueType  # 220
     REASON_NOT_REGISTERED: _Reason.ValueType  # 300
     REASON_ROLE_NOT_ALLOWED: _Reason.ValueType  # 301
     REASON_SEQUENCE_SKIPPED: _Reason.ValueType  # 302
@@ -81,6 +82,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_OFFSET_CAP_EXCEEDED: _Reason.ValueType  # 345
     REASON_NOT_TRANSFERABLE: _Reason.ValueType  # 346
     REASON_SELECTION_WRONG: _Reason.ValueType  # 350
+    REASON_COMMITMENT_MISSING: _Reason.ValueType  # 360
+    REASON_COMMITMENT_CLOSED: _Reason.ValueType  # 361
     REASON_SEQUENCE_REUSED: _Reason.ValueType  # 400
     REASON_ALREADY_RELEASED: _Reason.ValueType  # 401
     REASON_IDEMPOTENCY_CONFLICT: _Reason.ValueType  # 402
@@ -121,6 +124,7 @@ REASON_PROOF_INVALID: Reason.ValueType  # 204
 REASON_TRUST_ROOT_INVALID: Reason.ValueType  # 205
 REASON_CHECKPOINT_INVALID: Reason.ValueType  # 206
 REASON_HISTORY_INCONSISTENT: Reason.ValueType  # 207
+REASON_BEACON_INVALID: Reason.ValueType  # 220
 REASON_NOT_REGISTERED: Reason.ValueType  # 300
 REASON_ROLE_NOT_ALLOWED: Reason.ValueType  # 301
 REASON_SEQUENCE_SKIPPED: Reason.ValueType  # 302
@@ -158,6 +162,8 @@ REASON_NOTHING_TO_ISSUE: Reason.ValueType  # 344
 REASON_OFFSET_CAP_EXCEEDED: Reason.ValueType  # 345
 REASON_NOT_TRANSFERABLE: Reason.ValueType  # 346
 REASON_SELECTION_WRONG: Reason.ValueType  # 350
+REASON_COMMITMENT_MISSING: Reason.ValueType  # 360
+REASON_COMMITMENT_CLOSED: Reason.ValueType  # 361
 REASON_SEQUENCE_REUSED: Reason.ValueType  # 400
 REASON_ALREADY_RELEASED: Reason.ValueType  # 401
 REASON_IDEMPOTENCY_CONFLICT: Reason.ValueType  # 402

@@ -62,6 +62,7 @@ class TrustRoot(_message.Message):
     WITNESS_QUORUM_FIELD_NUMBER: _builtins.int
     ISSUED_AT_FIELD_NUMBER: _builtins.int
     LOG_SUBTREE_VKEY_FIELD_NUMBER: _builtins.int
+    BEACON_KEY_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     previous: _builtins.bytes
     """SHA-256 of the envelope of the version before; empty at version 1."""
@@ -96,6 +97,10 @@ class TrustRoot(_message.Message):
     def witness_vkeys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """C2SP verifier keys, and how many must have cosigned a checkpoint before anybody acts on it."""
 
+    @_builtins.property
+    def beacon_key(self) -> Global___BeaconKey:
+        """The custodians' second shared key, for beacons; absent where nothing is sampled."""
+
     def __init__(
         self,
         *,
@@ -117,10 +122,11 @@ class TrustRoot(_message.Message):
         witness_quorum: _builtins.int = ...,
         issued_at: _builtins.int = ...,
         log_subtree_vkey: _builtins.str = ...,
+        beacon_key: Global___BeaconKey | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["hub_key", b"hub_key", "pseudonym_key", b"pseudonym_key"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["beacon_key", b"beacon_key", "hub_key", b"hub_key", "pseudonym_key", b"pseudonym_key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["auditors", b"auditors", "custodians", b"custodians", "enterprises", b"enterprises", "hub_ca", b"hub_ca", "hub_key", b"hub_key", "issued_at", b"issued_at", "log_subtree_vkey", b"log_subtree_vkey", "log_vkey", b"log_vkey", "origin", b"origin", "policy_keys", b"policy_keys", "policy_threshold", b"policy_threshold", "previous", b"previous", "pseudonym_key", b"pseudonym_key", "root_keys", b"root_keys", "root_threshold", b"root_threshold", "version", b"version", "witness_quorum", b"witness_quorum", "witness_vkeys", b"witness_vkeys"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auditors", b"auditors", "beacon_key", b"beacon_key", "custodians", b"custodians", "enterprises", b"enterprises", "hub_ca", b"hub_ca", "hub_key", b"hub_key", "issued_at", b"issued_at", "log_subtree_vkey", b"log_subtree_vkey", "log_vkey", b"log_vkey", "origin", b"origin", "policy_keys", b"policy_keys", "policy_threshold", b"policy_threshold", "previous", b"previous", "pseudonym_key", b"pseudonym_key", "root_keys", b"root_keys", "root_threshold", b"root_threshold", "version", b"version", "witness_quorum", b"witness_quorum", "witness_vkeys", b"witness_vkeys"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -182,6 +188,36 @@ class PseudonymKey(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PseudonymKey: _TypeAlias = PseudonymKey  # noqa: Y015
+
+@_typing.final
+class BeaconKey(_message.Message):
+    """Another shared key of the same custodians, at the same indices; it never evaluates an identifier."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    COMMITMENTS_FIELD_NUMBER: _builtins.int
+    key_id: _builtins.bytes
+    threshold: _builtins.int
+    @_builtins.property
+    def commitments(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Commitments to the polynomial's coefficients, constant term (the public key) first."""
+
+    def __init__(
+        self,
+        *,
+        key_id: _builtins.bytes = ...,
+        threshold: _builtins.int = ...,
+        commitments: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commitments", b"commitments", "key_id", b"key_id", "threshold", b"threshold"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BeaconKey: _TypeAlias = BeaconKey  # noqa: Y015
 
 @_typing.final
 class Custodian(_message.Message):

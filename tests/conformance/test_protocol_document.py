@@ -10,6 +10,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from protos.v1 import (
     books_pb2,
+    commitment_pb2,
     custodian_pb2,
     envelope_pb2,
     evidence_pb2,
@@ -23,6 +24,7 @@ from protos.v1 import (
 DOCUMENT = Path(__file__).parents[2] / "docs" / "protocol.md"
 MODULES = (
     envelope_pb2,
+    commitment_pb2,
     roster_pb2,
     release_pb2,
     custodian_pb2,
