@@ -7,8 +7,9 @@ from privacy.beacon import Drawn
 from privacy.checkpoint import Checkpoint
 from privacy.commitments import Committed, deadline
 from privacy.merkle import HASH_BYTES
+from privacy.policy import Policy
 from privacy.release_rules import check_open
-from privacy.standing import Standing
+from privacy.standing import EnterpriseStanding, Standing
 from privacy.trust import BeaconKey, TrustRoot
 from privacy.verdicts import Submission, Verdict
 from protos.epochs import Epoch, checked_epoch
@@ -32,23 +33,22 @@ CHECKPOINT_BYTES_MAX = 32_768
 def check_commitment(
     standing: Standing, message: commitment_pb2.Commitment, submission: Submission
 ) -> Verdict:
-    """Take the commitment to an epoch not answered yet: one a policy, before reservation and beacon."""
+    """Take the commitment to an epoch not answered yet: one a policy, before its release and beacon."""
     epoch = checked_epoch(message.epoch)
     mine = standing.enterprise(submission.issuer)
     check_open(standing, mine, epoch)
-    policy = standing.policy_for(epoch)
-    if message.policy_hash != policy.policy_hash:
-        raise Refused(
-            REASON_POLICY_NOT_IN_FORCE,
-            f"For {epoch} policy version {policy.version} is in force; the commitment names another.",
-            remedy="Read the policy from the log again.",
-        )
+    policy = _policy(standing, mine, epoch, message.policy_hash)
     if len(message.commitment) != HASH_BYTES:
         raise Malformed(REASON_WRONG_SHAPE, f"A commitment has {HASH_BYTES} bytes.")
     known = mine.commitments.get(epoch)
     if known is not None and known.policy.policy_hash == policy.policy_hash:
         raise Conflict(REASON_ALREADY_EXISTS, f"The enterprise committed to {epoch} in entry {known.index}.")
-    _check_before(standing, submission, epoch)
+    if epoch in standing.beacons:
+        raise Refused(
+            REASON_COMMITMENT_CLOSED,
+            f"The beacon of {epoch} is known since entry {standing.beacons[epoch].index}.",
+            remedy="Sign nothing-to-report for an outage: what is committed to now proves nothing.",
+        )
     committed = Committed(submission.index, message.header.issued_at, policy, message.commitment)
     return Verdict(lambda: standing.entry_of(submission.issuer).commitments.update({epoch: committed}))
 
@@ -102,20 +102,18 @@ def beacon_key(root: TrustRoot) -> BeaconKey:
     return root.beacon_key
 
 
-def _check_before(standing: Standing, submission: Submission, epoch: Epoch) -> None:
-    mine = standing.enterprise(submission.issuer)
-    if any(reserved.epoch == epoch for reserved in mine.reservations.values()):
-        raise Refused(
-            REASON_COMMITMENT_CLOSED,
-            f"The enterprise has reserved for {epoch} already: it might have drawn.",
-            remedy="Commit before reserving.",
-        )
-    if epoch in standing.beacons:
-        raise Refused(
-            REASON_COMMITMENT_CLOSED,
-            f"The beacon of {epoch} is known since entry {standing.beacons[epoch].index}.",
-            remedy="Sign nothing-to-report for an outage: what is committed to now proves nothing.",
-        )
+def _policy(standing: Standing, mine: EnterpriseStanding, epoch: Epoch, policy_hash: bytes) -> Policy:
+    """Give the policy named: the one in force, or one the epoch's charge was reserved under."""
+    reserved = [one.policy for one in mine.reservations.values() if one.epoch == epoch]
+    for policy in (standing.policy_for(epoch), *reserved):
+        if policy.policy_hash == policy_hash:
+            return policy
+    raise Refused(
+        REASON_POLICY_NOT_IN_FORCE,
+        f"For {epoch} policy version {standing.policy_for(epoch).version} is in force; the commitment names "
+        "another, under which nothing is reserved.",
+        remedy="Read the policy from the log again.",
+    )
 
 
 def _check_complete(standing: Standing, epoch: Epoch, size: int, times: list[int]) -> None:

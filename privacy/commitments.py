@@ -33,13 +33,13 @@ def deadline(policy: Policy, epoch: Epoch) -> int | None:
 
 
 def check_committed(commitments: Mapping[Epoch, Committed], policy: Policy, epoch: Epoch) -> None:
-    """Refuse an epoch's reservation or release where its policy asks for a commitment and none was logged."""
+    """Refuse an epoch's release where its policy asks for a commitment and none was logged."""
     if not policy.commitment_required:
         return
     committed = commitments.get(epoch)
     if committed is None or committed.policy.policy_hash != policy.policy_hash:
         raise Refused(
             REASON_COMMITMENT_MISSING,
-            f"Policy version {policy.version} asks for a commitment to {epoch} before its reservation.",
+            f"Policy version {policy.version} asks for a commitment to {epoch} before its release.",
             remedy="Log the commitment first; it is made before anything is drawn.",
         )

@@ -122,7 +122,7 @@ class Policy:
     anchor_month: int = 0
     points_epsilon: Fraction | None = None
     lag_days: int = 0
-    # Whether a release needs a commitment before its reservation; days after an epoch's end it is in time.
+    # Whether a release needs a commitment before it; days after an epoch's end it is in time.
     commitment_required: bool = False
     commitment_deadline_days: int = 0
     # An account spends what is above this many standard deviations of its noise.

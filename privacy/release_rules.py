@@ -49,7 +49,6 @@ def check_reservation(
             f"For {epoch} policy version {policy.version} is in force; the reservation names another.",
             remedy="Read the policy from the log again.",
         )
-    check_committed(mine.commitments, policy, epoch)
     covered = anchors_covered(mine, policy, submission.issuer, epoch)
     check_charges(message.charges, policy, submission.issuer, epoch, covered)
     if len(message.nonce) != releases.NONCE_BYTES:

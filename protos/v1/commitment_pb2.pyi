@@ -21,7 +21,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Commitment(_message.Message):
-    """Logged by an enterprise before it reserves an epoch's charge: what it will open by sample on its premises."""
+    """Logged by an enterprise before it draws an epoch's noise: what it will open by sample on its premises."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

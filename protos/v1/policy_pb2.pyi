@@ -123,7 +123,7 @@ class Policy(_message.Message):
     empty: all of them do.
     """
     commitment_required: _builtins.bool
-    """Whether a release needs a commitment before its reservation, and how many days after an epoch's end (UTC+8) a
+    """Whether a release needs a commitment before it is drawn, and how many days after an epoch's end (UTC+8) a
     commitment to it is still in time.
     """
     commitment_deadline_days: _builtins.int

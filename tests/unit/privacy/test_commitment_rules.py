@@ -10,7 +10,7 @@ from privacy import checkpoint
 from privacy.checkpoint import Checkpoint
 from privacy.commitments import deadline
 from privacy.envelope import Kind
-from privacy.standing import HUB_ID
+from privacy.standing import HUB_ID, Role
 from protos.epochs import Epoch
 from protos.problems import Conflict, Malformed, Problem, Refused, Unverified
 from protos.v1.release_pb2 import NOTHING_REASON_DECLARED_OUTAGE
@@ -66,20 +66,34 @@ def test_a_new_policy_asks_for_a_new_commitment() -> None:
     made = federation()
     made.commit(BIKES)
     made.publish_policy(made.policy_message(version=2))
+    reservation = made.reserve(BIKES)
     with pytest.raises(Refused, match="version 2 asks"):
-        made.release(BIKES)
+        released_for(made, reservation)
     made.commit(BIKES)
-    made.release(BIKES)
+    released_for(made, reservation)
 
 
-def test_nothing_is_committed_to_after_reservation_answer_close_or_beacon() -> None:
+def released_for(made: Federation, reservation: bytes) -> None:
+    built = made.release_message(BIKES, reservation)
+    made.append(made.signed(Kind.RELEASE, built.message, BIKES), built.bodies)
+
+
+def test_a_release_stands_on_the_commitment_under_the_policy_it_was_reserved_under() -> None:
     made = federation()
-    made.commit(BIKES)
-    made.reserve(BIKES)
+    reservation = made.reserve(BIKES)
+    before = made.commitment(BIKES)
     made.publish_policy(made.policy_message(version=2))
-    with pytest.raises(Refused, match="reserved"):
-        made.commit(BIKES)
+    made.commit(BIKES)
+    release = made.release_message(BIKES, reservation).message
+    release.policy_hash = before.policy_hash
+    with pytest.raises(Refused, match="version 1 asks"):
+        made.append(made.signed(Kind.RELEASE, release, BIKES))
+    before.header.CopyFrom(made.header(Role.ENTERPRISE, BIKES))
+    made.append(made.signed(Kind.COMMITMENT, before, BIKES))
+    assert made.state.commitments(BIKES)[EPOCH].policy.version == 1
 
+
+def test_nothing_is_committed_to_after_answer_or_close() -> None:
     made = federation()
     made.nothing_to_report(BIKES, NOTHING_REASON_DECLARED_OUTAGE)
     with pytest.raises(Conflict):
