@@ -205,6 +205,8 @@ class Standing:
     linked: dict[bytes, bytes] = field(default_factory=dict)
     links_total: int = 0
     closes: dict[Epoch, Closed] = field(default_factory=dict)
+    # The entry of each batch of units, by its name.
+    batches: dict[str, int] = field(default_factory=dict)
     # Whatever any trust root named: what was done for them stays countable after they have left.
     enterprises_ever: set[str] = field(default_factory=set)
     pseudonym_keys_ever: set[bytes] = field(default_factory=set)
