@@ -10,6 +10,7 @@ from typing import Any
 
 from auditor.accounts import check_accounts
 from auditor.counts import check_pseudonyms
+from auditor.deadlines import check_deadlines
 from auditor.erasures import check_erasures
 from auditor.findings import Check, Results
 from auditor.joining import load_member
@@ -21,7 +22,7 @@ from auditor.replay import Replay, replay
 from auditor.report import Report
 from auditor.rules import check_budgets, check_completeness, check_packs
 from auditor.statements import StatementFiles
-from privacy import trust
+from privacy import checkpoint, trust
 from privacy.envelope import ENTRY_BYTES_MAX
 from privacy.trust import TrustRoot
 from protos.problems import Problem
@@ -97,7 +98,7 @@ def _verify(
     # 3. The trust root now in force says who must have witnessed the checkpoint.
     witnesses = _witnesses(copy, replayed, results)
     # 4. What must hold over the whole log.
-    figures = _check_whole(replayed, files, results)
+    figures = _check_whole(replayed, files, results, _seen_at(copy, replayed))
     head = copy.checkpoint
     return Report(source, head.origin, head.size, head.root, witnesses, results, figures)
 
@@ -105,12 +106,15 @@ def _verify(
 _AFTER_TREE = [check for check in Check if check not in (Check.TRUST_ROOT, Check.CHECKPOINT, Check.TREE)]
 
 
-def _check_whole(replayed: Replay, files: StatementFiles, results: Results) -> dict[str, Any]:
+def _check_whole(
+    replayed: Replay, files: StatementFiles, results: Results, seen_at: int | None
+) -> dict[str, Any]:
     if not replayed.complete:
         return {}
     check_packs(replayed, results)
     check_programmes(replayed, results)
     check_completeness(replayed, results)
+    check_deadlines(replayed, results, seen_at=seen_at)
     return {
         "cost": check_budgets(replayed, results),
         "pseudonyms": check_pseudonyms(replayed, results),
@@ -118,6 +122,13 @@ def _check_whole(replayed: Replay, files: StatementFiles, results: Results) -> d
         "accounts": check_accounts(replayed, files, results),
         "population": check_population(replayed, results),
     }
+
+
+def _seen_at(copy: LogCopy, replayed: Replay) -> int | None:
+    """Give when the newest witness saw the log so; None without one."""
+    if not replayed.state.has_trust:
+        return None
+    return checkpoint.cosigned_at(copy.note, replayed.state.trust.witness_vkeys)
 
 
 def _pinned_root(pinned: bytes, results: Results) -> TrustRoot | None:

@@ -52,7 +52,7 @@ MEANINGS: dict[Check, str] = {
     Check.BODIES: "every body hashes to what its signed entry says",
     Check.PACKS: "the policies' reach is no smaller than what the methodology packs prove",
     Check.PROGRAMMES: "every programme in the log is what its record says, and its conditions can be asked",
-    Check.COMPLETENESS: "each enterprise released or said nothing-to-report for every closed epoch",
+    Check.COMPLETENESS: "enterprises answered for every closed epoch, and with custodians by their deadlines",
     Check.BUDGETS: "charges recomputed and summed stay within the policy's allowance",
     Check.PSEUDONYMS: "custodians' counts match the enrolments",
     Check.ERASURES: "rows erased are exactly those that signed orders name, and links went with them",

@@ -27,8 +27,8 @@ def check_receipts(
     result = results[Check.RECEIPTS]
     roots = _roots(copy, pinned)
     # The newest cosignature says when the log stood so; a witness's clock is better than ours.
-    times = [_time(copy.note, vkey) for vkey in roots[-1].witness_vkeys]
-    seen_at = max((time for time in times if time), default=as_of)
+    witnessed_at = checkpoint.cosigned_at(copy.note, roots[-1].witness_vkeys)
+    seen_at = as_of if witnessed_at is None else witnessed_at
     paths = sorted(folder.glob("*.receipt"))
     if not paths:
         result.unchecked.append(f"{folder} holds no receipts")
@@ -88,10 +88,3 @@ def _check_proof(path: Path, receipt: Receipt, copy: LogCopy, root: TrustRoot, r
         result.find(path.name, f"The log once had {head.size} entries; now it shows {len(copy.entries)}.")
     elif copy.root_at(head.size) != head.root:
         result.find(path.name, f"The log signed another tree of {head.size} entries: two histories.")
-
-
-def _time(note: bytes, vkey: checkpoint.Vkey) -> int | None:
-    try:
-        return checkpoint.verify_cosignature(note, vkey)
-    except Problem:
-        return None

@@ -19,6 +19,7 @@ from privacy.envelope import Kind
 from privacy.erasures import ERASED
 from privacy.links import LinkRows
 from privacy.rosters import RosterRows
+from privacy.standing import HUB_ID
 from protos.epochs import Epoch
 from protos.problems import Problem
 from protos.v1 import books_pb2, custodian_pb2, evidence_pb2, release_pb2
@@ -77,6 +78,9 @@ class Replay:
     # Slots whose openings were found empty, and how many links were.
     erased: dict[str, set[int]] = field(default_factory=dict)
     links_erased: int = 0
+    # When the hub says it made each missing entry, and the newest time of any of its messages.
+    stated_at: dict[int, int] = field(default_factory=dict)
+    newest_at: int = 0
 
 
 def replay(
@@ -153,6 +157,8 @@ def _result_of(problem: Problem, results: Results) -> Result:
 
 def _keep(replayed: Replay, admission: Admission, bodies: list[bytes] | None, files: StatementFiles) -> None:
     message = admission.message
+    if admission.issuer == HUB_ID:
+        replayed.newest_at = max(replayed.newest_at, message.header.issued_at)
     match admission.kind:
         case Kind.PACK if bodies:
             replayed.packs[message.id, message.version] = bodies[0]
@@ -168,6 +174,8 @@ def _keep(replayed: Replay, admission: Admission, bodies: list[bytes] | None, fi
             replayed.links_erased += admission.rows.erased
         case Kind.ERASURE_ORDER | Kind.HUB_ERASURE_ORDER:
             _keep_erasure(replayed, message)
+        case Kind.MISSING:
+            replayed.stated_at[admission.index] = message.header.issued_at
         case Kind.EPOCH_CLOSE:
             replayed.closes.append((admission.index, message))
         case Kind.COUNT_REPORT:

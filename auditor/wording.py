@@ -30,7 +30,7 @@ MEANINGS_ZH: dict[Check, str] = {
     Check.BODIES: "每个附件的散列与其已签名条目一致。",
     Check.PACKS: "政策所称影响界不小于方法学所证明的界。",
     Check.PROGRAMMES: "日志中每个激励方案与其记录一致，资格条件可以求值。",
-    Check.COMPLETENESS: "每家企业对每个已结周期均有发布或签名的无事可报。",
+    Check.COMPLETENESS: "每家企业对每个已结周期均有发布或签名的无事可报；设有期限时各方按期应答。",
     Check.BUDGETS: "重算并累计的隐私消耗未超过政策许可。",
     Check.PSEUDONYMS: "托管方计数与登记人数相符。",
     Check.ERASURES: "被清空的行恰为已签名删除令所列，其关联亦已删除。",

@@ -58,13 +58,13 @@ class ReportDelivery:
     def deliver(self, root: TrustRoot) -> int:
         """Send everything that is due, oldest first; give how many. Raises what the hub says against it."""
         sent = 0
-        if (report := self._reports.next_report()) is None:
+        if (report := self._reports.next_report(root)) is None:
             return sent
         with self._connect() as hub:
             while report is not None:
                 self._send(hub, report, root)
                 sent += 1
-                report = self._reports.next_report()
+                report = self._reports.next_report(root)
         return sent
 
     def _send(self, hub: HubIntake, report: Report, root: TrustRoot) -> None:

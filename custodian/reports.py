@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from custodian.silence import Silence
 from custodian.store import Batch, Report, Store
 from privacy import codec, envelope
 from privacy.envelope import Kind
 from privacy.keys import SigningKey
+from privacy.trust import TrustRoot
 from protos.problems import Malformed, Unverified
 from protos.v1.custodian_pb2 import CountReport
 from runtime.log_follower import Entry
@@ -31,21 +33,43 @@ class CountReports:
         self._custodian_id = custodian_id
         self._origin = origin
         self._clock = clock
+        self._silence = Silence()
 
-    def next_report(self) -> Report | None:
-        """Give the report that waits for its receipt, else build and keep one; None if all is counted."""
+    def next_report(self, root: TrustRoot | None = None) -> Report | None:
+        """Give the report that waits for its receipt, else build and keep one; None if all is counted.
+
+        Under a policy with a deadline all being counted is said once a month, to the trust root's parties.
+        """
         waiting = self._store.waiting_report()
         if waiting is not None:
             return waiting
         batches = self._store.unreported(BATCHES_PER_REPORT_MAX)
-        if not batches:
+        if batches:
+            report = self._signed(batches[0].enterprise_id, batches[0].key_id, batches)
+        elif root is not None and self._is_silence_due(root):
+            assert root.pseudonym_key is not None
+            report = self._signed(root.enterprises[0].id, root.pseudonym_key.key_id, batches)
+        else:
             return None
-        report = self._signed(batches)
         self._store.add_report(report, batches)
         return report
 
+    def _is_silence_due(self, root: TrustRoot) -> bool:
+        is_named = any(one.id == self._custodian_id for one in root.custodians)
+        if not (is_named and root.enterprises and root.pseudonym_key):
+            return False
+        return self._silence.is_due(self._last_issued_at(), int(self._clock()))
+
+    def _last_issued_at(self) -> int:
+        sequence = self._store.chain_end().sequence
+        if not sequence:
+            return 0
+        report = envelope.open_envelope(self._store.report(sequence).envelope).parse(CountReport)
+        return report.header.issued_at
+
     def take(self, entry: Entry) -> None:
         """Recognise a report of ours in the log and adopt it; raises Conflict LOG_AHEAD on two histories."""
+        self._silence.take(entry)
         message = self._own_report(entry.data)
         if message is None:
             return
@@ -66,8 +90,8 @@ class CountReports:
         except (Malformed, Unverified):
             return None
 
-    def _signed(self, batches: list[Batch]) -> Report:
-        first, end = batches[0], self._store.chain_end()
+    def _signed(self, enterprise_id: str, key_id: bytes, batches: list[Batch]) -> Report:
+        end = self._store.chain_end()
         counted = sum(batch.elements for batch in batches)
         message = CountReport(
             header=envelope.header(
@@ -77,9 +101,9 @@ class CountReports:
                 previous=end.envelope_hash,
                 issued_at=int(self._clock()),
             ),
-            enterprise_id=first.enterprise_id,
-            key_id=first.key_id,
-            evaluations_total=self._store.reported(first.enterprise_id) + counted,
+            enterprise_id=enterprise_id,
+            key_id=key_id,
+            evaluations_total=self._store.reported(enterprise_id) + counted,
         )
         for batch in batches:
             message.batches.add(batch_hash=batch.batch_hash, elements=batch.elements)

@@ -11,6 +11,7 @@ from enterprise_node.budget import BudgetLedger
 from enterprise_node.chain import OwnChain
 from enterprise_node.contents import Draw
 from enterprise_node.custodians import Quorum
+from enterprise_node.dues import Dues
 from enterprise_node.egress import EgressJournal
 from enterprise_node.following import Following
 from enterprise_node.kept import Kept
@@ -193,6 +194,7 @@ def build_app(
         outbox=outbox,
         ledger=ledger,
         late=late,
+        dues=Dues(workspace.home, following, enterprise_id, time.time),
         enterprise_id=enterprise_id,
         course=course,
         patience=patience,

@@ -161,6 +161,7 @@ def person_erase(folder: Path, number: int | None, identifier: TextIO | None, *,
 @json_option
 def status(folder: Path, epochs: Sequence[str], *, as_json: bool) -> None:
     """Say what was read, kept, set aside and reduced. 显示读取、入库、隔离与减排情况。"""
+    from enterprise_node.dues import read_dues
     from enterprise_node.overview import overview
     from enterprise_node.status import data_status, status_lines
     from protos.epochs import parse_epoch
@@ -168,6 +169,7 @@ def status(folder: Path, epochs: Sequence[str], *, as_json: bool) -> None:
     with _workspace(folder) as workspace:
         figures = data_status(workspace, [parse_epoch(epoch) for epoch in epochs])
         figures["outward"] = overview(workspace.database).to_json()
+        figures["dues"] = read_dues(workspace.home)
     print_result(figures, as_json=as_json, lines=status_lines(figures))
 
 

@@ -27,6 +27,7 @@ from runtime.retries import DEFAULT_POLICY, RetryPolicy, Wait, log_wait, retry
 
 if TYPE_CHECKING:
     from enterprise_node.budget import BudgetLedger
+    from enterprise_node.dues import Dues
     from enterprise_node.following import Following
     from enterprise_node.late import LateRecords
     from enterprise_node.outbox import Outbox
@@ -107,6 +108,7 @@ class Pipeline:
     outbox: Outbox
     ledger: BudgetLedger
     late: LateRecords
+    dues: Dues
     enterprise_id: str
     course: Course = field(default_factory=Course)
     patience: RetryPolicy = DEFAULT_POLICY
@@ -116,6 +118,7 @@ class Pipeline:
         self.ingest()
         self.wait_until_ready(epochs[0])
         self.settle()
+        self.tell_dues()
         open_epochs = [epoch for epoch in epochs if self.releaser.state(epoch) is ReleaseState.OPEN]
         if open_epochs:
             self.enrol(open_epochs[0], or_wait=True)
@@ -250,7 +253,13 @@ class Pipeline:
         self.settle()
         state = self.releaser.settle(epoch)
         self.course.say(f"{format_epoch(epoch)}: {state.value}")
+        self.dues.note()
         return state
+
+    def tell_dues(self) -> None:
+        """Say what is due soon or late."""
+        for line in self.dues.note():
+            self.course.tell(line)
 
     def settle(self) -> None:
         """Send everything that waits and follow the log until it shows all of it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from enterprise_node.dues import NO_DUES, due_lines
 from protos.epochs import Epoch, format_epoch
 
 if TYPE_CHECKING:
@@ -77,6 +78,13 @@ def status_lines(status: Mapping[str, Any]) -> Iterator[str]:
             yield f"  insufficient history 历史不足: {figures['insufficient_history']:,} persons 人"
     if "outward" in status:
         yield from _outward_lines(status["outward"])
+        yield from _due_lines(status.get("dues", NO_DUES))
+
+
+def _due_lines(dues: Mapping[str, Any]) -> Iterator[str]:
+    if dues["due"]:
+        yield f"owed 应答 (log as read at 日志截至 {dues['as_of']}):"
+        yield from (f"  {line}" for line in due_lines(dues["due"]))
 
 
 def _outward_lines(outward: Mapping[str, Any]) -> Iterator[str]:

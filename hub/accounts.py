@@ -81,6 +81,11 @@ class Closer:
         self._step = step
         self._wait_witnessed = wait_witnessed
         self._lock = threading.Lock()
+        self._log_missing: Callable[[], int] = lambda: 0
+
+    def log_missing_with(self, log_missing: Callable[[], int]) -> None:
+        """Say who logs, before a close, whose deadline has passed."""
+        self._log_missing = log_missing
 
     def close(self, epoch: Epoch, *, allow_missing: bool) -> tuple[bytes, bytes]:
         """Give the close's envelope and receipt, the first ones if the epoch is closed already."""
@@ -127,6 +132,11 @@ class Closer:
         waits = self._state.waits(epoch)
         if waits and not allow_missing:
             raise _not_ready("; ".join(waits), "Wait, or close with --allow-missing.")
+        self._log_missing()
+        if early := self._state.unstated(epoch):
+            raise _not_ready(
+                f"{', '.join(early)} may still answer", "Nobody is missing before the policy's deadline."
+            )
 
     def _link(self, epoch: Epoch) -> None:
         """Log accounts for the pseudonyms of this epoch's releases that have none."""

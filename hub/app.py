@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 from hub import rpc
 from hub.accounts import Closer, Resources
 from hub.api import Parts, create_app
+from hub.deadlines import Deadlines
 from hub.https import HttpsServer
 from hub.intake import Intake, Step
 from hub.join import Registrar
@@ -102,6 +103,11 @@ class Hub:
         return self._state.size
 
     @property
+    def deadlines(self) -> Deadlines:
+        """Give what watches deadlines."""
+        return self._deadlines
+
+    @property
     def closer(self) -> Closer:
         """Give what closes epochs."""
         return self._closer
@@ -163,8 +169,14 @@ class Hub:
             step=self._step,
             wait_witnessed=lambda size: self._witnessing.wait(size, seconds=WITNESS_SECONDS_MAX),
         )
+        self._deadlines = Deadlines(self._state, self._intake, self._writer, clock=self._clock)
+        self._deadlines.measure(
+            self._metrics.gauge("answers_due", "Answers due within a week that the log does not hold."),
+            self._metrics.gauge("answers_missing", "Answers missing after their deadline."),
+        )
+        self._closer.log_missing_with(self._deadlines.log_missing)
         self._intake.on_erasure(self._forget_erased)
-        self._views = Views(self._state, self._readers)
+        self._views = Views(self._state, self._readers, clock=self._clock)
         self._registrar = Registrar(
             settings,
             self._opened.authority,
@@ -179,6 +191,8 @@ class Hub:
         home, settings = self._opened.home, self._opened.settings
         self._writer.start()
         stack.callback(self._writer.stop)
+        self._deadlines.start()
+        stack.callback(self._deadlines.stop)
         if self._is_erasure_open():
             self._forget_erased()
         parts = Parts(

@@ -158,6 +158,10 @@ def status(folder: Path, *, as_json: bool) -> None:
             "state": one.state,
             "released": list(one.released),
             "waiting_for": list(one.waiting_for),
+            "due": [
+                {"role": due.role, "id": due.id, "until": _utc(due.due_at), "missing": due.is_missing}
+                for due in one.due
+            ],
         }
         for one in found.epochs
     ]
@@ -365,6 +369,10 @@ def _described_close(data: bytes, epoch: str) -> dict[str, Any]:
         "total_mg": close.total_mg,
         "missing": list(close.missing),
     }
+
+
+def _utc(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def _epoch_text(epoch: int) -> str:

@@ -8,6 +8,8 @@ packs = ["bike-trips", "plant-protein@2"]     # the newest in the log, or a vers
 unmatched_per_mille = 0
 commitment_deadline_days = 20                 # optional: releases need a commitment, late after so many days
 roster_batch_min = 1
+lag_days = 10                                 # releases wait so long for corrections; optional
+deadline_days = 25                            # after an epoch's end; who has not answered then is missing
 
 [epsilon]
 statement = "1/2"
@@ -151,6 +153,7 @@ class PolicyFile(Settings):
     lag_days: int = Field(default=0, ge=0, le=LAG_DAYS_MAX)
     # Present where releases need commitments: days after an epoch's end in which one is in time.
     commitment_deadline_days: int | None = Field(default=None, ge=0, le=DEADLINE_DAYS_MAX)
+    deadline_days: int = Field(default=0, ge=0, le=DEADLINE_DAYS_MAX)
     limits: LimitsFile = LimitsFile()
     enterprises: dict[str, EnterpriseFile] = Field(min_length=1)
 
@@ -184,6 +187,7 @@ def build_policy(
         lag_days=file.lag_days,
         commitment_required=file.commitment_deadline_days is not None,
         commitment_deadline_days=file.commitment_deadline_days or 0,
+        deadline_days=file.deadline_days,
         reserve_z=ratio(file.limits.reserve_z),
         idle_extraction_grams_max=file.limits.idle_extraction_grams_max,
         spend_months_max=file.limits.spend_months_max,

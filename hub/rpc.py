@@ -168,9 +168,13 @@ class OperatorRpc(hub_pb2_grpc.OperatorServiceServicer):
             witness_quorum=status.witness_quorum,
         )
         for one in self._views.epochs():
-            response.epochs.add(
+            found = response.epochs.add(
                 epoch=one.number, state=one.state, released=one.released, waiting_for=one.waiting_for
             )
+            for due in one.due:
+                found.due.add(
+                    role=due.role, id=due.id, due_at=int(due.until.timestamp()), is_missing=due.is_missing
+                )
         return response
 
 

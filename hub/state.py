@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from privacy import envelope
 from privacy.acceptance import Admission, LogState
 from privacy.chunks import HALF_BYTES
+from privacy.deadlines import Due
 from privacy.envelope import Kind
 from privacy.erasures import ERASED, Ordered
 from privacy.policy import Policy
@@ -65,6 +66,16 @@ class State:
                 mine = self._pseudonyms.get(admission.message.enterprise_id, bytearray())
                 for slot in admission.message.slots:
                     mine[slot * HALF_BYTES : (slot + 1) * HALF_BYTES] = ERASED
+
+    def open_dues(self, now: int) -> list[Due]:
+        """List what parties owe for epochs that are over."""
+        with self._lock:
+            return self._log.open_dues(now)
+
+    def is_missed(self, due: Due) -> bool:
+        """Say whether an entry states that a deadline was missed."""
+        with self._lock:
+            return (due.role, due.party_id, due.epoch) in self._log.missed
 
     def go_live(self) -> None:
         """End the replay: rows of messages to come may not be empty."""
@@ -189,6 +200,11 @@ class State:
         """List the registered enterprises that have said nothing."""
         with self._lock:
             return self._log.missing(epoch) if self._log.has_trust else []
+
+    def unstated(self, epoch: Epoch) -> list[str]:
+        """List the silent enterprises that have a deadline, of whom no entry says that they missed it."""
+        with self._lock:
+            return [one for one in self.silent(epoch) if self._log.is_unstated(one, epoch)]
 
     def last_change(self, epoch: Epoch) -> int:
         """Give the index of the newest answer for an epoch or one before it, or erasure; -1 without any."""

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
 
 from pydantic import BaseModel, ConfigDict
@@ -18,12 +20,13 @@ from hub.state import State
 from hub.store import books, entries
 from hub.store.entries import StoredBody
 from privacy import envelope
+from privacy.deadlines import REMINDER_SECONDS
 from privacy.envelope import Kind
 from privacy.laplace import interval_halfwidth, sigma_upper
 from privacy.merkle import EMPTY_ROOT
 from privacy.populations import Total as Cells
 from privacy.populations import population
-from protos.epochs import checked_epoch, format_epoch
+from protos.epochs import Epoch, checked_epoch, format_epoch
 from protos.problems import Unavailable
 from protos.v1 import release_pb2
 from protos.v1.problem_pb2 import REASON_NOT_FOUND
@@ -67,8 +70,18 @@ class CloseView(View):
     total_mg: int
 
 
+class DueView(View):
+    """What a party owes for an epoch: until when (UTC), is that soon, does the log say missing."""
+
+    role: str
+    id: str
+    until: datetime
+    is_soon: bool
+    is_missing: bool
+
+
 class EpochView(View):
-    """An epoch: who has spoken, who is waited for, and its close."""
+    """An epoch: who has spoken, who is waited for and until when, and its close."""
 
     epoch: str
     number: int
@@ -77,6 +90,7 @@ class EpochView(View):
     nothing_to_report: list[str]
     waiting_for: list[str]
     close: CloseView | None
+    due: list[DueView] = []
 
 
 class Total(View):
@@ -142,7 +156,10 @@ class AccountView(View):
 class Views:
     """Answers questions about log, epochs, totals and accounts."""
 
-    def __init__(self, state: State, readers: Engine) -> None:
+    def __init__(
+        self, state: State, readers: Engine, *, clock: Callable[[], int] = lambda: int(time.time())
+    ) -> None:
+        self._clock = clock
         self._state = state
         self._readers = readers
         self._releases: dict[int, release_pb2.Release] = {}
@@ -180,6 +197,7 @@ class Views:
         """Give the epochs that somebody has spoken of, in order."""
         with self._readers.begin() as connection:
             closes = {closed.epoch: closed for closed in books.closed_epochs(connection)}
+        due = self._due()
         return [
             EpochView(
                 epoch=format_epoch(epoch),
@@ -189,9 +207,24 @@ class Views:
                 nothing_to_report=self._state.nothing_to_report(epoch),
                 waiting_for=[] if epoch in closes else self._state.silent(epoch),
                 close=_close_view(closes[epoch]) if epoch in closes else None,
+                due=due.get(epoch, []),
             )
-            for epoch in self._state.epochs()
+            for epoch in sorted({*self._state.epochs(), *due})
         ]
+
+    def _due(self) -> dict[Epoch, list[DueView]]:
+        """Give what is owed by epoch."""
+        now, found = self._clock(), defaultdict[Epoch, list[DueView]](list)
+        for one in self._state.open_dues(now):
+            view = DueView(
+                role=one.role.value,
+                id=one.party_id,
+                until=datetime.fromtimestamp(one.due_at, UTC),
+                is_soon=one.due_at - now <= REMINDER_SECONDS,
+                is_missing=self._state.is_missed(one),
+            )
+            found[one.epoch].append(view)
+        return found
 
     def population(self) -> PopulationView:
         """Give the totals of each epoch."""

@@ -19,6 +19,8 @@ from privacy import (
     book_rules,
     choice_rules,
     commitment_rules,
+    deadline_rules,
+    deadlines,
     document_rules,
     envelope,
     erasure_rules,
@@ -33,6 +35,7 @@ from privacy.beacon import Drawn
 from privacy.charges import allowance
 from privacy.checkpoint import Checkpoint
 from privacy.commitments import Committed
+from privacy.deadlines import Due
 from privacy.envelope import Kind, Opened
 from privacy.erasures import Ordered
 from privacy.links import LinkRows
@@ -105,6 +108,7 @@ _SEQUENCED: dict[Kind, tuple[Role, type[Message], Callable[..., Verdict]]] = {
     Kind.LINK_BATCH: (Role.HUB, books_pb2.LinkBatch, person_rules.check_link_batch),
     Kind.EPOCH_CLOSE: (Role.HUB, books_pb2.EpochClose, book_rules.check_epoch_close),
     Kind.ISSUANCE: (Role.HUB, ledger_pb2.Issuance, issuance_rules.check_issuance),
+    Kind.MISSING: (Role.HUB, evidence_pb2.Missing, deadline_rules.check_missing),
     Kind.ERASURE_ORDER: (Role.ENTERPRISE, evidence_pb2.ErasureOrder, erasure_rules.check_erasure_order),
     Kind.HUB_ERASURE_ORDER: (Role.HUB, evidence_pb2.ErasureOrder, erasure_rules.check_hub_erasure),
     Kind.CHOICE_BATCH: (Role.HUB, programme_pb2.ChoiceBatch, choice_rules.check_choice_batch),
@@ -316,6 +320,20 @@ class LogState:
     def missing(self, epoch: Epoch) -> list[str]:
         """List the registered enterprises that have not answered for an epoch, as a close would now."""
         return self._standing.missing(epoch, self.size)
+
+    def open_dues(self, now: int, party: tuple[Role, str] | None = None) -> list[Due]:
+        """List what parties (or one) owe for epochs that are over; seconds since 1970."""
+        return deadlines.open_dues(self._standing, now, party)
+
+    def is_unstated(self, enterprise_id: str, epoch: Epoch) -> bool:
+        """Say whether an enterprise has a deadline for an epoch and no entry says that it missed it."""
+        key = (Role.ENTERPRISE, enterprise_id, epoch)
+        return key not in self.missed and deadlines.due_at(self._standing, *key) is not None
+
+    @property
+    def missed(self) -> Mapping[tuple[Role, str, Epoch], int]:
+        """Give the entries that say who missed a deadline, not to be changed."""
+        return self._standing.missed
 
     @property
     def erasures(self) -> tuple[Ordered, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from privacy.deadline_rules import check_missing_logged
 from privacy.merkle import HASH_BYTES
 from privacy.standing import Closed, Standing
 from privacy.verdicts import Submission, Verdict
@@ -30,6 +31,7 @@ def check_epoch_close(standing: Standing, message: books_pb2.EpochClose, submiss
             f"Missing for {epoch} are: {', '.join(missing) or 'none'}; the close says: "
             f"{', '.join(message.missing) or 'none'}.",
         )
+    check_missing_logged(standing, missing, epoch, message.log_size)
     if len(message.accounts_root) != HASH_BYTES or message.accounts_in_two_or_more > message.accounts:
         raise Malformed(
             REASON_WRONG_SHAPE, "The close's accounts do not add up, or its root has not 32 bytes."

@@ -212,6 +212,12 @@ def cosigners(data: bytes, vkeys: Iterable[Vkey]) -> frozenset[str]:
     return frozenset(vkey.name for vkey in vkeys if _has_cosigned(data, vkey))
 
 
+def cosigned_at(data: bytes, vkeys: Iterable[Vkey]) -> int | None:
+    """Give the time of the newest cosignature that holds; None without one that is dated."""
+    times = [verify_cosignature(data, vkey) for vkey in vkeys if _has_cosigned(data, vkey)]
+    return max(times, default=None)
+
+
 def _has_cosigned(data: bytes, vkey: Vkey) -> bool:
     try:
         return verify_cosignature(data, vkey) != NO_TIME

@@ -52,6 +52,7 @@ class Kind(enum.Enum):
     JOURNAL_SEGMENT = "journal-segment"
     ISSUANCE = "issuance"
     LINK_TICKET = "link-ticket"
+    MISSING = "missing"
     ERASURE_ORDER = "erasure-order"
     HUB_ERASURE_ORDER = "hub-erasure-order"
     COMMITMENT = "commitment"

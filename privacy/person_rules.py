@@ -95,6 +95,8 @@ def check_count_report(
         before.evaluations_total = total
         before.batches.update(hashes)
         standing.counts[key] = before
+        last = standing.reported_at.get(submission.issuer, 0)
+        standing.reported_at[submission.issuer] = max(last, message.header.issued_at)
 
     return Verdict(apply)
 

@@ -125,6 +125,8 @@ class Policy:
     # Whether a release needs a commitment before it; days after an epoch's end it is in time.
     commitment_required: bool = False
     commitment_deadline_days: int = 0
+    # Days after an epoch's end until which its parties answer; 0 where nobody waits for a day.
+    deadline_days: int = 0
     # An account spends what is above this many standard deviations of its noise.
     reserve_z: Fraction = RESERVE_Z
     limits: SpendLimits | None = None
@@ -222,11 +224,13 @@ def from_wire(message: policy_pb2.Policy, policy_hash: bytes) -> Policy:
         commitment_deadline_days=_at_most(
             message.commitment_deadline_days, DEADLINE_DAYS_MAX, "commitment_deadline_days"
         ),
+        deadline_days=_at_most(message.deadline_days, DEADLINE_DAYS_MAX, "deadline_days"),
         reserve_z=reserve_z(message),
         limits=spend_limits(message),
         default_recording=_default_recording(message.default_recording),
     )
     _check_anchors(policy)
+    _check_deadline(policy)
     _check_lists(policy)
     _check_sums(policy)
     if policy.commitment_deadline_days and not policy.commitment_required:
@@ -323,6 +327,11 @@ def _optional(
 def _check_anchors(policy: Policy) -> None:
     if not 0 <= policy.anchor_month <= 12 or (policy.anchor_epsilon is None) != (policy.anchor_month == 0):
         raise _wrong("Policy: anchors need both anchor_epsilon and an anchor_month from 1 to 12.")
+
+
+def _check_deadline(policy: Policy) -> None:
+    if policy.deadline_days and policy.deadline_days <= policy.lag_days:
+        raise _wrong("Policy: deadline_days must leave days behind lag_days, when releases may be drawn.")
 
 
 def _check_lists(policy: Policy) -> None:

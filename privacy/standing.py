@@ -218,6 +218,11 @@ class Standing:
     # Enterprise and nonce of the link tickets that entries rest on.
     tickets_used: set[tuple[str, bytes]] = field(default_factory=set)
     beacons: dict[Epoch, Drawn] = field(default_factory=dict)
+    # When the trust root that first named a party was issued, and when a custodian made its newest report.
+    known_since: dict[tuple[Role, str], int] = field(default_factory=dict)
+    reported_at: dict[str, int] = field(default_factory=dict)
+    # The entries that say who missed a deadline.
+    missed: dict[tuple[Role, str, Epoch], int] = field(default_factory=dict)
 
     @property
     def trust(self) -> TrustRoot:
@@ -287,6 +292,8 @@ class Standing:
         signers = [Signer(Role.HUB, HUB_ID, root.hub_key)]
         signers += [Signer(Role.ENTERPRISE, party.id, party.key) for party in root.enterprises]
         signers += [Signer(Role.CUSTODIAN, party.id, party.key) for party in root.custodians]
+        for signer in signers:
+            self.known_since.setdefault((signer.role, signer.id), root.issued_at)
         self._replace_signers(signers)
 
     def _replace_signers(self, signers: Sequence[Signer]) -> None:

@@ -565,6 +565,19 @@ class Federation:
         built = self.release_message(enterprise_id, self.reserve(enterprise_id, epoch), epoch, covered)
         return self.append(self.signed(Kind.RELEASE, built.message, enterprise_id), built.bodies)
 
+    def missing_message(
+        self, party_id: str, epoch: Epoch = EPOCH, *, role: Role = Role.ENTERPRISE, issued_at: int
+    ) -> evidence_pb2.Missing:
+        """Build the hub's word that somebody missed a deadline."""
+        header = self.header(Role.HUB, HUB_ID, issued_at=issued_at)
+        return evidence_pb2.Missing(header=header, epoch=epoch, role=role.value, party_id=party_id)
+
+    def miss(self, party_id: str, epoch: Epoch = EPOCH, **changes: Any) -> Admission:
+        """Log that somebody missed a deadline."""
+        return self.append(
+            self.signed(Kind.MISSING, self.missing_message(party_id, epoch, **changes), HUB_ID)
+        )
+
     def nothing_to_report(
         self, enterprise_id: str, reason: release_pb2.NothingReason.ValueType, epoch: Epoch = EPOCH
     ) -> Admission:

@@ -51,3 +51,35 @@ class ErasureOrder(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ErasureOrder: _TypeAlias = ErasureOrder  # noqa: Y015
+
+@_typing.final
+class Missing(_message.Message):
+    """Logged by the hub when a party's deadline has passed without an answer; the policy's deadline_days say when."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEADER_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    PARTY_ID_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    role: _builtins.str
+    """"node" (neither release nor nothing-to-report) or "custodian" (no count report since the epoch's end)."""
+    party_id: _builtins.str
+    @_builtins.property
+    def header(self) -> _envelope_pb2.Header: ...
+    def __init__(
+        self,
+        *,
+        header: _envelope_pb2.Header | None = ...,
+        epoch: _builtins.int = ...,
+        role: _builtins.str = ...,
+        party_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "header", b"header", "party_id", b"party_id", "role", b"role"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Missing: _TypeAlias = Missing  # noqa: Y015

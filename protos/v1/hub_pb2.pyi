@@ -467,6 +467,7 @@ class EpochStatus(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     RELEASED_FIELD_NUMBER: _builtins.int
     WAITING_FOR_FIELD_NUMBER: _builtins.int
+    DUE_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     state: _builtins.str
     """"open" or "closed"."""
@@ -474,6 +475,10 @@ class EpochStatus(_message.Message):
     def released(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def waiting_for(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def due(self) -> _containers.RepeatedCompositeFieldContainer[Global___DueAnswer]:
+        """What is owed for the epoch, by whom and until when."""
+
     def __init__(
         self,
         *,
@@ -481,11 +486,42 @@ class EpochStatus(_message.Message):
         state: _builtins.str = ...,
         released: _abc.Iterable[_builtins.str] | None = ...,
         waiting_for: _abc.Iterable[_builtins.str] | None = ...,
+        due: _abc.Iterable[Global___DueAnswer] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "released", b"released", "state", b"state", "waiting_for", b"waiting_for"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["due", b"due", "epoch", b"epoch", "released", b"released", "state", b"state", "waiting_for", b"waiting_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EpochStatus: _TypeAlias = EpochStatus  # noqa: Y015
+
+@_typing.final
+class DueAnswer(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROLE_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
+    DUE_AT_FIELD_NUMBER: _builtins.int
+    IS_MISSING_FIELD_NUMBER: _builtins.int
+    role: _builtins.str
+    """"node" or "custodian"."""
+    id: _builtins.str
+    due_at: _builtins.int
+    is_missing: _builtins.bool
+    """The log says that the deadline was missed."""
+    def __init__(
+        self,
+        *,
+        role: _builtins.str = ...,
+        id: _builtins.str = ...,
+        due_at: _builtins.int = ...,
+        is_missing: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["due_at", b"due_at", "id", b"id", "is_missing", b"is_missing", "role", b"role"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DueAnswer: _TypeAlias = DueAnswer  # noqa: Y015

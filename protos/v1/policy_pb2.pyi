@@ -100,6 +100,7 @@ class Policy(_message.Message):
     DEFAULT_RECORDING_FIELD_NUMBER: _builtins.int
     COMMITMENT_REQUIRED_FIELD_NUMBER: _builtins.int
     COMMITMENT_DEADLINE_DAYS_FIELD_NUMBER: _builtins.int
+    DEADLINE_DAYS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     version: _builtins.int
     origin: _builtins.str
@@ -127,6 +128,8 @@ class Policy(_message.Message):
     commitment to it is still in time.
     """
     commitment_deadline_days: _builtins.int
+    deadline_days: _builtins.int
+    """Days after an epoch's end until which enterprises answer and custodians report; absent: no deadline."""
     @_builtins.property
     def statement_epsilon(self) -> Global___Ratio:
         """Person-day statement, and person-month histogram tables: sums and counts."""
@@ -195,10 +198,11 @@ class Policy(_message.Message):
         default_recording: _builtins.str = ...,
         commitment_required: _builtins.bool = ...,
         commitment_deadline_days: _builtins.int = ...,
+        deadline_days: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["anchor_epsilon", b"anchor_epsilon", "count_epsilon", b"count_epsilon", "person_day_allowance", b"person_day_allowance", "person_month_allowance", b"person_month_allowance", "points_epsilon", b"points_epsilon", "reserve_z", b"reserve_z", "statement_epsilon", b"statement_epsilon", "sum_epsilon", b"sum_epsilon"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor_epsilon", b"anchor_epsilon", "anchor_month", b"anchor_month", "commitment_deadline_days", b"commitment_deadline_days", "commitment_required", b"commitment_required", "count_epsilon", b"count_epsilon", "default_recording", b"default_recording", "domains", b"domains", "enterprises", b"enterprises", "first_epoch", b"first_epoch", "id", b"id", "idle_extraction_grams_max", b"idle_extraction_grams_max", "issued_at", b"issued_at", "lag_days", b"lag_days", "never_spend_per_mille_max", b"never_spend_per_mille_max", "origin", b"origin", "packs", b"packs", "person_day_allowance", b"person_day_allowance", "person_month_allowance", b"person_month_allowance", "points_epsilon", b"points_epsilon", "regions", b"regions", "reserve_z", b"reserve_z", "roster_batch_min", b"roster_batch_min", "spend_months_max", b"spend_months_max", "statement_epsilon", b"statement_epsilon", "sum_epsilon", b"sum_epsilon", "unmatched_per_mille", b"unmatched_per_mille", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor_epsilon", b"anchor_epsilon", "anchor_month", b"anchor_month", "commitment_deadline_days", b"commitment_deadline_days", "commitment_required", b"commitment_required", "count_epsilon", b"count_epsilon", "deadline_days", b"deadline_days", "default_recording", b"default_recording", "domains", b"domains", "enterprises", b"enterprises", "first_epoch", b"first_epoch", "id", b"id", "idle_extraction_grams_max", b"idle_extraction_grams_max", "issued_at", b"issued_at", "lag_days", b"lag_days", "never_spend_per_mille_max", b"never_spend_per_mille_max", "origin", b"origin", "packs", b"packs", "person_day_allowance", b"person_day_allowance", "person_month_allowance", b"person_month_allowance", "points_epsilon", b"points_epsilon", "regions", b"regions", "reserve_z", b"reserve_z", "roster_batch_min", b"roster_batch_min", "spend_months_max", b"spend_months_max", "statement_epsilon", b"statement_epsilon", "sum_epsilon", b"sum_epsilon", "unmatched_per_mille", b"unmatched_per_mille", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
