@@ -96,6 +96,7 @@ def replay(
             break
         replayed.state.apply(admission)
         _keep(replayed, admission, bodies, files)
+        _keep_time(replayed, admission)
         results[Check.ENTRIES].examined += 1
     unchecked = replayed.state.unchecked
     if unchecked:
@@ -157,8 +158,6 @@ def _result_of(problem: Problem, results: Results) -> Result:
 
 def _keep(replayed: Replay, admission: Admission, bodies: list[bytes] | None, files: StatementFiles) -> None:
     message = admission.message
-    if admission.issuer == HUB_ID:
-        replayed.newest_at = max(replayed.newest_at, message.header.issued_at)
     match admission.kind:
         case Kind.PACK if bodies:
             replayed.packs[message.id, message.version] = bodies[0]
@@ -174,14 +173,21 @@ def _keep(replayed: Replay, admission: Admission, bodies: list[bytes] | None, fi
             replayed.links_erased += admission.rows.erased
         case Kind.ERASURE_ORDER | Kind.HUB_ERASURE_ORDER:
             _keep_erasure(replayed, message)
-        case Kind.MISSING:
-            replayed.stated_at[admission.index] = message.header.issued_at
         case Kind.EPOCH_CLOSE:
             replayed.closes.append((admission.index, message))
         case Kind.COUNT_REPORT:
             replayed.counts.append(message)
         case _:
             pass
+
+
+def _keep_time(replayed: Replay, admission: Admission) -> None:
+    """Note the hub's own times, by which deadlines pass."""
+    if admission.issuer == HUB_ID:
+        issued_at = admission.message.header.issued_at
+        replayed.newest_at = max(replayed.newest_at, issued_at)
+        if admission.kind is Kind.MISSING:
+            replayed.stated_at[admission.index] = issued_at
 
 
 def _keep_roster(replayed: Replay, issuer: str, rows: RosterRows) -> None:
