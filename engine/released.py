@@ -160,7 +160,7 @@ def fold_accounts(
     anchors = [one.anchors for one in released if one.anchors is not None]
     if anchors:
         engine.view("anchor", anchors, STATEMENT_COLUMNS)
-        _register_anchors(engine, released)
+        register_anchors(engine, released)
     text = accounts_sql(f"({anchored_sql()})" if anchors else "statement")
     for account, balance_mg, variance, enterprises in _in_batches(engine, text):
         yield FoldedAccount(bytes(account), balance_mg, variance_mg2(variance), enterprises)
@@ -213,7 +213,7 @@ def _in_batches(engine: Engine, text: str) -> Iterator[tuple[Any, ...]]:
             yield row[1:]
 
 
-def _register_anchors(engine: Engine, released: Sequence[ReleasedFiles]) -> None:
+def register_anchors(engine: Engine, released: Sequence[ReleasedFiles]) -> None:
     """Lay out which epochs each anchor totals, and its weight beside the last n of them, for every n.
 
     A slot that is active at the anchor's epoch has a row in each covered epoch since it was given, so the
