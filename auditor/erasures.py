@@ -69,7 +69,8 @@ def _released_names(replayed: Replay) -> set[bytes]:
     found: set[bytes] = set()
     for released in replayed.releases:
         epoch, issuer = Epoch(released.message.epoch), released.message.header.issuer
-        if replayed.state.is_closed(epoch):
+        # A release that came after the closes it was for is linked by the next one.
+        if any(epoch <= close.epoch and released.index < close.log_size for _, close in replayed.closes):
             rows = replayed.pseudonyms.get(issuer, bytearray())
             slots = replayed.state.roster(issuer).active_slots(epoch)
             found.update(bytes(rows[slot * HALF_BYTES : (slot + 1) * HALF_BYTES]) for slot in slots)

@@ -17,7 +17,6 @@ from protos.epochs import Epoch, end_day, format_epoch
 from protos.problems import Problem, Refused, Unavailable
 from protos.v1.problem_pb2 import (
     REASON_BUSY,
-    REASON_EPOCH_CLOSED,
     REASON_EPOCH_NOT_READY,
     REASON_NOT_REGISTERED,
     REASON_POLICY_NOT_IN_FORCE,
@@ -241,7 +240,6 @@ class Pipeline:
             self.course.say(f"{format_epoch(epoch)}: logging the reservation")
             self.settle()
             self.following.require_current()
-            self._check_open(epoch)
             self.course.say(f"{format_epoch(epoch)}: drawing")
             policy = self.following.policy_by_hash(self.releaser.policy_hash(epoch))
             self.releaser.draw(epoch, policy, check=self.following.check)
@@ -299,14 +297,6 @@ class Pipeline:
                 REASON_EPOCH_NOT_READY,
                 f"{format_epoch(epoch)} has not ended yet.",
                 remedy=f"Release it {lag_days} days after its end: the policy's lag for corrections.",
-            )
-
-    def _check_open(self, epoch: Epoch) -> None:
-        if self.following.state.is_closed(epoch):
-            raise Refused(
-                REASON_EPOCH_CLOSED,
-                f"The hub closed the books of {format_epoch(epoch)} before this node released.",
-                remedy="Its charge stays reserved; nothing is drawn.",
             )
 
 

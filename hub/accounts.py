@@ -139,7 +139,7 @@ class Closer:
             )
 
     def _link(self, epoch: Epoch) -> None:
-        """Log accounts for the pseudonyms of this epoch's releases that have none."""
+        """Log accounts for the new pseudonyms of releases since the last close, late ones among them."""
         fresh = self._unlinked(epoch)
         for start in range(0, len(fresh), LINKS_PER_BATCH_MAX):
             self._link_batch(epoch, fresh[start : start + LINKS_PER_BATCH_MAX])
@@ -147,8 +147,8 @@ class Closer:
 
     def _unlinked(self, epoch: Epoch) -> list[bytes]:
         found: set[bytes] = set()
-        for enterprise in self._state.released(epoch):
-            rows = self._state.active_pseudonyms(enterprise, epoch)
+        for enterprise, released in self._state.released_since_close(epoch):
+            rows = self._state.active_pseudonyms(enterprise, released)
             found.update(rows[at : at + HALF_BYTES] for at in range(0, len(rows), HALF_BYTES))
         found.discard(bytes(HALF_BYTES))
         with self._readers.begin() as connection:
@@ -230,8 +230,10 @@ class Closer:
         return Own(Kind.EPOCH_CLOSE, message)
 
 
-def fold_books(readers: Engine, state: State, resources: Resources, epoch: Epoch) -> Books:
-    """Run the account fold over every release up to the epoch."""
+def fold_books(
+    readers: Engine, state: State, resources: Resources, epoch: Epoch, *, log_size: int | None = None
+) -> Books:
+    """Run the account fold over every release up to the epoch, in the log's first entries or all of it."""
     resources.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (
         DuckDbEngine(
@@ -241,11 +243,11 @@ def fold_books(readers: Engine, state: State, resources: Resources, epoch: Epoch
     ):
         statements = [
             write_statements(engine, resources.folder, released)
-            for released in _released(connection, state, epoch)
+            for released in _released(connection, state, epoch, log_size)
         ]
         links = [
             write_links(engine, resources.folder, leaf_hash, rows)
-            for leaf_hash, rows in _linked(connection, epoch)
+            for leaf_hash, rows in _linked(connection, epoch, log_size)
         ]
         balances, total = [], BooksSum()
         for one in fold_accounts(engine, statements, links):
@@ -254,9 +256,11 @@ def fold_books(readers: Engine, state: State, resources: Resources, epoch: Epoch
     return Books(epoch, balances, total)
 
 
-def _released(connection: Connection, state: State, epoch: Epoch) -> Iterator[ReleasedRows]:
+def _released(
+    connection: Connection, state: State, epoch: Epoch, log_size: int | None
+) -> Iterator[ReleasedRows]:
     for entry in entries.find_entries(connection, Kind.RELEASE.value):
-        if entry.epoch > epoch:
+        if entry.epoch > epoch or (log_size is not None and entry.index >= log_size):
             continue
         message = envelope.open_envelope(entry.envelope).parse(release_pb2.Release)
         yield ReleasedRows(
@@ -268,9 +272,11 @@ def _released(connection: Connection, state: State, epoch: Epoch) -> Iterator[Re
         )
 
 
-def _linked(connection: Connection, epoch: Epoch) -> Iterator[tuple[bytes, LinkRows]]:
+def _linked(connection: Connection, epoch: Epoch, log_size: int | None) -> Iterator[tuple[bytes, LinkRows]]:
     """Give the link batches in force in an epoch, as the log holds them."""
     for entry in entries.find_entries(connection, Kind.LINK_BATCH.value):
+        if log_size is not None and entry.index >= log_size:
+            break
         message = envelope.open_envelope(entry.envelope).parse(books_pb2.LinkBatch)
         if message.effective_epoch <= epoch:
             bodies = entries.read_bodies(connection, entry.index)

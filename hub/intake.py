@@ -56,7 +56,7 @@ KINDS_BY_ROLE = {
 }
 # Every second body of these is an opening, and every body of those is rows of persons.
 _PAIRED = frozenset({Kind.ROSTER_BATCH, Kind.LINK_BATCH})
-_PRIVATE = frozenset({Kind.RELEASE})
+_PRIVATE = frozenset({Kind.RELEASE, Kind.JOURNAL_SEGMENT})
 
 Step = Callable[[str], None]
 

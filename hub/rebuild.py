@@ -128,7 +128,7 @@ def _folded(
     made: Rebuilt,
 ) -> Books:
     """Fold a close again and hold it against what was signed; after a later erasure, its total alone."""
-    folded = fold_books(readers, state, resources, Epoch(close.epoch))
+    folded = fold_books(readers, state, resources, Epoch(close.epoch), log_size=close.log_size)
     total = folded.total
     is_whole = ordered_since(state.erasures, close.log_size) == 0
     signed = (close.accounts, close.accounts_in_two_or_more, close.accounts_root)

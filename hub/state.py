@@ -192,6 +192,17 @@ class State:
         """List the enterprises that have released."""
         return self._answered(epoch, AnswerKind.RELEASE)
 
+    def released_since_close(self, epoch: Epoch) -> list[tuple[str, Epoch]]:
+        """List (enterprise, epoch) of the releases up to an epoch that no close stands on yet."""
+        with self._lock:
+            closed = max((one.log_size for one in self._log.closes.values()), default=0)
+            return [
+                (enterprise, spoken)
+                for enterprise in self._enterprises()
+                for spoken, answer in sorted(self._log.answers(enterprise).items())
+                if spoken <= epoch and answer.index >= closed and answer.kind is AnswerKind.RELEASE
+            ]
+
     def nothing_to_report(self, epoch: Epoch) -> list[str]:
         """List the enterprises that have signed a silence."""
         return self._answered(epoch, AnswerKind.NOTHING_TO_REPORT)

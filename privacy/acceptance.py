@@ -38,6 +38,7 @@ from privacy.commitments import Committed
 from privacy.deadlines import Due
 from privacy.envelope import Kind, Opened
 from privacy.erasures import Ordered
+from privacy.journal import JournalRows
 from privacy.links import LinkRows
 from privacy.participants import Participants
 from privacy.policy import Policy
@@ -106,6 +107,7 @@ _SEQUENCED: dict[Kind, tuple[Role, type[Message], Callable[..., Verdict]]] = {
     ),
     Kind.COUNT_REPORT: (Role.CUSTODIAN, custodian_pb2.CountReport, person_rules.check_count_report),
     Kind.LINK_BATCH: (Role.HUB, books_pb2.LinkBatch, person_rules.check_link_batch),
+    Kind.JOURNAL_SEGMENT: (Role.HUB, ledger_pb2.JournalSegment, book_rules.check_journal_segment),
     Kind.EPOCH_CLOSE: (Role.HUB, books_pb2.EpochClose, book_rules.check_epoch_close),
     Kind.ISSUANCE: (Role.HUB, ledger_pb2.Issuance, issuance_rules.check_issuance),
     Kind.MISSING: (Role.HUB, evidence_pb2.Missing, deadline_rules.check_missing),
@@ -124,6 +126,7 @@ _WITH_BODIES = frozenset(
         Kind.ROSTER_BATCH,
         Kind.RELEASE,
         Kind.LINK_BATCH,
+        Kind.JOURNAL_SEGMENT,
         Kind.CHOICE_BATCH,
         Kind.SELECTION,
         Kind.ACCOUNT_CHANGE,
@@ -143,7 +146,7 @@ class Admission:
     envelope_hash: bytes
     leaf_hash: bytes
     bodies_checked: bool
-    rows: RosterRows | LinkRows | None
+    rows: RosterRows | LinkRows | JournalRows | None
     effect: Callable[[], None] = field(repr=False, compare=False)
 
 
@@ -360,6 +363,11 @@ class LogState:
     def go_live(self) -> None:
         """End a replay: rows of messages to come may not be empty."""
         self._replaying = False
+
+    @property
+    def operations(self) -> int:
+        """Count the operations on the ledgers that stand in segments."""
+        return self._standing.operations
 
     @property
     def unchecked(self) -> tuple[int, ...]:

@@ -1,20 +1,46 @@
-"""Rules for the hub's own books: an epoch's close stands on a stated beginning of the log."""
+"""Rules for the hub's own books: what operations did between closes, and what a close stands on.
+
+Segments number the operations without gaps, and a close names how many there were before it: so the log's
+order is the order of the books. A release for an epoch that is closed is taken; the next close credits it.
+"""
 
 from __future__ import annotations
 
+from privacy import journal
 from privacy.deadline_rules import check_missing_logged
 from privacy.merkle import HASH_BYTES
 from privacy.standing import Closed, Standing
 from privacy.verdicts import Submission, Verdict
 from protos.epochs import Epoch, checked_epoch
 from protos.problems import Conflict, Malformed, Refused, Unverified
-from protos.v1 import books_pb2
+from protos.v1 import books_pb2, ledger_pb2
 from protos.v1.problem_pb2 import (
     REASON_EPOCH_CLOSED,
     REASON_EPOCH_NOT_READY,
     REASON_HISTORY_INCONSISTENT,
+    REASON_SEQUENCE_SKIPPED,
     REASON_WRONG_SHAPE,
 )
+
+LEDGERS_MAX = 1_000
+
+
+def check_journal_segment(
+    standing: Standing, message: ledger_pb2.JournalSegment, submission: Submission
+) -> Verdict:
+    """Take the operations that follow the last segment's."""
+    journal.check_shape(message)
+    if message.first != standing.operations:
+        raise Refused(
+            REASON_SEQUENCE_SKIPPED,
+            f"The segment begins with operation {message.first}; {standing.operations} is next.",
+        )
+    rows = None if submission.bodies is None else journal.check_bodies(message, submission.bodies)
+
+    def apply() -> None:
+        standing.operations += message.count
+
+    return Verdict(apply, bodies_checked=rows is not None, rows=rows)
 
 
 def check_epoch_close(standing: Standing, message: books_pb2.EpochClose, submission: Submission) -> Verdict:
@@ -36,8 +62,33 @@ def check_epoch_close(standing: Standing, message: books_pb2.EpochClose, submiss
         raise Malformed(
             REASON_WRONG_SHAPE, "The close's accounts do not add up, or its root has not 32 bytes."
         )
+    _check_ledgers(standing, message)
     closed = Closed(submission.index, message.log_size)
-    return Verdict(lambda: standing.closes.update({epoch: closed}))
+
+    def apply() -> None:
+        standing.closes[epoch] = closed
+        standing.has_ledgers |= bool(message.ledgers)
+
+    return Verdict(apply)
+
+
+def _check_ledgers(standing: Standing, message: books_pb2.EpochClose) -> None:
+    """Hold that a close stands on every operation before it and names its ledgers, once any close has."""
+    if message.operations != standing.operations:
+        raise Refused(
+            REASON_EPOCH_NOT_READY,
+            f"{standing.operations} operations are in segments; the close stands on {message.operations}.",
+            remedy="Seal the open segment before the close.",
+        )
+    names = [one.ledger for one in message.ledgers]
+    if not names and not standing.has_ledgers and not standing.operations:
+        return
+    roots = [message.system_accounts_root, *(one.root for one in message.ledgers)]
+    is_ascending = names == sorted(set(names)) and len(names) <= LEDGERS_MAX
+    if not is_ascending or "R" not in names or any(len(root) != HASH_BYTES for root in roots):
+        raise Malformed(
+            REASON_WRONG_SHAPE, "A close names ledger R and those of programmes, ascending, each with a root."
+        )
 
 
 def _check_log(standing: Standing, message: books_pb2.EpochClose, index: int) -> None:

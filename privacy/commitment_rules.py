@@ -8,7 +8,7 @@ from privacy.checkpoint import Checkpoint
 from privacy.commitments import Committed, deadline
 from privacy.merkle import HASH_BYTES
 from privacy.policy import Policy
-from privacy.release_rules import check_open
+from privacy.release_rules import check_unanswered
 from privacy.standing import EnterpriseStanding, Standing
 from privacy.trust import BeaconKey, TrustRoot
 from privacy.verdicts import Submission, Verdict
@@ -36,7 +36,7 @@ def check_commitment(
     """Take the commitment to an epoch not answered yet: one a policy, before its release and beacon."""
     epoch = checked_epoch(message.epoch)
     mine = standing.enterprise(submission.issuer)
-    check_open(standing, mine, epoch)
+    check_unanswered(mine, epoch)
     policy = _policy(standing, mine, epoch, message.policy_hash)
     if len(message.commitment) != HASH_BYTES:
         raise Malformed(REASON_WRONG_SHAPE, f"A commitment has {HASH_BYTES} bytes.")

@@ -19,7 +19,6 @@ from protos.v1.problem_pb2 import (
     REASON_ALREADY_EXISTS,
     REASON_ALREADY_RELEASED,
     REASON_BUDGET_EXCEEDED,
-    REASON_EPOCH_CLOSED,
     REASON_POLICY_NOT_IN_FORCE,
     REASON_RESERVATION_UNKNOWN,
     REASON_SELECTION_WRONG,
@@ -41,7 +40,7 @@ def check_reservation(
     """Take a reservation of exactly the policy's series, within the allowance of each unit."""
     epoch = checked_epoch(message.epoch)
     mine = standing.enterprise(submission.issuer)
-    check_open(standing, mine, epoch)
+    check_unanswered(mine, epoch)
     policy = standing.policy_for(epoch)
     if message.policy_hash != policy.policy_hash:
         raise Refused(
@@ -74,7 +73,7 @@ def check_release(standing: Standing, message: release_pb2.Release, submission: 
     """Take the release a reservation pays for: the policy's series over the roster of its epoch."""
     epoch = checked_epoch(message.epoch)
     mine = standing.enterprise(submission.issuer)
-    check_open(standing, mine, epoch)
+    check_unanswered(mine, epoch)
     reserved = mine.reservations.get(message.reservation_hash)
     if reserved is None or reserved.epoch != epoch or message.reservation_hash in mine.used:
         raise Refused(
@@ -119,7 +118,7 @@ def check_nothing_to_report(
     """Take a silence whose reason holds and does not depend on anybody's behaviour."""
     epoch = checked_epoch(message.epoch)
     mine = standing.enterprise(submission.issuer)
-    check_open(standing, mine, epoch)
+    check_unanswered(mine, epoch)
     suspended = standing.trust.enterprise(submission.issuer).suspended
     reasons_hold = {
         NOTHING_REASON_EMPTY_ROSTER: mine.roster.active_count(epoch) == 0,
@@ -140,15 +139,13 @@ def check_nothing_to_report(
     return Verdict(apply)
 
 
-def check_open(standing: Standing, mine: EnterpriseStanding, epoch: Epoch) -> None:
-    """Refuse an epoch that is answered or closed."""
+def check_unanswered(mine: EnterpriseStanding, epoch: Epoch) -> None:
+    """Refuse a second answer; an answer for an epoch that is closed goes into the next close."""
     if epoch in mine.answers:
         raise Conflict(
             REASON_ALREADY_RELEASED,
             f"The enterprise has answered for {epoch} in entry {mine.answers[epoch].index}.",
         )
-    if standing.is_closed(epoch):
-        raise Refused(REASON_EPOCH_CLOSED, f"The books of {epoch} are closed.")
 
 
 def anchors_covered(

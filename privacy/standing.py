@@ -207,6 +207,9 @@ class Standing:
     closes: dict[Epoch, Closed] = field(default_factory=dict)
     # The entry of each batch of units, by its name.
     batches: dict[str, int] = field(default_factory=dict)
+    # Operations in journal segments so far, and whether a close has named its ledgers yet.
+    operations: int = 0
+    has_ledgers: bool = False
     # Whatever any trust root named: what was done for them stays countable after they have left.
     enterprises_ever: set[str] = field(default_factory=set)
     pseudonym_keys_ever: set[bytes] = field(default_factory=set)

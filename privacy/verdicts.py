@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from privacy.journal import JournalRows
 from privacy.links import LinkRows
 from privacy.rosters import RosterRows
 
@@ -33,4 +34,4 @@ class Verdict:
 
     apply: Callable[[], None] = _nothing
     bodies_checked: bool = True
-    rows: RosterRows | LinkRows | None = None
+    rows: RosterRows | LinkRows | JournalRows | None = None

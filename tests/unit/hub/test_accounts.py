@@ -110,8 +110,16 @@ def test_a_missing_enterprise_is_named_in_the_close(enrolled: World) -> None:
     response = close(enrolled, allow_missing=True)
     assert list(message_of(response).missing) == ["utility"]
     check_books(enrolled, response, EPOCH)
-    late = refused(lambda: enrolled.release("utility"))
-    assert late.reason == reasons.REASON_EPOCH_CLOSED
+
+
+def test_a_late_release_goes_into_the_next_close(enrolled: World) -> None:
+    enrolled.release("bike-share")
+    before = message_of(close(enrolled, allow_missing=True))
+    enrolled.follow()
+    enrolled.release("utility")
+    response = close(release_all(enrolled, NEXT), NEXT)
+    check_books(enrolled, response, NEXT)
+    assert (before.accounts, message_of(response).accounts) == (12, 20)
 
 
 def test_epochs_close_in_order(enrolled: World) -> None:

@@ -578,7 +578,18 @@ def test_a_close_names_exactly_who_is_missing() -> None:
         data = federation.signed(Kind.EPOCH_CLOSE, wrong, HUB_ID)
         refused(lambda data=data: federation.append(data), reasons.REASON_EPOCH_NOT_READY)  # type: ignore[misc]
     federation.append(federation.signed(Kind.EPOCH_CLOSE, message, HUB_ID))
-    refused(lambda: federation.reserve("utility"), reasons.REASON_EPOCH_CLOSED)
+
+
+def test_a_release_for_a_closed_epoch_is_taken_once_and_the_close_still_names_who_was_missing() -> None:
+    federation = enrolled()
+    federation.release(BIKES)
+    federation.close()
+    federation.release("utility")
+    refused(lambda: federation.reserve("utility"), reasons.REASON_ALREADY_RELEASED)
+    assert federation.state.missing(EPOCH) == []
+    [entry] = [one for one in federation.entries if b"epoch-close" in one.data]
+    close = envelope.open_envelope(entry.data).parse(books_pb2.EpochClose)
+    assert list(close.missing) == ["utility"]
 
 
 def test_an_answer_behind_the_closes_log_asks_for_a_newer_close() -> None:
@@ -593,7 +604,7 @@ def test_an_answer_behind_the_closes_log_asks_for_a_newer_close() -> None:
 def test_a_later_close_closes_what_is_before() -> None:
     federation = closed(JANUARY)
     assert federation.state.is_closed(EPOCH)
-    refused(lambda: federation.reserve(BIKES, EPOCH), reasons.REASON_EPOCH_CLOSED)
+    refused(lambda: federation.enrol(BIKES, [40]), reasons.REASON_EPOCH_CLOSED)
 
 
 def test_malformed_epochs_are_refused() -> None:
