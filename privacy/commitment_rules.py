@@ -19,6 +19,7 @@ from protos.v1.problem_pb2 import (
     REASON_ALREADY_EXISTS,
     REASON_BEACON_INVALID,
     REASON_COMMITMENT_CLOSED,
+    REASON_EPOCH_CLOSED,
     REASON_EPOCH_NOT_READY,
     REASON_KEY_UNKNOWN,
     REASON_MESSAGE_TOO_LARGE,
@@ -37,6 +38,8 @@ def check_commitment(
     epoch = checked_epoch(message.epoch)
     mine = standing.enterprise(submission.issuer)
     check_unanswered(mine, epoch)
+    if standing.is_closed(epoch):
+        raise Refused(REASON_EPOCH_CLOSED, f"The books of {epoch} are closed.")
     policy = _policy(standing, mine, epoch, message.policy_hash)
     if len(message.commitment) != HASH_BYTES:
         raise Malformed(REASON_WRONG_SHAPE, f"A commitment has {HASH_BYTES} bytes.")
