@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from auditor.findings import Check, Result, Results
 from auditor.replay import Replay
 from auditor.statements import StatementFiles
-from engine.released import BooksSum
+from engine.released import BooksSum, ReleasedFiles
 from privacy.erasures import ordered_since
 from protos.epochs import Epoch, format_epoch
 from protos.v1 import books_pb2
@@ -35,11 +36,19 @@ def check_accounts(replayed: Replay, files: StatementFiles, results: Results) ->
             "in_two_or_more": books.in_two_or_more,
             "total_mg": books.total_mg,
         }
-    return figures
+    return figures | (_points(replayed, files, replayed.closes[-1][1]) if figures else {})
 
 
-def _folded(replayed: Replay, files: StatementFiles, close: books_pb2.EpochClose) -> BooksSum:
-    """Fold what stands in the beginning of the log that the close names."""
+def _points(replayed: Replay, files: StatementFiles, close: books_pb2.EpochClose) -> dict[str, int]:
+    """Sum the released points after a close; nothing where no enterprise releases any."""
+    accounts = total = 0
+    for account in files.fold_points(*_stated(replayed, close)):
+        accounts, total = accounts + 1, total + account.points
+    return {"accounts_with_points": accounts, "total_points": total} if accounts else {}
+
+
+def _stated(replayed: Replay, close: books_pb2.EpochClose) -> tuple[list[ReleasedFiles], list[Path]]:
+    """Give the files of what stands in the beginning of the log that the close names."""
     statements = [
         released.files
         for released in replayed.releases
@@ -50,8 +59,12 @@ def _folded(replayed: Replay, files: StatementFiles, close: books_pb2.EpochClose
         for linked in replayed.links
         if linked.index < close.log_size and linked.effective <= close.epoch
     ]
+    return statements, links
+
+
+def _folded(replayed: Replay, files: StatementFiles, close: books_pb2.EpochClose) -> BooksSum:
     books = BooksSum()
-    for account in files.fold(statements, links):
+    for account in files.fold(*_stated(replayed, close)):
         books.add(account)
     return books
 

@@ -11,9 +11,11 @@ from typing import Self
 from engine.duckdb_engine import DuckDbEngine
 from engine.released import (
     FoldedAccount,
+    FoldedPoints,
     ReleasedFiles,
     ReleasedRows,
     fold_accounts,
+    fold_points,
     write_links,
     write_statements,
 )
@@ -43,6 +45,12 @@ class StatementFiles:
     def fold(self, statements: Sequence[ReleasedFiles], links: Sequence[Path]) -> Iterator[FoldedAccount]:
         """Fold the files' statements into accounts, ascending by account."""
         return fold_accounts(self._engine, statements, links)
+
+    def fold_points(
+        self, statements: Sequence[ReleasedFiles], links: Sequence[Path]
+    ) -> Iterator[FoldedPoints]:
+        """Fold the files' statements of points into accounts, ascending by account."""
+        return fold_points(self._engine, statements, links)
 
     def __enter__(self) -> Self:
         return self

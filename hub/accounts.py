@@ -15,12 +15,12 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine
 
 from engine.duckdb_engine import DuckDbEngine
-from engine.released import BooksSum, ReleasedRows, fold_accounts, write_links, write_statements
+from engine.released import BooksSum, ReleasedRows, fold_accounts, fold_points, write_links, write_statements
 from hub.erasures import remove_folded
 from hub.intake import Intake, Own, Step
 from hub.state import State
 from hub.store import books, entries
-from hub.store.books import Balance, ClosedEpoch
+from hub.store.books import Balance, ClosedEpoch, PointsBalance
 from hub.store.entries import StoredEntry
 from hub.store.writer import Writer
 from privacy import envelope
@@ -45,6 +45,7 @@ class Books:
 
     epoch: Epoch
     balances: list[Balance]
+    points: list[PointsBalance]
     total: BooksSum
 
 
@@ -110,7 +111,7 @@ class Closer:
                 return
             folded = fold_books(self._readers, self._state, self._resources, epoch)
             self._writer.call(
-                lambda connection: books.replace_balances(connection, folded.balances),
+                lambda connection: write_balances(connection, folded),
                 timeout_seconds=CLOSE_WRITE_SECONDS_MAX,
             )
 
@@ -207,7 +208,7 @@ class Closer:
         if self._state.last_change(folded.epoch) != seen:
             return None
         stored = self._intake.append_own(connection, lambda header: self._close_message(header, folded))
-        books.replace_balances(connection, folded.balances)
+        write_balances(connection, folded)
         total = folded.total
         closed = ClosedEpoch(folded.epoch, stored.index, total.accounts, total.in_two_or_more, total.total_mg)
         books.add_closed_epoch(connection, closed)
@@ -253,7 +254,17 @@ def fold_books(
         for one in fold_accounts(engine, statements, links):
             total.add(one)
             balances.append(Balance(one.account, one.balance_mg, one.variance_mg2, one.enterprises, epoch))
-    return Books(epoch, balances, total)
+        points = [
+            PointsBalance(two.account, two.points, two.variance, two.enterprises, epoch)
+            for two in fold_points(engine, statements, links)
+        ]
+    return Books(epoch, balances, points, total)
+
+
+def write_balances(connection: Connection, folded: Books) -> None:
+    """Swap all accounts' balances and points for those folded."""
+    books.replace_balances(connection, folded.balances)
+    books.replace_points(connection, folded.points)
 
 
 def _released(

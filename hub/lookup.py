@@ -12,6 +12,7 @@ from accounting.packs import Pack, parse_canonical
 from hub.setup import Opened
 from hub.store import books, entries
 from hub.store.database import open_readers
+from hub.views import noise_halfwidth, points_view, root_up
 from privacy.envelope import Kind
 from protos.epochs import checked_epoch, format_epoch
 from protos.problems import Malformed, Unavailable
@@ -55,15 +56,23 @@ def look_up(opened: Opened, account_id: str) -> dict[str, Any]:
     if len(fitting) > 1:
         return {"accounts": [account.hex() for account in fitting]}
     found = _read(opened, lambda connection: books.read_balance(connection, fitting[0]))
-    assert found is not None
+    points = _read(opened, lambda connection: books.read_points(connection, fitting[0]))
     linked = _read(opened, lambda connection: books.account_pseudonyms(connection, fitting[0]))
+    if found is None:
+        assert points is not None
+        found = books.Balance(points.account, 0, 0, 0, points.epoch)
+    half = noise_halfwidth(found.variance_mg2)
     return {
         "account": found.account.hex(),
         "balance_mg": found.balance_mg,
         "variance_mg2": found.variance_mg2,
+        "sigma_mg": root_up(found.variance_mg2),
+        "low_mg": found.balance_mg - half,
+        "high_mg": found.balance_mg + half,
         "enterprises": found.enterprises,
         "pseudonyms": linked,
         "epoch": format_epoch(checked_epoch(found.epoch)),
+        "points": None if points is None else points_view(points).model_dump(),
     }
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from hub.accounts import Books, Resources, fold_books
+from hub.accounts import Books, Resources, fold_books, write_balances
 from hub.intake import links_of
 from hub.log import CHECKPOINT_FILE, WriterLock
 from hub.setup import Opened
@@ -149,6 +149,8 @@ def _compare(connection: Connection, made: Rebuilt) -> None:
     _differ(made, "closed epoch", set(books.closed_epochs(connection)), set(made.closes))
     balances = set(made.last.balances) if made.last is not None else set()
     _differ(made, "account", set(books.walk_balances(connection)), balances)
+    points = set(made.last.points) if made.last is not None else set()
+    _differ(made, "points of account", set(books.walk_points(connection)), points)
 
 
 def _differ(made: Rebuilt, what: str, stored: set[Any], rebuilt: set[Any]) -> None:
@@ -178,7 +180,8 @@ def _write(opened: Opened, made: Rebuilt) -> None:
         with engine.begin() as connection:
             books.clear_books(connection)
             books.add_links(connection, made.links)
-            books.replace_balances(connection, made.last.balances if made.last else [])
+            if made.last is not None:
+                write_balances(connection, made.last)
             for closed in made.closes:
                 books.add_closed_epoch(connection, closed)
     finally:

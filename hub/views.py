@@ -137,6 +137,17 @@ class PopulationView(View):
     epochs: list[PopulationEpoch]
 
 
+class PointsView(View):
+    """Released points of tariffs the nodes evaluate, apart from grams, with their noise's 95 % interval."""
+
+    points: int
+    sigma_points: int
+    halfwidth_points: int
+    low_points: int
+    high_points: int
+    enterprises: int
+
+
 class AccountView(View):
     """One account over all its months: balance, standard deviation and 95 % interval of the noise in it."""
 
@@ -151,6 +162,8 @@ class AccountView(View):
     pseudonyms: int
     # Enterprises disagree whose it is after a rotation of the key: nothing is spent from it.
     is_frozen: bool
+    # None where no enterprise of the person releases points.
+    points: PointsView | None
 
 
 class Views:
@@ -238,21 +251,25 @@ class Views:
         """Give one account; raises Unavailable NOT_FOUND."""
         with self._readers.begin() as connection:
             found = books.read_balance(connection, account)
+            points = books.read_points(connection, account)
             linked = books.account_pseudonyms(connection, account)
+        if found is None and points is not None:
+            found = books.Balance(account, 0, 0, 0, points.epoch)
         if found is None:
             raise Unavailable(REASON_NOT_FOUND, "There is no such account.")
-        half = account_halfwidth_mg(found.variance_mg2)
+        half = noise_halfwidth(found.variance_mg2)
         return AccountView(
             account=account.hex(),
             epoch=format_epoch(checked_epoch(found.epoch)),
             balance_mg=found.balance_mg,
-            sigma_mg=_root_up(found.variance_mg2),
+            sigma_mg=root_up(found.variance_mg2),
             halfwidth_mg=half,
             low_mg=found.balance_mg - half,
             high_mg=found.balance_mg + half,
             enterprises=found.enterprises,
             pseudonyms=linked,
             is_frozen=self._state.is_frozen(account),
+            points=None if points is None else points_view(points),
         )
 
     def body(self, index: int, position: int) -> StoredBody:
@@ -298,10 +315,23 @@ class Views:
         )
 
 
-def account_halfwidth_mg(variance_mg2: int) -> int:
+def noise_halfwidth(variance: int) -> int:
     """Bound the 95 % interval of an account: one noise of the same variance has longer tails than a sum."""
-    scale_mg = _root_up((variance_mg2 + 1) // 2)
-    return _halfwidth((scale_mg,)) if scale_mg else 0
+    scale = root_up((variance + 1) // 2)
+    return _halfwidth((scale,)) if scale else 0
+
+
+def points_view(found: books.PointsBalance) -> PointsView:
+    """Show an account's released points with their interval."""
+    half = noise_halfwidth(found.variance)
+    return PointsView(
+        points=found.points,
+        sigma_points=root_up(found.variance),
+        halfwidth_points=half,
+        low_points=found.points - half,
+        high_points=found.points + half,
+        enterprises=found.enterprises,
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -309,7 +339,8 @@ def _halfwidth(scales: tuple[int, ...]) -> int:
     return interval_halfwidth(scales, CONFIDENCE)
 
 
-def _root_up(value: int) -> int:
+def root_up(value: int) -> int:
+    """Give a standard deviation from its variance, rounded up."""
     return math.isqrt(value - 1) + 1 if value > 0 else 0
 
 

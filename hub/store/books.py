@@ -6,14 +6,14 @@ All of it is folded from the log; `clear_books` and a new fold give the same row
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, func, insert, select
+from sqlalchemy import Connection, Table, delete, func, insert, select, union
 
 from hub.store.dialects import insert_or_skip
-from hub.store.schema import balance, closed_epoch, link
+from hub.store.schema import balance, closed_epoch, link, points_balance
 
 ROWS_TOGETHER = 8192
 VARIANCE_BYTES = 16
@@ -41,6 +41,17 @@ class Balance:
 
 
 @dataclass(frozen=True, slots=True)
+class PointsBalance:
+    """An account's released points after the epoch named."""
+
+    account: bytes
+    points: int
+    variance: int
+    enterprises: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
 class ClosedEpoch:
     """An epoch whose close stands in the log at `index`."""
 
@@ -53,7 +64,7 @@ class ClosedEpoch:
 
 def clear_books(connection: Connection) -> None:
     """Throw away everything that is folded from the log."""
-    for table in (link, balance, closed_epoch):
+    for table in (link, balance, points_balance, closed_epoch):
         connection.execute(delete(table))
 
 
@@ -103,6 +114,26 @@ def replace_balances(connection: Connection, balances: Iterable[Balance]) -> Non
     _insert_many(connection, balance, rows)
 
 
+def replace_points(connection: Connection, found: Iterable[PointsBalance]) -> None:
+    """Swap all released points for those of a newer close."""
+    connection.execute(delete(points_balance))
+    _insert_many(connection, points_balance, map(asdict, found))
+
+
+def read_points(connection: Connection, account: bytes) -> PointsBalance | None:
+    """Give one account's released points; None where no enterprise of its person releases any."""
+    query = select(points_balance).where(points_balance.c.account == account)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else PointsBalance(*row)
+
+
+def walk_points(connection: Connection) -> Iterator[PointsBalance]:
+    """Give all released points, ascending by account."""
+    query = select(points_balance).order_by(points_balance.c.account)
+    for row in connection.execute(query).yield_per(ROWS_TOGETHER):
+        yield PointsBalance(*row)
+
+
 def read_balance(connection: Connection, account: bytes) -> Balance | None:
     """Give one account's balance."""
     row = connection.execute(select(balance).where(balance.c.account == account)).one_or_none()
@@ -122,11 +153,11 @@ def walk_balances(connection: Connection) -> Iterator[Balance]:
 
 
 def find_accounts(connection: Connection, prefix: bytes, limit: int) -> list[bytes]:
-    """Give the first accounts in id order that start with the prefix."""
-    query = (
-        select(balance.c.account).where(balance.c.account >= prefix).order_by(balance.c.account).limit(limit)
-    )
-    return [account for account in connection.scalars(query) if account.startswith(prefix)]
+    """Give the first accounts in id order that start with the prefix, of grams or of points."""
+    tables = (balance, points_balance)
+    held = union(*(select(table.c.account).where(table.c.account >= prefix) for table in tables))
+    found = connection.scalars(held.order_by("account").limit(limit))
+    return [account for account in found if account.startswith(prefix)]
 
 
 def count_accounts(connection: Connection) -> int:

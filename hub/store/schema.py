@@ -12,7 +12,7 @@ from hub.store.dialects import Bytes, Whole
 from hub.store.triggers import append_only, attach, follow_statements, refuse_statements
 
 # The newest revision under migrations/.
-REVISION = "0004"
+REVISION = "0005"
 
 metadata = MetaData()
 
@@ -116,6 +116,19 @@ balance = Table(
     Column("account", Bytes, primary_key=True),
     Column("balance_mg", Whole, nullable=False),
     Column("variance_mg2", Bytes, nullable=False),
+    Column("enterprises", Whole, nullable=False),
+    Column("epoch", Whole, nullable=False),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+
+# Points of tariffs the nodes evaluate, at the close named last; they never meet grams.
+points_balance = Table(
+    "points_balance",
+    metadata,
+    Column("account", Bytes, primary_key=True),
+    Column("points", Whole, nullable=False),
+    Column("variance", Whole, nullable=False),
     Column("enterprises", Whole, nullable=False),
     Column("epoch", Whole, nullable=False),
     sqlite_strict=True,

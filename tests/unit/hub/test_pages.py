@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from hub.pages import chart, kilograms, language_of, status_page, style_sheet
-from hub.views import EnterpriseView, EpochView, PopulationEpoch, StatusView, Total, account_halfwidth_mg
+from hub.views import EnterpriseView, EpochView, PopulationEpoch, StatusView, Total, noise_halfwidth
 
 STATUS = StatusView(origin="<b>&", log_size=3, log_root="00" * 32, witness_quorum=0, accounts=7)
 
@@ -98,6 +98,6 @@ def test_the_style_sheet_names_no_outside_resource() -> None:
 
 def test_an_accounts_interval_is_wider_than_a_normal_ones() -> None:
     sigma_mg = 1_000_000
-    half = account_halfwidth_mg(sigma_mg**2)
+    half = noise_halfwidth(sigma_mg**2)
     assert 1.96 * sigma_mg < half < 2.2 * sigma_mg
-    assert account_halfwidth_mg(0) == 0
+    assert noise_halfwidth(0) == 0
