@@ -54,6 +54,10 @@ def described(connection: Connection) -> set[tuple[str, ...]]:
     }
 
 
+# All revisions but the first.
+LATER = [f"{number:04d}" for number in range(2, int(REVISION) + 1)]
+
+
 @pytest.fixture
 def first(location: Location) -> Iterator[Location]:
     """A database of the first form, with an entry in it."""
@@ -86,7 +90,7 @@ def test_all_revisions_make_the_tables_as_they_stand(first: Location, twin: Loca
 def test_what_was_stored_survives(first: Location) -> None:
     done = migrate(first, dry_run=False)
     assert (done.before, done.after, done.kept) == ("0001", REVISION, True)
-    assert [step.split()[0] for step in done.steps] == ["0002", "0003", "0004"]
+    assert [step.split()[0] for step in done.steps] == LATER
     engine = open_writer(first)
     with engine.begin() as connection:
         assert entries.read_entry(connection, 0) == STORED
@@ -99,7 +103,7 @@ def test_what_was_stored_survives(first: Location) -> None:
 def test_a_dry_run_tries_all_and_changes_nothing(first: Location) -> None:
     before = closing(connect_writer(first))
     done = migrate(first, dry_run=True)
-    assert (len(done.steps), done.kept) == (3, False)
+    assert (len(done.steps), done.kept) == (len(LATER), False)
     assert closing(connect_writer(first)) == before
 
 
