@@ -12,13 +12,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import count, islice
 from types import TracebackType
 from typing import NamedTuple, Self
 
 import grpc
 
+from protos.problems import Unavailable
 from protos.v1 import node_pb2, node_pb2_grpc
+from protos.v1.problem_pb2 import REASON_PEER_UNREACHABLE
 from runtime.channels import open_channel
 from runtime.identity import Identity, Role, SpiffeName
 from runtime.retries import DEFAULT_POLICY, RetryPolicy, retry
@@ -100,9 +102,17 @@ class ActivityClient:
         self.close()
 
     def _send(self, waiting: deque[node_pb2.RecordActivitiesRequest], summary: Summary, before: int) -> None:
-        """Send what waits and take off what is answered; after some progress patience begins anew."""
+        """Send what waits and take off what is answered; after some progress patience begins anew.
+
+        A stream whose connection broke may go on without a request that was under way, and end as if nothing
+        had happened: an answer counts only for the request whose number it carries.
+        """
         try:
-            for answer in self._stub.RecordActivities(iter(tuple(waiting)), timeout=STREAM_SECONDS_MAX):
+            stream = self._stub.RecordActivities(iter(tuple(waiting)), timeout=STREAM_SECONDS_MAX)
+            for answer in stream:
+                if answer.number != waiting[0].number:
+                    stream.cancel()
+                    break
                 waiting.popleft()
                 summary.accepted += answer.accepted
                 summary.known += answer.known
@@ -113,11 +123,21 @@ class ActivityClient:
         except grpc.RpcError:
             if len(waiting) == before:
                 raise
+        if len(waiting) == before:
+            raise Unavailable(
+                REASON_PEER_UNREACHABLE,
+                "The node answered nothing of what was sent.",
+                remedy="Send the same records again: they are taken once.",
+            )
 
     def _requests(self, activities: Iterator[Activity]) -> Iterator[node_pb2.RecordActivitiesRequest]:
-        while part := tuple(islice(activities, self._batch_records)):
+        for number in count(1):
+            part = tuple(islice(activities, self._batch_records))
+            if not part:
+                return
             yield node_pb2.RecordActivitiesRequest(
                 source=self._source,
+                number=number,
                 records=[
                     node_pb2.ActivityRecord(idempotency_key=one.key, values=dict(one.values)) for one in part
                 ],

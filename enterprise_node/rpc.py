@@ -121,6 +121,7 @@ class ActivityServicer(node_pb2_grpc.ActivityServiceServicer):
                 yield node_pb2.RecordActivitiesResponse(
                     accepted=taken.accepted,
                     known=taken.known,
+                    number=request.number,
                     quarantined=[
                         node_pb2.QuarantinedRecord(
                             idempotency_key=one.key,

@@ -251,8 +251,13 @@ class RecordActivitiesRequest(_message.Message):
 
     SOURCE_FIELD_NUMBER: _builtins.int
     RECORDS_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
     source: _builtins.str
     """The id of a source of kind "push" in the node's configuration."""
+    number: _builtins.int
+    """The sender's own number for this request; its answer carries it, so that an answer is never taken for
+    another request's.
+    """
     @_builtins.property
     def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___ActivityRecord]: ...
     def __init__(
@@ -260,10 +265,11 @@ class RecordActivitiesRequest(_message.Message):
         *,
         source: _builtins.str = ...,
         records: _abc.Iterable[Global___ActivityRecord] | None = ...,
+        number: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["records", b"records", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number", "records", b"records", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -324,9 +330,12 @@ class RecordActivitiesResponse(_message.Message):
     ACCEPTED_FIELD_NUMBER: _builtins.int
     KNOWN_FIELD_NUMBER: _builtins.int
     QUARANTINED_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
     accepted: _builtins.int
     known: _builtins.int
     """Taken before, under the same key with the same values."""
+    number: _builtins.int
+    """The number of the request this answers."""
     @_builtins.property
     def quarantined(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuarantinedRecord]:
         """Not taken; the others are judged by the mapping when the node reads them."""
@@ -337,10 +346,11 @@ class RecordActivitiesResponse(_message.Message):
         accepted: _builtins.int = ...,
         known: _builtins.int = ...,
         quarantined: _abc.Iterable[Global___QuarantinedRecord] | None = ...,
+        number: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "known", b"known", "quarantined", b"quarantined"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "known", b"known", "number", b"number", "quarantined", b"quarantined"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from enterprise_node.rpc import ActivityServicer
 from enterprise_node.spool import PushedRecord, RefusedRecord, Spool, Taken
 from enterprise_node.workspace import Workspace
 from protos.problems import Malformed, Problem, Refused, Unavailable
-from protos.v1 import node_pb2_grpc
+from protos.v1 import node_pb2, node_pb2_grpc
 from protos.v1.problem_pb2 import REASON_BUSY, REASON_NOT_FOUND, REASON_ROLE_NOT_ALLOWED
 from runtime.authority import CertificateAuthority
 from runtime.identity import Identity, Role, SpiffeName
@@ -114,6 +114,29 @@ def test_a_lost_acknowledgement_is_asked_for_again(home: Home, authority: Certif
         assert summary.known >= 10
         list(workspace.read())
         assert len(kept(workspace)) == 30
+
+
+@pytest.mark.parametrize("lost", [0, 1, 7])
+def test_a_request_lost_on_the_way_is_sent_again(
+    home: Home, authority: CertificateAuthority, lost: int
+) -> None:
+    """A stream may lose a request and end well; the answers behind it are not taken for its own."""
+    with home.opened() as workspace:
+        with served(workspace.spool(), authority) as address, client(address, authority) as pusher:
+            send = pusher._stub.RecordActivities
+            calls: list[int] = []
+
+            def losing(requests: Iterable[node_pb2.RecordActivitiesRequest], timeout: float) -> object:
+                calls.append(1)
+                left = [one for place, one in enumerate(requests) if (len(calls), place) != (1, lost)]
+                return send(iter(left), timeout=timeout)
+
+            pusher._stub.RecordActivities = losing  # type: ignore[assignment]
+            summary = pusher.record(activities(80))
+        assert len(calls) == 2
+        assert summary.accepted + summary.known == 80
+        list(workspace.read())
+        assert len(kept(workspace)) == 80
 
 
 class FailsOnce:
