@@ -96,7 +96,11 @@ class CompiledPack:
         if self.history:
             return self._history_month_sql(self.history, activities, persons, month, regions)
         days = self.person_day_sql(activities, None, first_day(month), end_day(month), regions)
-        latest = f", MAX(day * {len(regions)} + region_code) AS region_code" if regions else ""
+        return self.days_month_sql(days, len(regions))
+
+    def days_month_sql(self, days: str, regions: int) -> str:
+        """Give person_month_sql's rows out of the SQL of the month's person-days, with so many regions."""
+        latest = f", MAX(day * {regions} + region_code) AS region_code" if regions else ""
         mg = "CAST(SUM(mg) AS BIGINT)"
         mg = mg if self.month_limit_mg is None else f"LEAST({mg}, {self.month_limit_mg})"
         return (

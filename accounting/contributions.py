@@ -47,7 +47,6 @@ __all__ = [
     "person_totals_sql",
     "plan_histogram",
     "plan_measure",
-    "reductions_sql",
     "statement_loss_sql",
     "statement_sql",
 ]
@@ -135,7 +134,7 @@ def _days(packs: Sequence[CompiledPack], relations: Relations, epoch: Epoch) -> 
     """Give (person, day, mg), the packs added before the clamp."""
     parts = []
     for one in packs:
-        days = one.person_day_sql(relations.of(one), None, first_day(epoch), end_day(epoch))
+        days = relations.days_of(one, epoch)
         included = relations.included(one, "x")
         parts.append(f"SELECT x.person, x.day, x.mg FROM ({days}) AS x WHERE {included}")
     if len(parts) == 1:
@@ -147,7 +146,7 @@ def _days(packs: Sequence[CompiledPack], relations: Relations, epoch: Epoch) -> 
 def _months(packs: Sequence[CompiledPack], relations: Relations, epoch: Epoch) -> str:
     parts = []
     for one in packs:
-        month = one.person_month_sql(relations.of(one), relations.persons, epoch)
+        month = relations.months_of(one, epoch)
         parts.append(f"SELECT x.person, x.mg FROM ({month}) AS x WHERE {relations.included(one, 'x')}")
     return " UNION ALL ".join(parts)
 
@@ -175,29 +174,17 @@ def statement_loss_sql(measure: Measure, relations: Relations, epoch: Epoch) -> 
     )
 
 
-def reductions_sql(packs: Sequence[CompiledPack], relations: Relations, first_day: int, end_day: int) -> str:
-    """Give (person, day, pack_id, version, mg, records), exact, for local use; no own-history kinds."""
-    parts = [
-        f"SELECT x.person, x.day, {_named(one)}, x.mg, x.records "
-        f"FROM ({one.person_day_sql(relations.of(one), None, first_day, end_day)}) AS x"
-        for one in packs
-    ]
-    nothing = _NOTHING.format(day=", CAST(0 AS INTEGER) AS day")
-    return " UNION ALL ".join(parts) if parts else nothing
-
-
 def person_totals_sql(packs: Sequence[CompiledPack], relations: Relations, epoch: Epoch) -> str:
     """Give (person, pack_id, version, mg, records) of the month, exact, unclamped, all kinds, local use."""
     parts = [
-        f"SELECT x.person, {_named(one)}, x.mg, x.records "
-        f"FROM ({one.person_month_sql(relations.of(one), relations.persons, epoch)}) AS x"
+        f"SELECT x.person, {_named(one)}, x.mg, x.records FROM ({relations.months_of(one, epoch)}) AS x"
         for one in packs
     ]
-    return " UNION ALL ".join(parts) if parts else _NOTHING.format(day="")
+    return " UNION ALL ".join(parts) if parts else _NOTHING
 
 
 _NOTHING = (
-    "SELECT CAST(0 AS BIGINT) AS person{day}, '' AS pack_id, 0 AS version, "
+    "SELECT CAST(0 AS BIGINT) AS person, '' AS pack_id, 0 AS version, "
     "CAST(0 AS BIGINT) AS mg, CAST(0 AS BIGINT) AS records WHERE 1 = 0"
 )
 

@@ -162,7 +162,7 @@ _NOBODY = (
 
 
 def _pack_month(histogram: Histogram, one: CompiledPack, relations: Relations, epoch: Epoch) -> str:
-    month = one.person_month_sql(relations.of(one), relations.persons, epoch, histogram.regions)
+    month = relations.months_of(one, epoch, histogram.regions)
     pack, domain = histogram.pack_order.index(one.pack.id), histogram.domains.index(one.pack.domain)
     return (
         f"SELECT x.person, {pack} AS pack, {domain} AS domain, x.mg, CAST(x.region_code AS BIGINT) AS code "

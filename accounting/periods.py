@@ -56,7 +56,7 @@ def period_statement_sql(measure: PeriodMeasure, relations: Relations, epoch: Ep
     """Give (person, grams), one row for each person of `persons`: months clamped, then floored to grams."""
     parts = []
     for one in measure.packs:
-        month = one.person_month_sql(relations.of(one), relations.persons, epoch)
+        month = relations.months_of(one, epoch)
         parts.append(f"SELECT x.person, x.mg FROM ({month}) AS x WHERE {relations.included(one, 'x')}")
     months = " UNION ALL ".join(parts)
     summed = f"SELECT person, CAST(SUM(mg) AS BIGINT) AS mg FROM ({months}) AS u GROUP BY person"

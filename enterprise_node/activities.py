@@ -10,7 +10,7 @@ apart. Files hold person numbers, days, regions, inputs and record ids; never an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -140,9 +140,10 @@ class Activities:
         rows = ", ".join(f"({literal(self.absolute(one.path))}, {one.reading})" for one in files)
         return f"(VALUES {rows}) AS readings (file, reading)"
 
-    def define_views(self, engine: Engine) -> dict[str, str]:
-        """Define one view for each registered activity; give their names by code."""
-        names = {code: "activity_" + code.replace(".", "_") for code in self.registry}
+    def define_views(self, engine: Engine, needed: Collection[str] = ()) -> dict[str, str]:
+        """Define one view for each activity that is kept or needed; give their names by code."""
+        codes = {*self.counts(), *needed}
+        names = {code: "activity_" + code.replace(".", "_") for code in self.registry if code in codes}
         for code, name in names.items():
             engine.view(name, self.paths(code), self.registry[code].columns())
         return names

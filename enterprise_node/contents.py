@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from enterprise_node.reductions import Histogram, Losses, Reductions, Vector
+    from enterprise_node.reductions import Losses, Reductions, Vector
     from enterprise_node.roster import ActiveSlot
     from privacy.anchors import Covered
     from privacy.policy import Measure, Policy
@@ -79,14 +79,15 @@ def exact_contents(
     persons = person_numbers(active)
     vectors: dict[str, Values] = {}
     people: dict[str, Vector] = {}
+    # The cells first: their person-days tell regions too, and serve the statements.
+    tables = {
+        table.table_id: table for table in reductions.histogram(epoch, histogram_spec(policy, mine), persons)
+    }
     for measure in mine.measures:
         people[measure.id] = (
             statement(measure) if statement else reductions.statement_vector(epoch, measure_spec(measure))
         )
         vectors[f"statement/{measure.id}"] = _rows(people[measure.id], persons)
-    tables = {
-        table.table_id: table for table in reductions.histogram(epoch, histogram_spec(policy, mine), persons)
-    }
     for item in policy.series(enterprise_id):
         if not item.by_slot:
             table = tables[item.table_id]
@@ -131,14 +132,14 @@ def losses(
 ) -> dict[str, Losses]:
     """Tell what the clamps take away, by measure and table; for the enterprise's eyes only."""
     mine = policy.enterprise(enterprise_id)
+    spec = histogram_spec(policy, mine)
+    # The cells first: their person-days tell regions too, and serve the statements.
+    cells = reductions.histogram_losses(epoch, spec, person_numbers(active))
     found = {
         f"statement/{measure.id}": reductions.statement_losses(epoch, measure_spec(measure))
         for measure in mine.measures
     }
-    tables: list[Histogram] = reductions.histogram(
-        epoch, histogram_spec(policy, mine), person_numbers(active)
-    )
-    return found | {f"histogram/{table.table_id}": table.losses for table in tables}
+    return found | {f"histogram/{table_id}": loss for table_id, loss in cells.items()}
 
 
 def person_numbers(active: Sequence[ActiveSlot]) -> Values:

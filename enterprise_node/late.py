@@ -137,7 +137,7 @@ class LateRecords:
         """Remember which part of each day the epoch's release counts."""
         if not self._carries(measure):
             return
-        planned, relations = self._reductions.measure(measure_spec(measure)), self._reductions.views()
+        planned, relations = self._reductions.measure(measure_spec(measure)), self._reductions.reckoned(epoch)
         self._register_holders(epoch)
         self._register_parts(parts)
         own = own_days_sql(planned, relations, epoch, _HOLDERS)

@@ -10,6 +10,7 @@ import hashlib
 import os
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from enterprise_node.local_keys import LocalKeys
 from enterprise_node.store.persons import PersonTable, StoredContract
@@ -17,6 +18,10 @@ from privacy.identifiers import canonical
 from privacy.sealing import open_sealed, seal
 from protos.problems import InvariantBroken, Malformed
 from protos.v1.problem_pb2 import REASON_INVARIANT_BROKEN
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _ASSOCIATED = b"cgsp node person "
 
@@ -135,6 +140,17 @@ class Persons:
     def contracts(self) -> list[tuple[int, int | None, int | None]]:
         """Give number, first day and end day (exclusive) of all persons, by number."""
         return self._table.contracts()
+
+    def contract_columns(self) -> dict[str, NDArray[np.int64]]:
+        """Give the same as columns person, since_day, until_day; no date is the last day there is.
+
+        So somebody without a first day is never eligible for what depends on one.
+        """
+        return self._table.contract_columns()
+
+    def mark(self) -> tuple[int, int]:
+        """Give what differs whenever persons, or anything else of the node's state, may have changed."""
+        return self._table.mark()
 
     def _canonical(self, value: str, kind: str | None) -> bytes | None:
         try:

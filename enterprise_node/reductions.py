@@ -1,7 +1,8 @@
 """Packs over activities: exact milligrams per person-day, and what releases are made from.
 
-Everything here is exact and stays in the node; noise is added by whoever makes a release. The person-day and
-person-month files of an epoch are made again whenever activities, contracts or packs have changed.
+Everything here is exact and stays in the node; noise is added by whoever makes a release. A session sums the
+person-days of an epoch once, into a table for each pack, of which statements, cells, losses and totals are
+made; it sums them again when activities, contracts or packs have changed.
 """
 
 # ruff: noqa: S608  (SQL is made of names and literals that passed sql_text)
@@ -11,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -27,16 +28,14 @@ from accounting.contributions import (
     person_totals_sql,
     plan_histogram,
     plan_measure,
-    reductions_sql,
     statement_loss_sql,
     statement_sql,
 )
 from accounting.packs import Purpose
 from accounting.periods import PeriodMeasure, period_statement_sql, plan_period
 from accounting.tariffs import plan_points, points_month_sql, points_statement_sql
-from enterprise_node.sql_text import literal
 from privacy.series import MeasureKind
-from protos.epochs import Epoch, end_day, first_day, format_epoch, parse_epoch
+from protos.epochs import Epoch, format_epoch, parse_epoch
 from protos.problems import Refused
 from protos.v1.problem_pb2 import REASON_PACK_UNKNOWN
 from runtime.configuration import write_atomic
@@ -55,9 +54,7 @@ if TYPE_CHECKING:
 _PERSONS = "persons"
 _ROSTER = "roster_persons"
 _PERSON_COLUMNS = {"person": "BIGINT", "since_day": "INTEGER", "until_day": "INTEGER"}
-# Somebody without a contract date is never eligible for what depends on one.
-_NEVER = 2**31 - 1
-_DAYS_FILE = "person_days.parquet"
+_MONTHS = "person_months"
 _MONTHS_FILE = "person_months.parquet"
 _INPUTS_FILE = "inputs.json"
 
@@ -106,7 +103,6 @@ class Histogram:
     table_id: str
     sums: NDArray[np.int64]
     counts: NDArray[np.int64]
-    losses: Losses
 
 
 class Reductions:
@@ -126,7 +122,13 @@ class Reductions:
         self._persons = persons
         self._packs = packs
         self._views: dict[str, str] = {}
+        self._contracts: Mapping[str, NDArray[np.int64]] = {}
         self._inputs = ""
+        # What the state said when the views and contracts were last brought up to date.
+        self._mark: tuple[int, int] | None = None
+        # What the session's tables of person-days are made of, and the regions they tell.
+        self._days_of: tuple[Epoch, str] | None = None
+        self._days_regions: tuple[str, ...] = ()
 
     @property
     def packs(self) -> Mapping[str, CompiledPack]:
@@ -150,17 +152,17 @@ class Reductions:
     def _period(self, spec: MeasureSpec) -> PeriodMeasure:
         return plan_period(spec.id, self._chosen(spec.pack_ids), spec.day_clamp_grams)
 
-    def _statement_sql(self, spec: MeasureSpec, epoch: Epoch, late: str | None) -> str:
+    def _statement_sql(self, spec: MeasureSpec, epoch: Epoch, relations: Relations, late: str | None) -> str:
         """Give (person, grams) of a measure; points stand where grams do."""
         match spec.kind:
             case MeasureKind.POINTS:
                 planned = plan_points(spec.id, self._chosen(spec.pack_ids))
-                points = points_statement_sql(planned, self._relations(), epoch)
+                points = points_statement_sql(planned, relations, epoch)
                 return f"SELECT person, points AS grams FROM ({points}) AS p"
             case MeasureKind.PERIOD:
-                return period_statement_sql(self._period(spec), self._relations(), epoch)
+                return period_statement_sql(self._period(spec), relations, epoch)
             case MeasureKind.DAY:
-                return statement_sql(self.measure(spec), self._relations(), epoch, late)
+                return statement_sql(self.measure(spec), relations, epoch, late)
 
     def histogram_plan(self, spec: HistogramSpec) -> HistogramPlan:
         """Put the histogram together with the reach of its tables."""
@@ -173,34 +175,49 @@ class Reductions:
         )
 
     def compute(self, epoch: Epoch) -> None:
-        """Make the epoch's person-day and person-month files if their inputs changed."""
-        relations = self._relations()
-        folder = self._folder(epoch)
+        """Make the epoch's file of person-months if its inputs changed."""
+        relations, folder = self._relations(), self._folder(epoch)
         note = json.dumps({"inputs": self._inputs}).encode()
         if (folder / _INPUTS_FILE).exists() and (folder / _INPUTS_FILE).read_bytes() == note:
             return
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        relations = self._reckoned(epoch, relations)
         (folder / _INPUTS_FILE).unlink(missing_ok=True)
         credited = [one for one in self._packs.values() if one.pack.purpose is Purpose.CREDIT]
-        by_day = [one for one in credited if not one.own_history]
-        days = reductions_sql(by_day, relations, first_day(epoch), end_day(epoch))
-        self._engine.write_parquet(f"SELECT * FROM ({days}) AS d", folder / _DAYS_FILE)
         months = person_totals_sql(credited, relations, epoch)
         self._engine.write_parquet(f"SELECT * FROM ({months}) AS m", folder / _MONTHS_FILE)
         write_atomic(folder / _INPUTS_FILE, note, mode=0o600)
 
+    def _reckoned(self, epoch: Epoch, relations: Relations, regions: Sequence[str] = ()) -> Relations:
+        """Give the relations with the epoch's person-days, summed in this session if they were not.
+
+        With regions the days tell where they were, by a place in this list; a histogram needs that.
+        """
+        known_regions = self._days_regions if self._days_of == (epoch, self._inputs) else None
+        if known_regions is None or (regions and tuple(regions) != known_regions):
+            self._folder(epoch).mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._days_of = None
+            for name, one in self._by_day().items():
+                days = relations.days_of(one, epoch, regions)
+                self._engine.execute(f"CREATE OR REPLACE TABLE {name} AS {days}")
+            self._days_of, self._days_regions = (epoch, self._inputs), tuple(regions)
+        return replace(relations, days={(one.pack.id, epoch): name for name, one in self._by_day().items()})
+
+    def _by_day(self) -> dict[str, CompiledPack]:
+        """Give the credited packs whose reductions are summed by day, by the table of their days."""
+        packs = [one for one in self._packs.values() if one.pack.purpose is Purpose.CREDIT]
+        by_day = [one for one in packs if not one.own_history]
+        return {f"person_days_{number}": one for number, one in enumerate(by_day)}
+
     def computed(self) -> list[Epoch]:
-        """List the epochs whose files were made, ascending."""
-        notes = (self._home / "reductions").glob(f"*/{_INPUTS_FILE}")
-        return sorted(parse_epoch(note.parent.name) for note in notes)
+        """List the epochs that were reckoned, ascending."""
+        return sorted(parse_epoch(folder.name) for folder in (self._home / "reductions").glob("*-*"))
 
     def statement_vector(self, epoch: Epoch, measure: MeasureSpec, late: str | None = None) -> Vector:
         """Give each person's clamped days of the epoch, summed and floored once to grams.
 
         `late` names a table (person, day, mg) of the earlier days' parts that are carried.
         """
-        self.compute(epoch)
-        sql = self._statement_sql(measure, epoch, late)
+        sql = self._statement_sql(measure, epoch, self.reckoned(epoch), late)
         columns = self._engine.columns(f"SELECT person, grams FROM ({sql}) AS v ORDER BY person")
         return Vector(columns["person"].astype(np.int64), columns["grams"].astype(np.int64))
 
@@ -208,21 +225,27 @@ class Reductions:
         """Tell what the day clamp took away; of points and period records nothing is told."""
         if measure.kind is not MeasureKind.DAY:
             return Losses(0, 0, 0)
+        relations = self.reckoned(epoch)
         [(persons, days, mg, _)] = self._engine.rows(
-            statement_loss_sql(self.measure(measure), self._relations(), epoch)
+            statement_loss_sql(self.measure(measure), relations, epoch)
         )
         return Losses(persons, days, mg)
 
     def histogram(self, epoch: Epoch, spec: HistogramSpec, persons: PersonNumbers) -> list[Histogram]:
         """Give both tables ("region_domain", "domain_methodology_pooled") over these persons, clamped."""
-        plan, relations = self.histogram_plan(spec), self._relations(persons)
+        plan = self.histogram_plan(spec)
+        relations = self._reckoned(epoch, self._relations(persons), spec.regions)
         tables = dense_tables(plan, self._engine.rows(histogram_sql(plan, relations, epoch)))
-        losses = {
-            row[0]: Losses(persons=row[1], days=0, mg=row[2])
-            for row in self._engine.rows(histogram_loss_sql(plan, relations, epoch))
-        }
-        nothing = Losses(0, 0, 0)
-        return [_table(table_id, cells, losses.get(table_id, nothing)) for table_id, cells in tables.items()]
+        return [_table(table_id, cells) for table_id, cells in tables.items()]
+
+    def histogram_losses(
+        self, epoch: Epoch, spec: HistogramSpec, persons: PersonNumbers
+    ) -> dict[str, Losses]:
+        """Tell what the person-month clamp took away over these persons, by table."""
+        plan = self.histogram_plan(spec)
+        relations = self._reckoned(epoch, self._relations(persons), spec.regions)
+        rows = self._engine.rows(histogram_loss_sql(plan, relations, epoch))
+        return {row[0]: Losses(persons=row[1], days=0, mg=row[2]) for row in rows}
 
     def totals(self, epoch: Epoch) -> int:
         """Give the exact total of all credited reductions in the epoch in mg, before any clamp."""
@@ -231,9 +254,9 @@ class Reductions:
     def pack_totals(self, epoch: Epoch) -> dict[str, int]:
         """Give the same total by pack id."""
         self.compute(epoch)
-        months = f"read_parquet({literal(self._folder(epoch) / _MONTHS_FILE)})"
+        self._engine.view(_MONTHS, [self._folder(epoch) / _MONTHS_FILE])
         rows = self._engine.rows(
-            f"SELECT pack_id, CAST(SUM(mg) AS BIGINT) FROM {months} GROUP BY pack_id ORDER BY pack_id"
+            f"SELECT pack_id, CAST(SUM(mg) AS BIGINT) FROM {_MONTHS} GROUP BY pack_id ORDER BY pack_id"
         )
         return {str(pack_id): int(mg) for pack_id, mg in rows}
 
@@ -271,6 +294,10 @@ class Reductions:
         sql = longest.ineligible_sql(relations.persons, epoch)
         return int(self._engine.rows(f"SELECT count(*) FROM ({sql}) AS i")[0][0])
 
+    def reckoned(self, epoch: Epoch) -> Relations:
+        """Give the same with the epoch's person-days, which this session sums once."""
+        return self._reckoned(epoch, self._relations())
+
     def views(self) -> Relations:
         """Give the names of the engine's tables and views over activities and persons, up to date."""
         return self._relations()
@@ -290,29 +317,33 @@ class Reductions:
 
     def _relations(self, persons: PersonNumbers | None = None) -> Relations:
         """Bring views and tables up to date; `persons` narrows the persons to a roster."""
-        contracts = self._persons.contracts()
-        inputs = _digest(self._activities, self._packs, contracts)
-        if inputs != self._inputs:
-            self._views = self._activities.define_views(self._engine)
-            self._engine.register(_PERSONS, _arrays(contracts), _PERSON_COLUMNS)
-            self._inputs = inputs
+        mark = self._persons.mark()
+        if mark != self._mark:
+            self._refresh(self._persons.contract_columns())
+            self._mark = mark
         if persons is None:
             return Relations(activities=self._views, persons=_PERSONS)
-        wanted = {int(person) for person in persons}
-        roster = [contract for contract in contracts if contract[0] in wanted]
-        self._engine.register(_ROSTER, _arrays(roster), _PERSON_COLUMNS)
+        on_roster = np.isin(self._contracts["person"], np.asarray(persons, dtype=np.int64))
+        roster = {name: column[on_roster] for name, column in self._contracts.items()}
+        self._engine.register(_ROSTER, roster, _PERSON_COLUMNS)
         return Relations(activities=self._views, persons=_ROSTER)
 
+    def _refresh(self, contracts: Mapping[str, NDArray[np.int64]]) -> None:
+        inputs = _digest(self._activities, self._packs, contracts)
+        if inputs != self._inputs:
+            needed = {one.pack.activity.code for one in self._packs.values()}
+            self._views = self._activities.define_views(self._engine, needed)
+            self._engine.register(_PERSONS, contracts, _PERSON_COLUMNS)
+            self._inputs, self._contracts = inputs, contracts
 
-def _table(table_id: str, cells: CellTable, losses: Losses) -> Histogram:
+
+def _table(table_id: str, cells: CellTable) -> Histogram:
     sums, counts = np.array(cells.grams, dtype=np.int64), np.array(cells.persons, dtype=np.int64)
-    return Histogram(table_id, sums, counts, losses)
+    return Histogram(table_id, sums, counts)
 
 
 def _digest(
-    activities: Activities,
-    packs: Mapping[str, CompiledPack],
-    contracts: Sequence[tuple[int, int | None, int | None]],
+    activities: Activities, packs: Mapping[str, CompiledPack], contracts: Mapping[str, NDArray[np.int64]]
 ) -> str:
     """Hash everything that decides the epoch's figures."""
     hasher = hashlib.sha256()
@@ -320,16 +351,7 @@ def _digest(
         hasher.update(activities.relative(path).encode() + b"\0")
     for compiled in packs.values():
         hasher.update(compiled.pack.sha256)
-    hasher.update(repr(contracts).encode())
+    for column in contracts.values():
+        hasher.update(len(column).to_bytes(8, "big"))
+        hasher.update(column.tobytes())
     return hasher.hexdigest()
-
-
-def _arrays(contracts: Sequence[tuple[int, int | None, int | None]]) -> dict[str, NDArray[np.int64]]:
-    """Put contracts into columns; an open end is the last day there is."""
-    since = [_NEVER if day is None else day for _, day, _ in contracts]
-    until = [_NEVER if day is None else day for _, _, day in contracts]
-    return {
-        "person": np.array([number for number, _, _ in contracts], dtype=np.int64),
-        "since_day": np.array(since, dtype=np.int64),
-        "until_day": np.array(until, dtype=np.int64),
-    }

@@ -6,16 +6,21 @@ appending statements. Writes happen inside `transaction()`, which nests: the out
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from protos.problems import Conflict, InvariantBroken
 from protos.v1.problem_pb2 import REASON_IDEMPOTENCY_CONFLICT, REASON_INVARIANT_BROKEN
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 BUSY_SECONDS = 30
 
@@ -106,6 +111,19 @@ class Database:
         """Give the first column of the first row, or None."""
         found = self.row(sql, values)
         return None if found is None else found[0]
+
+    def integers(self, sql: str, names: Sequence[str]) -> dict[str, NDArray[np.int64]]:
+        """Give a query's columns of integers by these names, without a list of rows."""
+        import numpy as np
+
+        with self._lock:
+            found = self._connection.execute(sql)
+            flat = np.fromiter(itertools.chain.from_iterable(found), dtype=np.int64)
+        return {name: flat[place :: len(names)].copy() for place, name in enumerate(names)}
+
+    def mark(self) -> tuple[int, int]:
+        """Give what differs whenever anything may have changed, through this connection or another."""
+        return int(self.value("PRAGMA data_version")), self._connection.total_changes
 
     def close(self) -> None:
         """Close the file."""

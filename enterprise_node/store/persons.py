@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from enterprise_node.store.database import Database, Schema
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 SCHEMA = Schema(
     "persons",
@@ -28,6 +32,8 @@ SCHEMA = Schema(
 _VARIABLES_MAX = 500
 # Stands for the number of a person who asked to be erased.
 ERASED = 0
+# Stands for a contract's day that nobody gave.
+LAST_DAY = 2**31 - 1
 
 Value = TypeVar("Value")
 
@@ -121,6 +127,18 @@ class PersonTable:
         """Give number and contract days of all persons, by number."""
         sql = "SELECT number, since_day, until_day FROM person ORDER BY number"
         return [(row[0], row[1], row[2]) for row in self._database.rows(sql)]
+
+    def contract_columns(self) -> dict[str, NDArray[np.int64]]:
+        """Give person, since_day and until_day of all persons by number, LAST_DAY where there is no date."""
+        sql = (
+            f"SELECT number, ifnull(since_day, {LAST_DAY}), ifnull(until_day, {LAST_DAY})"  # noqa: S608
+            " FROM person ORDER BY number"
+        )
+        return self._database.integers(sql, ("person", "since_day", "until_day"))
+
+    def mark(self) -> tuple[int, int]:
+        """Give what differs whenever the state may have changed."""
+        return self._database.mark()
 
     def counts(self) -> tuple[int, int, int]:
         """Count all persons, those who consented, those enrolled."""

@@ -13,13 +13,11 @@ from accounting.contributions import (
     person_totals_sql,
     plan_histogram,
     plan_measure,
-    reductions_sql,
     statement_loss_sql,
     statement_sql,
 )
 from accounting.packs import Purpose
 from accounting.tariffs import plan_points, points_month_sql, points_statement_sql
-from protos.epochs import end_day, first_day
 from protos.problems import Malformed
 from tests.spark.world import EPOCH, REGIONS, days, shipped_packs
 from tests.unit.accounting import samples
@@ -63,9 +61,12 @@ def contributions(packs: Sequence[CompiledPack], relations: Relations) -> dict[s
     latest = {one.pack.id: one for one in packs}
     credits = [one for one in latest.values() if one.pack.purpose is Purpose.CREDIT]
     by_day = [one for one in credits if not one.own_history]
-    begin, end = first_day(EPOCH), end_day(EPOCH)
+    days = [
+        f"SELECT {number} AS place, x.* FROM ({relations.days_of(one, EPOCH, REGIONS)}) AS x"
+        for number, one in enumerate(by_day)
+    ]
     asked = {
-        "reductions": reductions_sql(by_day, relations, begin, end),
+        "reductions": " UNION ALL ".join(days),
         "totals": person_totals_sql(packs, relations, EPOCH),
     }
     statements, losses = [], []

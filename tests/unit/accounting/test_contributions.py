@@ -14,14 +14,13 @@ from accounting.contributions import (
     Relations,
     person_totals_sql,
     plan_measure,
-    reductions_sql,
     statement_loss_sql,
     statement_sql,
 )
 from accounting.evaluator import Record, person_days
 from accounting.months import person_months
 from engine.engine import Engine
-from protos.epochs import Epoch, days_in, end_day, epoch_of, first_day, shift_epoch
+from protos.epochs import Epoch, days_in, epoch_of, first_day, shift_epoch
 from protos.problems import Malformed
 from protos.v1.problem_pb2 import REASON_PACK_INVALID, REASON_PACK_UNKNOWN
 from tests.unit.accounting import samples
@@ -151,15 +150,14 @@ def test_shuffled_days_earn_nothing_on_average(engine: Engine) -> None:
 def test_local_figures_are_exact_by_day_and_by_month(engine: Engine) -> None:
     load(engine, [trip(0, START, 1001), trip(0, START, 1001), trip(1, START + 1, 15), energy(START, 1000)])
     trips, saving = language_pack("constant"), history_pack(1)
-    days = engine.rows(reductions_sql([trips], RELATIONS, START, end_day(samples.EPOCH)))
-    assert sorted(days) == [(0, START, "test.sample", 1, 97_497, 2), (1, START + 1, "test.sample", 1, 730, 1)]
+    days = engine.rows(RELATIONS.days_of(trips, samples.EPOCH))
+    assert sorted(days) == [(0, START, 97_497, 2), (1, START + 1, 730, 1)]
     totals = engine.rows(person_totals_sql([trips, saving], RELATIONS, samples.EPOCH))
     assert sorted(totals) == [
         (0, "test.sample", 1, 97_497, 2),
         (1, "test.sample", 1, 730, 1),
         (1, "test.saving", 1, -530_600, 1),
     ]
-    assert engine.rows(reductions_sql([], RELATIONS, START, START + 1)) == []
     assert engine.rows(person_totals_sql([], RELATIONS, samples.EPOCH)) == []
 
 

@@ -15,7 +15,6 @@ from accounting.contributions import (
     person_totals_sql,
     plan_histogram,
     plan_measure,
-    reductions_sql,
     statement_loss_sql,
     statement_sql,
 )
@@ -56,7 +55,7 @@ def texts(one: CompiledPack) -> list[str]:
     made = [one.record_sql("acts"), one.unmatched_sql("acts", begin, end)]
     made.append(person_totals_sql([one], relations, samples.EPOCH))
     if not one.own_history:
-        made.append(reductions_sql([one], relations, begin, end))
+        made.append(relations.days_of(one, samples.EPOCH, samples.REGIONS))
     if one.pack.purpose == "points":
         made.append(points_statement_sql(plan_points("m", [one]), relations, samples.EPOCH))
     if one.pack.purpose == "credit":
