@@ -66,11 +66,10 @@ NO_FILES = LedgerFiles()
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerStep:
-    """One ledger's close: whose position is what now, the terms, and what happened since the close before.
+class LedgerCredits:
+    """What a close credits in one ledger; nothing that operations do changes it.
 
-    `position_sql` gives (account, position, variance). `touched` are the wallets operations have changed,
-    `received` what they gave otherwise than by a close, `merged` accounts that became part of another.
+    `position_sql` gives (account, position, variance); `merged` are accounts that became part of another.
     """
 
     ledger: str
@@ -78,9 +77,18 @@ class LedgerStep:
     position_sql: str
     before: LedgerFiles = NO_FILES
     epoch_points_max: int = 0
-    touched: Mapping[bytes, Wallet] = field(default_factory=dict)
-    received: Sequence[Received] = ()
     merged: Mapping[bytes, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CreditedLedger:
+    """A ledger whose credits are written; its wallets are still to be stepped."""
+
+    ledger: str
+    terms: Terms
+    before: LedgerFiles
+    credits: Path
+    merged: Mapping[bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,39 +103,60 @@ class ClosedLedger:
 
 
 class Found(NamedTuple):
-    """One person's part of a ledger as a close left it, and the variance of the noise in it."""
+    """One person's part of a ledger, the variance of the noise in it, and what closes credited in all."""
 
     wallet: Wallet
-    variance: int
-    lifetime: int
+    variance: int = 0
+    lifetime: int = 0
 
 
-def close_ledger(engine: Engine, folder: Path, step: LedgerStep) -> ClosedLedger:
-    """Step every wallet of a ledger; the folder must not hold this ledger's close of the epoch yet."""
-    name = f"{step.ledger.replace(':', '-')}-{step.terms.epoch}"
-    credited = folder / f"{name}-credits.parquet"
-    stepped = folder / f"{name}-wallets.parquet"
-    _register(engine, "merged", _MERGED_COLUMNS, sorted(step.merged.items()))
-    _register(engine, "received", _RECEIVED_COLUMNS, [one[1:] for one in step.received])
-    _register_touched(engine, step)
-    _write_credits(engine, step, credited)
-    engine.view("all_credits", (*step.before.credits, credited), CREDIT_COLUMNS)
-    engine.view("this_credit", [credited], CREDIT_COLUMNS)
-    recent = recent_sql(
-        _merged("all_credits", "delta", step), _merged("received", "points", step), step.terms
+def write_credits(engine: Engine, folder: Path, made: LedgerCredits) -> CreditedLedger:
+    """Write what a close credits; the folder must not hold this ledger's close of the epoch yet."""
+    path = folder / f"{_name(made.ledger, made.terms)}-credits.parquet"
+    _register(engine, "merged", _MERGED_COLUMNS, sorted(made.merged.items()))
+    engine.view("earlier_credits", made.before.credits, CREDIT_COLUMNS)
+    given = "(SELECT account, epoch, delta + capped AS given FROM earlier_credits)"
+    before = (
+        "(SELECT account, CAST(SUM(given) AS BIGINT) AS position "
+        f"FROM {_merged(given, 'given', made.merged)} AS g GROUP BY account)"
     )
-    text = step_sql(_laid_out(step), "this_credit", recent, step.terms)
+    text = credit_sql(_positions(made), before, epoch_points=made.epoch_points_max)
+    engine.write_parquet(
+        "SELECT row_number() OVER (ORDER BY account) AS number, account, "
+        f"CAST({made.terms.epoch} AS INTEGER) AS epoch, delta, capped, variance FROM ({text}) AS c "
+        "ORDER BY number",
+        path,
+    )
+    return CreditedLedger(made.ledger, made.terms, made.before, path, made.merged)
+
+
+def step_wallets(
+    engine: Engine,
+    folder: Path,
+    credited: CreditedLedger,
+    touched: Mapping[bytes, Wallet],
+    received: Sequence[Received],
+) -> ClosedLedger:
+    """Step every wallet of a ledger, those first put right that operations changed since the close before."""
+    path = folder / f"{_name(credited.ledger, credited.terms)}-wallets.parquet"
+    merged, all_credits = credited.merged, (*credited.before.credits, credited.credits)
+    _register(engine, "merged", _MERGED_COLUMNS, sorted(merged.items()))
+    _register(engine, "received", _RECEIVED_COLUMNS, [one[1:] for one in received])
+    _register_touched(engine, touched)
+    engine.view("left_over", [credited.before.wallets] if credited.before.wallets else [], WALLET_COLUMNS)
+    engine.view("all_credits", all_credits, CREDIT_COLUMNS)
+    engine.view("this_credit", [credited.credits], CREDIT_COLUMNS)
+    recent = recent_sql(
+        _merged("all_credits", "delta", merged), _merged("received", "points", merged), credited.terms
+    )
+    text = step_sql(_laid_out(merged), "this_credit", recent, credited.terms)
     numbered = (
         f"SELECT row_number() OVER (ORDER BY account) AS number, s.* FROM ({text}) AS s ORDER BY number"
     )
-    engine.write_parquet(numbered, stepped)
-    engine.view("stepped", [stepped], {})
-    return ClosedLedger(
-        step.ledger,
-        *_root(engine),
-        _moves(engine),
-        LedgerFiles(stepped, (*step.before.credits, credited)),
-    )
+    engine.write_parquet(numbered, path)
+    engine.view("stepped", [path], {})
+    files = LedgerFiles(path, all_credits)
+    return ClosedLedger(credited.ledger, *_root(engine), _moves(engine), files)
 
 
 def find_wallets(engine: Engine, files: LedgerFiles, accounts: Iterable[bytes]) -> dict[bytes, Found]:
@@ -167,44 +196,41 @@ def credits_of(columns: Columns) -> Iterator[tuple[bytes, Credit, int]]:
         yield bytes(account), Credit(delta, capped), variance
 
 
-def _write_credits(engine: Engine, step: LedgerStep, path: Path) -> None:
-    engine.view("earlier_credits", step.before.credits, CREDIT_COLUMNS)
-    given = "(SELECT account, epoch, delta + capped AS given FROM earlier_credits)"
-    before = (
-        "(SELECT account, CAST(SUM(given) AS BIGINT) AS position "
-        f"FROM {_merged(given, 'given', step)} AS g GROUP BY account)"
-    )
-    text = credit_sql(f"({step.position_sql})", before, epoch_points=step.epoch_points_max)
-    engine.write_parquet(
-        "SELECT row_number() OVER (ORDER BY account) AS number, account, "
-        f"CAST({step.terms.epoch} AS INTEGER) AS epoch, delta, capped, variance FROM ({text}) AS c "
-        "ORDER BY number",
-        path,
+def _name(ledger: str, terms: Terms) -> str:
+    return f"{ledger.replace(':', '-')}-{terms.epoch}"
+
+
+def _positions(made: LedgerCredits) -> str:
+    if not made.merged:
+        return f"({made.position_sql})"
+    return (
+        "(SELECT coalesce(m.target, p.account) AS account, CAST(SUM(p.position) AS BIGINT) AS position, "
+        f"CAST(SUM(p.variance) AS BIGINT) AS variance FROM ({made.position_sql}) AS p "
+        "LEFT JOIN merged AS m ON m.account = p.account GROUP BY coalesce(m.target, p.account))"
     )
 
 
-def _register_touched(engine: Engine, step: LedgerStep) -> None:
+def _register_touched(engine: Engine, touched: Mapping[bytes, Wallet]) -> None:
     rows = [
         (account, one.available, one.claimable, one.pending, one.deficit, one.deficit_since)
-        for account, one in sorted(step.touched.items())
+        for account, one in sorted(touched.items())
     ]
     _register(engine, "touched", WALLET_COLUMNS, rows)
-    engine.view("left_over", [step.before.wallets] if step.before.wallets else [], WALLET_COLUMNS)
 
 
-def _laid_out(step: LedgerStep) -> str:
+def _laid_out(merged: Mapping[bytes, bytes]) -> str:
     """Put what operations have changed over what the last close left, merged accounts as one."""
     columns = ", ".join(WALLET_COLUMNS)
     text = (
         f"(SELECT {columns} FROM touched UNION ALL SELECT {columns} FROM left_over AS l "
         "WHERE NOT EXISTS (SELECT 1 FROM touched AS t WHERE t.account = l.account))"
     )
-    return f"({merged_sql(text, 'merged')})" if step.merged else text
+    return f"({merged_sql(text, 'merged')})" if merged else text
 
 
-def _merged(relation: str, amount: str, step: LedgerStep) -> str:
+def _merged(relation: str, amount: str, merged: Mapping[bytes, bytes]) -> str:
     """Give (account, epoch, amount, ...) of a relation under the accounts they are part of now."""
-    if not step.merged:
+    if not merged:
         return relation
     return (
         f"(SELECT coalesce(m.target, r.account) AS account, r.epoch, r.{amount} FROM {relation} AS r "

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accounting.accounts import (
+    MG2_PER_GRAM2,
     account_leaf,
     accounts_sql,
     anchor_weight,
@@ -48,6 +49,7 @@ STATEMENT_COLUMNS = {
 LINK_COLUMNS = {"pseudonym": "BLOB", "account": "BLOB"}
 
 ACCOUNT_LEAF_BYTES = 40
+VARIANCE_GRAMS2_MAX = 9 * 10**12
 
 _COVER_COLUMNS = {"enterprise": "VARCHAR", "measure": "VARCHAR", "anchor": "INTEGER", "epoch": "INTEGER"}
 _WEIGHT_COLUMNS = {
@@ -235,6 +237,13 @@ def register_anchors(engine: Engine, released: Sequence[ReleasedFiles]) -> None:
             for position, (column, kind) in enumerate(schema.items())
         }
         engine.register(name, columns, schema)
+
+
+# Positions in claims, from the accounts folded last. Nobody spends by a variance as large as the bound.
+CLAIMS_POSITION_SQL = (
+    "SELECT account, balance_mg AS position, "  # noqa: S608
+    f"CAST(LEAST(variance, {VARIANCE_GRAMS2_MAX}) * {MG2_PER_GRAM2} AS BIGINT) AS variance FROM {_FOLDED}"
+)
 
 
 class BooksSum:

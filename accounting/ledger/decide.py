@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from accounting.ledger import funding, gifts, redeeming, units
 from accounting.ledger.accounts import check_key
 from accounting.ledger.books import Books, Decision
+from protos.epochs import Epoch
 from protos.problems import Conflict, Malformed
 from protos.v1 import ledger_pb2
 from protos.v1.problem_pb2 import REASON_IDEMPOTENCY_CONFLICT, REASON_UNKNOWN_FIELD_VALUE
@@ -74,3 +75,36 @@ def check_same(stored: bytes, asked: bytes) -> None:
             "The key was used for something else.",
             remedy="Choose a fresh key for each act; repeat an act with its own.",
         )
+
+
+def accounts_of(operation: ledger_pb2.Operation) -> tuple[bytes, ...]:
+    """Name the accounts whose wallets a decision may read, besides those of its reservation."""
+    match operation.WhichOneof("act"):
+        case "reserve":
+            return (operation.reserve.account,)
+        case "collect":
+            return (operation.collect.account,)
+        case "gift":
+            return (operation.gift.from_account, operation.gift.to_account)
+        case _:
+            return ()
+
+
+def reservation_of(operation: ledger_pb2.Operation) -> bytes | None:
+    """Name the reservation a decision reads; None for an act that has none."""
+    act = operation.WhichOneof("act") or ""
+    named = ("confirm", "cancel", "lapse", "dispute")
+    return getattr(operation, act).reserve_key if act in named else None
+
+
+def counters_of(operation: ledger_pb2.Operation, epoch: Epoch) -> tuple[str, ...]:
+    """Name the counters of its account that a decision may read: they are too many to keep at hand."""
+    match operation.WhichOneof("act"):
+        case "reserve":
+            asked = operation.reserve
+            overall = redeeming.taken(asked.programme, asked.reward, asked.account)
+            return (overall, f"{overall}:{epoch}")
+        case "gift":
+            return (gifts.given(operation.gift.programme, operation.gift.from_account, epoch),)
+        case _:
+            return ()

@@ -6,6 +6,7 @@ from accounting.ledger import chart
 from accounting.ledger.accounts import check_debit, check_key, check_open, returned, spendable
 from accounting.ledger.books import Books, Decision, Outcome, Received
 from accounting.ledger.transfers import Code, moved
+from protos.epochs import Epoch
 from protos.problems import Malformed, Refused
 from protos.v1 import ledger_pb2
 from protos.v1.problem_pb2 import (
@@ -43,8 +44,8 @@ def gift(books: Books, operation: ledger_pb2.Operation) -> Decision:
         raise Malformed(REASON_UNKNOWN_FIELD_VALUE, "A gift is at least one point to another account.")
     check_debit(books, giver)
     check_open(books, receiver)
-    given, maximum = f"gave:{asked.programme}:{giver.hex()}:{books.epoch}", programme.gifts.epoch_points_max
-    if books.count(given) + asked.points > maximum:
+    counter, maximum = given(asked.programme, giver, books.epoch), programme.gifts.epoch_points_max
+    if books.count(counter) + asked.points > maximum:
         raise Refused(REASON_CAP_REACHED, f"An account gives at most {maximum} points an epoch.")
     ledger, there = programme.ledger, spendable(books, programme.ledger, giver)
     if asked.points > there:
@@ -53,6 +54,11 @@ def gift(books: Books, operation: ledger_pb2.Operation) -> Decision:
     return Decision(
         Outcome(points=asked.points),
         tuple(transfers),
-        counts={given: asked.points},
+        counts={counter: asked.points},
         received=(Received(ledger, receiver, books.epoch, asked.points),),
     )
+
+
+def given(programme: str, giver: bytes, epoch: Epoch) -> str:
+    """Name the counter of what an account gave away in an epoch."""
+    return f"gave:{programme}:{giver.hex()}:{epoch}"

@@ -221,7 +221,7 @@ def _check_limits(books: Books, programme: Programme, asked: ledger_pb2.Reserve,
         )
     if reward.stock and books.count(_stock(programme.id, asked.reward)) + quantity > reward.stock:
         raise Refused(REASON_OUT_OF_STOCK, f"There are not {quantity} of {asked.reward} left.")
-    overall = _taken(programme.id, asked.reward, asked.account)
+    overall = taken(programme.id, asked.reward, asked.account)
     limits = {overall: reward.overall_account_max, f"{overall}:{books.epoch}": reward.epoch_account_max}
     for counter, maximum in limits.items():
         if maximum and books.count(counter) + quantity > maximum:
@@ -273,7 +273,7 @@ def _taker(made: Reservation, reward: Reward) -> LedgerAccount:
 def _counts(made: Reservation, reward: Reward, sign: int) -> Mapping[str, int]:
     """Count what has a maximum, and what was spent of a fund."""
     counts = _spent(made, sign)
-    overall = _taken(made.programme, made.reward, made.account)
+    overall = taken(made.programme, made.reward, made.account)
     if reward.stock:
         counts[_stock(made.programme, made.reward)] = sign * made.quantity
     if reward.overall_account_max:
@@ -294,7 +294,8 @@ def _stock(programme: str, reward: str) -> str:
     return f"stock:{programme}:{reward}"
 
 
-def _taken(programme: str, reward: str, account: bytes) -> str:
+def taken(programme: str, reward: str, account: bytes) -> str:
+    """Name the counter of what an account has had of a reward."""
     return f"taken:{programme}:{reward}:{account.hex()}"
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,15 @@ from accounting.ledger.closing import points_terms
 from accounting.ledger.wallets import Credit, Moves, Recent, Terms, Wallet, step
 from engine.duckdb_engine import DuckDbEngine
 from engine.ledgers import (
+    ClosedLedger,
+    LedgerCredits,
     LedgerFiles,
-    LedgerStep,
-    close_ledger,
     credits_of,
     find_wallets,
+    step_wallets,
     walk_credits,
     walk_wallets,
+    write_credits,
 )
 from privacy import merkle
 from protos.epochs import Epoch, shift_epoch
@@ -55,6 +57,16 @@ def position_sql(engine: DuckDbEngine, positions: Mapping[bytes, int]) -> str:
     }
     engine.register("position", columns, {"account": "BLOB", "position": "BIGINT", "variance": "BIGINT"})
     return "SELECT * FROM position"
+
+
+def close_ledger(
+    engine: DuckDbEngine,
+    folder: Path,
+    made: LedgerCredits,
+    touched: Mapping[bytes, Wallet] | None = None,
+    received: Sequence[Received] = (),
+) -> ClosedLedger:
+    return step_wallets(engine, folder, write_credits(engine, folder, made), touched or {}, received)
 
 
 class Oracle:
@@ -119,15 +131,15 @@ def test_a_close_of_all_wallets_is_every_wallets_own_step(
             closed = close_ledger(
                 engine,
                 Path(folder),
-                LedgerStep(
+                LedgerCredits(
                     rules.ledger,
                     terms,
                     position_sql(engine, positions),
                     files,
                     cap,
-                    touched,
-                    tuple(oracle.received),
                 ),
+                touched,
+                oracle.received,
             )
             assert closed.moves == oracle.close(terms, positions, cap)
             expected = sorted(oracle.wallets.items())
@@ -145,7 +157,7 @@ def test_a_close_of_all_wallets_is_every_wallets_own_step(
 def test_what_a_close_left_is_found_and_walked(engine: DuckDbEngine, tmp_path: Path) -> None:
     files = LedgerFiles()
     for epoch, positions in ((FIRST, {PERSONS[0]: 50, PERSONS[1]: 8}), (Epoch(202012), {PERSONS[0]: 30})):
-        made = LedgerStep("R", Terms(epoch), position_sql(engine, positions), files)
+        made = LedgerCredits("R", Terms(epoch), position_sql(engine, positions), files)
         files = close_ledger(engine, tmp_path, made).files
     found = find_wallets(engine, files, [PERSONS[0], PERSONS[4]])
     assert list(found) == [PERSONS[0]]
@@ -159,17 +171,16 @@ def test_what_a_close_left_is_found_and_walked(engine: DuckDbEngine, tmp_path: P
 
 def test_merged_accounts_step_as_one_and_are_not_credited_twice(engine: DuckDbEngine, tmp_path: Path) -> None:
     older, younger, other = PERSONS[:3]
-    first = LedgerStep("R", Terms(FIRST), position_sql(engine, {older: 50, younger: 30, other: 7}))
+    first = LedgerCredits("R", Terms(FIRST), position_sql(engine, {older: 50, younger: 30, other: 7}))
     files = close_ledger(engine, tmp_path, first).files
-    second = LedgerStep(
+    second = LedgerCredits(
         "R",
         Terms(Epoch(202012)),
         position_sql(engine, {older: 95, other: 7}),
         files,
-        touched={younger: Wallet(0, 0, 10, 20, FIRST)},
         merged={younger: older},
     )
-    closed = close_ledger(engine, tmp_path, second)
+    closed = close_ledger(engine, tmp_path, second, {younger: Wallet(0, 0, 10, 20, FIRST)})
     # 50 less the younger's deficit of 20, and the 15 that were new.
     assert closed.moves == Moves(credited=15)
     assert closed.root == merkle.root([leaf(older, Wallet(45, 0, 10)), leaf(other, Wallet(7))])

@@ -1,0 +1,147 @@
+"""The close of all ledgers with wallets: claims from the accounts, points from programmes' rules."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from accounting.ledger.books import Received
+from accounting.ledger.chart import CLAIMS, LedgerAccount, points_ledger
+from accounting.ledger.closing import (
+    SYSTEM_LEAF_BYTES,
+    System,
+    claims_terms,
+    close_system,
+    points_terms,
+    system_rows,
+)
+from accounting.ledger.transfers import Balance
+from accounting.ledger.wallets import Wallet
+from accounting.programmes.versions import Span, in_force
+from engine.earning import lay_out_positions
+from engine.engine import Engine
+from engine.kept_books import Place
+from engine.ledgers import (
+    NO_FILES,
+    ClosedLedger,
+    CreditedLedger,
+    LedgerCredits,
+    LedgerFiles,
+    step_wallets,
+    write_credits,
+)
+from engine.log_facts import LogFacts
+from engine.released import CLAIMS_POSITION_SQL, ReleasedFiles
+from privacy.merkle import CompactTree
+from protos.epochs import Epoch, shift_epoch
+from protos.v1 import ledger_pb2
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """What a close stands on: releases up to its epoch and links, as files."""
+
+    files: Sequence[ReleasedFiles]
+    links: Sequence[Path]
+
+
+@dataclass(frozen=True, slots=True)
+class Operated:
+    """What operations have left since the close before: wallets they changed, points, other accounts."""
+
+    changed: Mapping[Place, Wallet] = field(default_factory=dict)
+    received: Sequence[Received] = ()
+    balances: Mapping[LedgerAccount, Balance] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedBooks:
+    """The ledgers after a close, ascending by name, and every other ledger account."""
+
+    ledgers: tuple[ClosedLedger, ...]
+    balances: System
+
+    @property
+    def files(self) -> dict[str, LedgerFiles]:
+        """Give what the next close stands on."""
+        return {one.ledger: one.files for one in self.ledgers}
+
+    @property
+    def system_root(self) -> bytes:
+        """Give the RFC 6962 root over every ledger account that is nobody's wallet."""
+        tree = CompactTree()
+        tree.extend_rows(system_rows(self.balances), SYSTEM_LEAF_BYTES)
+        return tree.root()
+
+    def messages(self) -> list[ledger_pb2.LedgerClose]:
+        """Give what the log says of each ledger."""
+        return [
+            ledger_pb2.LedgerClose(
+                ledger=one.ledger, wallets=one.wallets, root=one.root, **one.moves._asdict()
+            )
+            for one in self.ledgers
+        ]
+
+
+def credit_books(
+    engine: Engine,
+    folder: Path,
+    facts: LogFacts,
+    epoch: Epoch,
+    released: Released,
+    before: Mapping[str, LedgerFiles],
+) -> list[CreditedLedger]:
+    """Write what a close credits in every ledger; its accounts must be what was folded last in the engine."""
+    return [write_credits(engine, folder, one) for one in _credits(engine, facts, epoch, released, before)]
+
+
+def step_books(
+    engine: Engine, folder: Path, credited: Sequence[CreditedLedger], operated: Operated
+) -> ClosedBooks:
+    """Step every ledger's wallets, and the accounts on the other side of what that moved."""
+    changed: dict[str, dict[bytes, Wallet]] = defaultdict(dict)
+    for (ledger, account), wallet in operated.changed.items():
+        changed[ledger][account] = wallet
+    balances, closed = dict(operated.balances), []
+    for one in credited:
+        received = [gift for gift in operated.received if gift.ledger == one.ledger]
+        done = step_wallets(engine, folder, one, changed[one.ledger], received)
+        balances = close_system(balances, one.ledger, one.terms.epoch, done.moves)
+        closed.append(done)
+    return ClosedBooks(tuple(sorted(closed, key=lambda one: one.ledger)), balances)
+
+
+def _credits(
+    engine: Engine,
+    facts: LogFacts,
+    epoch: Epoch,
+    released: Released,
+    before: Mapping[str, LedgerFiles],
+) -> Iterator[LedgerCredits]:
+    """Lay out each ledger's credits, claims first: a programme's positions name the tables anew."""
+    merged = facts.merged(epoch)
+    yield LedgerCredits(
+        CLAIMS, claims_terms(epoch), CLAIMS_POSITION_SQL, before.get(CLAIMS, NO_FILES), merged=merged
+    )
+    for programme, spans in facts.begun(epoch).items():
+        rules = in_force(spans, epoch) or spans[-1].programme
+        ledger = points_ledger(programme)
+        yield LedgerCredits(
+            ledger,
+            points_terms(rules, epoch),
+            _positions(engine, facts, spans, released, shift_epoch(epoch, -rules.maturity_epochs)),
+            before.get(ledger, NO_FILES),
+            rules.caps.epoch_points,
+            merged,
+        )
+
+
+def _positions(
+    engine: Engine, facts: LogFacts, spans: Sequence[Span], released: Released, through: Epoch
+) -> str:
+    """Lay out a programme's positions over what has matured."""
+    matured = [one for one in released.files if one.epoch <= through]
+    text = lay_out_positions(engine, spans, matured, released.links, facts.policy_for)
+    return f"SELECT account, position, variance FROM ({text}) AS p"  # noqa: S608

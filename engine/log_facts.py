@@ -1,0 +1,110 @@
+"""What decisions on the ledgers ask of the log: programmes, what an account may do, the open epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+from accounting.ledger.books import AccountStatus
+from accounting.programmes.parse import parse_canonical
+from accounting.programmes.programme import Programme
+from accounting.programmes.versions import Span, in_force, spans_of
+from privacy.acceptance import LogState
+from privacy.ownership import AccountState, Merge
+from privacy.policy import Policy
+from privacy.spending import RESERVE_Z
+from privacy.standing import LoggedProgramme
+from protos.epochs import Epoch, next_epoch
+from protos.problems import Refused
+from protos.v1.problem_pb2 import REASON_POLICY_NOT_IN_FORCE
+
+
+class LogFacts:
+    """A reading of a log's state as it stands; `body_of` gives the body of a programme's record."""
+
+    def __init__(self, state: LogState, body_of: Callable[[LoggedProgramme], bytes]) -> None:
+        self._state = state
+        self._body_of = body_of
+        self._parsed: dict[bytes, Programme] = {}
+
+    @property
+    def epoch(self) -> Epoch:
+        """Give the open epoch: after the last close, else the first policy's first."""
+        closed = self._state.last_closed
+        if closed is not None:
+            return next_epoch(closed)
+        first = min((policy.first_epoch for policy in self._state.policies), default=None)
+        if first is None:
+            raise Refused(REASON_POLICY_NOT_IN_FORCE, "There is no policy yet, so no epoch is open.")
+        return first
+
+    @property
+    def reserve_z(self) -> Fraction:
+        """Give how many standard deviations a wallet keeps, by the policy in force for the open epoch."""
+        try:
+            return self._state.policy_for(self.epoch).reserve_z
+        except Refused:
+            return RESERVE_Z
+
+    def policy_for(self, epoch: Epoch) -> Policy:
+        """Give the policy in force for an epoch."""
+        return self._state.policy_for(epoch)
+
+    def programme(self, programme: str, version: int) -> Programme | None:
+        """Find a programme's version."""
+        standing = self._state.programmes.get(programme)
+        versions = standing.versions if standing else []
+        found = next((one for one in versions if one.version == version), None)
+        return None if found is None else self._read(found)
+
+    def spans(self, programme: str) -> tuple[Span, ...]:
+        """Lay out which version of a programme pays for which epochs."""
+        standing = self._state.programmes.get(programme)
+        if standing is None:
+            return ()
+        return spans_of(map(self._read, standing.versions), standing.withdrawn_from)
+
+    def in_force(self, programme: str, epoch: Epoch | None = None) -> Programme | None:
+        """Give the version that holds for an epoch, the open one by default."""
+        return in_force(self.spans(programme), epoch or self.epoch)
+
+    def begun(self, epoch: Epoch) -> dict[str, tuple[Span, ...]]:
+        """Give the programmes that have begun by an epoch, ended and withdrawn ones too."""
+        found = {}
+        for programme in sorted(self._state.programmes):
+            spans = tuple(one for one in self.spans(programme) if one.first <= epoch)
+            if spans:
+                found[programme] = spans
+        return found
+
+    def status(self, account: bytes) -> AccountStatus:
+        """Say whether an account may be debited."""
+        participants = self._state.participants
+        state = participants.state(account)
+        return AccountStatus(
+            frozen=state is AccountState.FROZEN,
+            closed=state in (AccountState.CLOSED, AccountState.MERGED),
+            proved=participants.is_proved(account),
+        )
+
+    def pools(self, account: bytes) -> frozenset[str]:
+        """Name the programmes that an account lets pool its grams of the open epoch."""
+        choices, epoch = self._state.participants.choices, self.epoch
+        return frozenset(one for one in self._state.programmes if choices.consents(account, one, epoch))
+
+    def merged(self, epoch: Epoch) -> dict[bytes, bytes]:
+        """Give the accounts that are part of another by an epoch's close, each with its last target."""
+        moves = self._state.participants.moves
+        into = {one.ends: one.stays for one in moves if isinstance(one, Merge) and one.effective <= epoch}
+        return {account: _last(into, target) for account, target in into.items()}
+
+    def _read(self, logged: LoggedProgramme) -> Programme:
+        if logged.sha256 not in self._parsed:
+            self._parsed[logged.sha256] = parse_canonical(self._body_of(logged))
+        return self._parsed[logged.sha256]
+
+
+def _last(into: dict[bytes, bytes], account: bytes) -> bytes:
+    while account in into:
+        account = into[account]
+    return account
