@@ -9,6 +9,7 @@ from pathlib import Path
 
 from enterprise_node.budget import BudgetLedger
 from enterprise_node.chain import OwnChain
+from enterprise_node.commitments import Commitments
 from enterprise_node.contents import Draw
 from enterprise_node.custodians import Quorum
 from enterprise_node.dues import Dues
@@ -29,6 +30,7 @@ from enterprise_node.rpc import GrpcCustodians, GrpcHub
 from enterprise_node.samplers import sampler
 from enterprise_node.slot_erasures import SlotErasures
 from enterprise_node.store.charges import ChargeTable
+from enterprise_node.store.commitments import CommitmentTable
 from enterprise_node.store.database import Database
 from enterprise_node.store.egress import EgressTable
 from enterprise_node.store.enrolment import EnrolmentTable
@@ -170,6 +172,19 @@ def build_app(
         enterprise_id=enterprise_id,
         policy_by_hash=following.policy_by_hash,
     )
+    commitments = Commitments(
+        workspace.home,
+        database,
+        CommitmentTable(database),
+        chain,
+        roster,
+        workspace.reductions,
+        Kept(workspace.home),
+        late,
+        workspace.engine,
+        keys,
+        enterprise_id=enterprise_id,
+    )
     releaser = Releaser(
         database,
         ReleaseTable(database),
@@ -179,6 +194,7 @@ def build_app(
         workspace.reductions,
         Kept(workspace.home),
         late,
+        commitments,
         enterprise_id=enterprise_id,
         ceilings=workspace.configuration.ceilings,
         draw=draw or sampler(workspace.configuration.noise.sampler),
@@ -195,6 +211,7 @@ def build_app(
         ledger=ledger,
         late=late,
         dues=Dues(workspace.home, following, enterprise_id, time.time),
+        commitments=commitments,
         enterprise_id=enterprise_id,
         course=course,
         patience=patience,

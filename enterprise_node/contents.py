@@ -87,7 +87,7 @@ def exact_contents(
         people[measure.id] = (
             statement(measure) if statement else reductions.statement_vector(epoch, measure_spec(measure))
         )
-        vectors[f"statement/{measure.id}"] = _rows(people[measure.id], persons)
+        vectors[f"statement/{measure.id}"] = rows_of(people[measure.id], persons)
     for item in policy.series(enterprise_id):
         if not item.by_slot:
             table = tables[item.table_id]
@@ -124,7 +124,7 @@ class Year:
 
         then = {slot for slot, _ in self.active(epoch)}
         had = np.fromiter((one.slot in then for one in mine), dtype=np.bool_, count=len(mine))
-        return np.where(had, _rows(self.earlier(epoch, measure_id), persons), 0).astype(np.int64)
+        return np.where(had, rows_of(self.earlier(epoch, measure_id), persons), 0).astype(np.int64)
 
 
 def losses(
@@ -149,7 +149,7 @@ def person_numbers(active: Sequence[ActiveSlot]) -> Values:
     return np.fromiter((item.person for item in active), dtype=np.int64, count=len(active))
 
 
-def _rows(vector: Vector, persons: Values) -> Values:
+def rows_of(vector: Vector, persons: Values) -> Values:
     """Put each slot's grams in its row; who had nothing gets 0, who is not on the roster none."""
     import numpy as np
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from enterprise_node.commitments import FOLDER as COMMITMENTS_FOLDER
 from enterprise_node.exclusive import exclusive
 from enterprise_node.ingest import reading_folder
 from enterprise_node.removal import removal_session, rows_gone
@@ -119,7 +120,10 @@ def _erase_caches(workspace: Workspace, number: int) -> int:
     """Rewrite the files of figures that name the person."""
     count = 0
     with removal_session(workspace.home, workspace.configuration.engine) as connection:
-        figures = ((workspace.home / name).glob("*/*.parquet") for name in ("reductions", "released"))
+        figures = (
+            (workspace.home / name).glob("*/*.parquet")
+            for name in ("reductions", "released", COMMITMENTS_FOLDER)
+        )
         for path in sorted(itertools.chain.from_iterable(figures)):
             if rows_gone(connection, path, f"person = {int(number)}"):
                 sql = f"SELECT * FROM read_parquet({literal(path)}) WHERE person <> {int(number)}"

@@ -26,6 +26,7 @@ from runtime.retries import DEFAULT_POLICY, RetryPolicy, Wait, log_wait, retry
 
 if TYPE_CHECKING:
     from enterprise_node.budget import BudgetLedger
+    from enterprise_node.commitments import Commitments
     from enterprise_node.dues import Dues
     from enterprise_node.following import Following
     from enterprise_node.late import LateRecords
@@ -108,6 +109,7 @@ class Pipeline:
     ledger: BudgetLedger
     late: LateRecords
     dues: Dues
+    commitments: Commitments
     enterprise_id: str
     course: Course = field(default_factory=Course)
     patience: RetryPolicy = DEFAULT_POLICY
@@ -240,8 +242,12 @@ class Pipeline:
             self.course.say(f"{format_epoch(epoch)}: logging the reservation")
             self.settle()
             self.following.require_current()
-            self.course.say(f"{format_epoch(epoch)}: drawing")
             policy = self.following.policy_by_hash(self.releaser.policy_hash(epoch))
+            if policy.commitment_required:
+                self.course.say(f"{format_epoch(epoch)}: committing to the exact figures")
+                self.commitments.commit(epoch, policy, check=self.following.check)
+                self.settle()
+            self.course.say(f"{format_epoch(epoch)}: drawing")
             self.releaser.draw(epoch, policy, check=self.following.check)
         return self.releaser.state(epoch)
 

@@ -18,13 +18,14 @@ from google.protobuf.message import Message
 from enterprise_node.release import NO_NONCE
 from enterprise_node.slot_erasures import NO_EPOCH
 from enterprise_node.store.charges import StoredCharge
+from enterprise_node.store.commitments import CommitmentTable, StoredCommitment
 from enterprise_node.store.releases import ReleaseState, StoredRelease
 from privacy import envelope, releases
 from privacy.claims import Claim
 from privacy.envelope import Kind
 from protos.epochs import Epoch
 from protos.problems import InvariantBroken, Unavailable
-from protos.v1 import evidence_pb2, release_pb2, roster_pb2
+from protos.v1 import commitment_pb2, evidence_pb2, release_pb2, roster_pb2
 from protos.v1.problem_pb2 import REASON_INVARIANT_BROKEN, REASON_NOT_FOUND
 
 if TYPE_CHECKING:
@@ -175,6 +176,7 @@ class Recovery:
         for release in self._table.all():
             if max(release.reservation_sequence, release.release_sequence or 0) >= sequence:
                 self._table.drop(release.epoch)
+        CommitmentTable(self._database).drop_since(sequence)
         self._messages.drop_since(sequence)
         return len(orphans)
 
@@ -188,6 +190,10 @@ class Recovery:
                 self._charge(lost.opened.parse(release_pb2.Reservation))
             case Kind.ERASURE_ORDER:
                 self._slot_erasures.forget(lost.opened.parse(evidence_pb2.ErasureOrder).slots)
+            case Kind.COMMITMENT:
+                message = lost.opened.parse(commitment_pb2.Commitment)
+                stored = StoredCommitment(message.epoch, message.policy_hash, lost.sequence)
+                CommitmentTable(self._database).put(stored)
             case Kind.RELEASE:
                 self._release(lost.opened.parse(release_pb2.Release), lost.sequence)
             case _:
@@ -240,6 +246,7 @@ _TYPES: dict[Kind, type[Message]] = {
     Kind.RELEASE: release_pb2.Release,
     Kind.NOTHING_TO_REPORT: release_pb2.NothingToReport,
     Kind.ERASURE_ORDER: evidence_pb2.ErasureOrder,
+    Kind.COMMITMENT: commitment_pb2.Commitment,
 }
 
 

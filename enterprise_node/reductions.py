@@ -149,6 +149,10 @@ class Reductions:
             case MeasureKind.DAY:
                 return self.measure(spec).reach.grams
 
+    def grams(self, spec: MeasureSpec) -> Measure | PeriodMeasure:
+        """Put a measure in grams together, of whichever kind."""
+        return self._period(spec) if spec.kind is MeasureKind.PERIOD else self.measure(spec)
+
     def _period(self, spec: MeasureSpec) -> PeriodMeasure:
         return plan_period(spec.id, self._chosen(spec.pack_ids), spec.day_clamp_grams)
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from enterprise_node.budget import BudgetLedger
     from enterprise_node.chain import Check, OwnChain
+    from enterprise_node.commitments import Commitments
     from enterprise_node.configuration import Ceilings
     from enterprise_node.kept import Kept
     from enterprise_node.late import LateParts, LateRecords
@@ -88,6 +89,7 @@ class Releaser:
         reductions: Reductions,
         kept: Kept,
         late: LateRecords,
+        commitments: Commitments,
         *,
         enterprise_id: str,
         ceilings: Ceilings,
@@ -102,6 +104,7 @@ class Releaser:
         self._reductions = reductions
         self._kept = kept
         self._late = late
+        self._commitments = commitments
         self._enterprise_id = enterprise_id
         self._ceilings = ceilings
         self._draw = draw
@@ -170,11 +173,9 @@ class Releaser:
         self._on_step(Step.COMPUTING, epoch)
         active = self._roster.active(epoch)
         covered = _covered(reservation.envelope)
-        parts = self._parts(epoch, policy)
-        exact = self._exact(epoch, policy, lambda measure: self._late.vector(epoch, measure, parts[measure]))
-        for measure, late in parts.items():
-            self._kept.keep(epoch, measure.id, exact.people[measure.id])
-            self._late.keep(epoch, measure, late)
+        exact = (
+            self._committed(epoch, policy) if policy.commitment_required else self._computed(epoch, policy)
+        )
         for item in policy.series(self._enterprise_id, epoch):
             noise.cross_check(item.claim.scale, item.claim.reach)
         self._on_step(Step.DRAWING, epoch)
@@ -203,6 +204,20 @@ class Releaser:
             message = self._chain.append(Kind.RELEASE, epoch, build, check=check)
             self._table.drawn(epoch, message.sequence, len(active) * len(statements))
         self._on_step(Step.DRAWN, epoch)
+
+    def _committed(self, epoch: Epoch, policy: Policy) -> Contents:
+        """Give the figures that were kept with the commitment, which the log shows."""
+        self._commitments.require_seen(epoch, policy)
+        return self.exact(epoch, policy)
+
+    def _computed(self, epoch: Epoch, policy: Policy) -> Contents:
+        """Compute the figures and keep what anchors and late records will ask for."""
+        parts = self._parts(epoch, policy)
+        exact = self._exact(epoch, policy, lambda measure: self._late.vector(epoch, measure, parts[measure]))
+        for measure, late in parts.items():
+            self._kept.keep(epoch, measure.id, exact.people[measure.id])
+            self._late.keep(epoch, measure, late)
+        return exact
 
     def exact(self, epoch: Epoch, policy: Policy) -> Contents:
         """Give what a reserved epoch's release says before noise, anchors included: statements as drawn."""

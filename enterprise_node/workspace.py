@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from accounting.compiler import CompiledPack, compile_pack
 from accounting.packs import Pack
 from enterprise_node.activities import Activities
+from enterprise_node.commitments import forget_records_before
 from enterprise_node.configuration import REGISTER_SOURCE, NodeConfiguration, load_configuration
 from enterprise_node.exclusive import exclusive
 from enterprise_node.ingest import FileReport, Ingest, reading_folder
@@ -165,6 +166,7 @@ class Workspace:
         first = self.keep_from_day()
         if first is not None:
             Kept(self.home).forget_days_before(first)
+            forget_records_before(self.home, first)
         if first is not None and (dropped := self.removal().older_than(first)):
             logger.info("retention applied", extra={"activities": dropped})
 

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
-from enterprise_node.store import charges, egress, enrolment, outbox, releases
+from enterprise_node.store import charges, commitments, egress, enrolment, outbox, releases
 
-SCHEMAS = (enrolment.SCHEMA, charges.SCHEMA, releases.SCHEMA, outbox.SCHEMA, egress.SCHEMA)
+SCHEMAS = (
+    enrolment.SCHEMA,
+    charges.SCHEMA,
+    releases.SCHEMA,
+    outbox.SCHEMA,
+    egress.SCHEMA,
+    commitments.SCHEMA,
+)
