@@ -26,10 +26,14 @@ class Committed:
 
 
 def deadline(policy: Policy, epoch: Epoch) -> int | None:
-    """Give the second since 1970 at which commitments to an epoch are late; None where none are asked for."""
+    """Give the second since 1970 at which commitments to an epoch are late; None where none are asked for.
+
+    A policy that is made after the epoch's end gives as many days from then.
+    """
     if not policy.commitment_required:
         return None
-    return (end_day(epoch) + policy.commitment_deadline_days) * DAY_SECONDS - ZONE_SECONDS
+    ended_at = end_day(epoch) * DAY_SECONDS - ZONE_SECONDS
+    return max(ended_at, policy.issued_at) + policy.commitment_deadline_days * DAY_SECONDS
 
 
 def check_committed(commitments: Mapping[Epoch, Committed], policy: Policy, epoch: Epoch) -> None:

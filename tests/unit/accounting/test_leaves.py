@@ -27,8 +27,8 @@ from engine.engine import Engine
 from protos.epochs import end_day, first_day
 from tests.unit.accounting import samples
 from tests.unit.accounting.test_compiler import MODES, history_pack, language_pack
-from tests.unit.accounting.test_contributions import RELATIONS, load
-from tests.unit.accounting.test_reach import renamed
+from tests.unit.accounting.test_contributions import RELATIONS, START, load, trip
+from tests.unit.accounting.test_reach import energy, renamed
 
 LIMIT_MG = 1_500_000
 
@@ -97,13 +97,10 @@ def test_a_leaf_alone_gives_its_own_amounts_again(kind: str, data: st.DataObject
 def test_roots_are_those_of_the_texts(kind: str, engine: Engine) -> None:
     measure = measures(500)[kind]
     records = [
-        Record(person, first_day(samples.EPOCH) + day, "east" if day else None, inputs)
+        record
         for person in range(3)
         for day in (0, 0, 3)
-        for inputs in (
-            {"distance": 900 + day, "detour": 0, "mode": "metro"},
-            {"energy": 40 + day, "meter": "m"},
-        )
+        for record in (trip(person, START + day, 900 + day, "west"), energy(START + day, 40 + day))
     ]
     load(engine, records)
     found = leaves(engine, measure)

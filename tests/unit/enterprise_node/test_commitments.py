@@ -63,7 +63,7 @@ def logged(hub: SimulatedHub) -> Commitment:
 
 def statement(app: App, epoch: Epoch) -> list[int]:
     policy = app.pipeline.following.state.policies[-1]
-    return app.pipeline.releaser.exact(epoch, policy).vectors["statement/rides"].tolist()
+    return [int(grams) for grams in app.pipeline.releaser.exact(epoch, policy).vectors["statement/rides"]]
 
 
 def add_trip(home: Path, trip: str) -> None:

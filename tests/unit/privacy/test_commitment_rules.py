@@ -18,7 +18,13 @@ from tests.simulator import EPOCH, ORIGIN, Federation, enrolled, key
 
 NEXT = Epoch(202101)
 BIKES, UTILITY = "bike-share", "utility"
-ASKED: dict[str, Any] = {"policy_changes": {"commitment_required": True, "commitment_deadline_days": 20}}
+ASKED: dict[str, Any] = {
+    "policy_changes": {
+        "commitment_required": True,
+        "commitment_deadline_days": 20,
+        "issued_at": 1_600_000_000,
+    }
+}
 WITNESS = checkpoint.witness_vkey("witness.example", key("witness").verify_key)
 
 
@@ -52,6 +58,9 @@ def test_the_deadline_is_midnight_in_utc_plus_8_so_many_days_after_the_epoch() -
     # 2021-01-21 00:00 +08:00 is 2021-01-20 16:00 UTC.
     assert deadline(federation().state.policies[0], EPOCH) == 1_611_158_400
     assert deadline(enrolled().state.policies[0], EPOCH) is None
+    # A policy made after the epoch's end gives as many days from then.
+    late = {**ASKED["policy_changes"], "issued_at": 1_610_000_000}
+    assert deadline(federation(policy_changes=late).state.policies[0], EPOCH) == 1_610_000_000 + 20 * 86_400
 
 
 def test_one_commitment_an_epoch() -> None:
