@@ -153,7 +153,7 @@ def _history_sql(one: CompiledPack, relations: Relations, epoch: Epoch) -> str:
 def _period_sql(measure: PeriodMeasure, relations: Relations, epoch: Epoch) -> str:
     parts = []
     for one in measure.packs:
-        month = one.person_month_sql(relations.of(one), relations.persons, epoch)
+        month = relations.months_of(one, epoch)
         parts.append(f"SELECT x.person, x.mg FROM ({month}) AS x WHERE {relations.included(one, 'x')}")
     months = " UNION ALL ".join(parts)
     clamped = f"GREATEST(LEAST(SUM(mg), {measure.month_clamp_grams * MG_PER_GRAM}), 0)"
