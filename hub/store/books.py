@@ -5,13 +5,16 @@ All of it is folded from the log; `clear_books` and a new fold give the same row
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Connection, Table, delete, func, insert, select, union
 
+from hub.store import bulk
+from hub.store.bulk import Column
 from hub.store.dialects import insert_or_skip
 from hub.store.schema import balance, closed_epoch, link, points_balance
 
@@ -101,17 +104,7 @@ def pseudonyms_of(connection: Connection, account: bytes) -> set[bytes]:
 def replace_balances(connection: Connection, balances: Iterable[Balance]) -> None:
     """Swap all balances for those of a newer close."""
     connection.execute(delete(balance))
-    rows = (
-        {
-            "account": one.account,
-            "balance_mg": one.balance_mg,
-            "variance_mg2": one.variance_mg2.to_bytes(VARIANCE_BYTES, "big"),
-            "enterprises": one.enterprises,
-            "epoch": one.epoch,
-        }
-        for one in balances
-    )
-    _insert_many(connection, balance, rows)
+    bulk.load(connection, balance, _balance_columns(balances))
 
 
 def replace_points(connection: Connection, found: Iterable[PointsBalance]) -> None:
@@ -182,6 +175,20 @@ def closed_epochs(connection: Connection) -> Sequence[ClosedEpoch]:
     """Give the closes in epoch order."""
     query = select(closed_epoch).order_by(closed_epoch.c.epoch)
     return [ClosedEpoch(*row) for row in connection.execute(query)]
+
+
+def _balance_columns(balances: Iterable[Balance]) -> Iterator[Mapping[str, Column]]:
+    iterator = iter(balances)
+    while batch := list(islice(iterator, ROWS_TOGETHER)):
+        yield {
+            "account": np.array([one.account for one in batch], dtype=object),
+            "balance_mg": np.array([one.balance_mg for one in batch], dtype=np.int64),
+            "variance_mg2": np.array(
+                [one.variance_mg2.to_bytes(VARIANCE_BYTES, "big") for one in batch], dtype=object
+            ),
+            "enterprises": np.array([one.enterprises for one in batch], dtype=np.int64),
+            "epoch": np.array([one.epoch for one in batch], dtype=np.int64),
+        }
 
 
 def _insert_many(connection: Connection, table: Table, rows: Iterable[dict[str, Any]]) -> None:

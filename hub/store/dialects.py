@@ -16,6 +16,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     Table,
+    Text,
     create_engine,
     event,
 )
@@ -33,6 +34,8 @@ READERS_MAX = 16
 # 64 bits on both.
 Whole = BigInteger().with_variant(Integer(), "sqlite")
 Bytes = LargeBinary
+# Text that stands in keys: compared byte by byte, whatever language a server speaks.
+Name = Text().with_variant(Text(collation="C"), "postgresql")
 
 _READER_OPTIONS = "-c default_transaction_read_only=on"
 # Two hubs on one database would sign two histories: the lock is held as long as the writing connection lives.
@@ -79,6 +82,15 @@ def insert_or_replace(
     """Insert one row, or give the row with these keys the other values."""
     keyed = _insert(connection, table).values(**values)
     return keyed.on_conflict_do_update(index_elements=list(keys), set_=dict(values))
+
+
+def replace_rows(
+    connection: Connection, table: Table, keys: Sequence[str]
+) -> sqlite.Insert | postgresql.Insert:
+    """Insert rows given when it is executed, each in the place of one with its keys."""
+    keyed = _insert(connection, table)
+    others = {one.name: keyed.excluded[one.name] for one in table.c if one.name not in keys}
+    return keyed.on_conflict_do_update(index_elements=list(keys), set_=others)
 
 
 def _insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import CheckConstraint, Column, Index, PrimaryKeyConstraint, Table, Text
 
-from hub.store.dialects import Bytes, Whole
+from hub.store.dialects import Bytes, Name, Whole
 from hub.store.schema import metadata
 from hub.store.triggers import append_only, attach, partition_statements
 
@@ -46,7 +46,7 @@ transfer = Table(
     metadata,
     Column("operation", Whole, nullable=False),
     Column("position", Whole, nullable=False),
-    Column("ledger", Text, nullable=False),
+    Column("ledger", Name, nullable=False),
     Column("debit", Bytes, nullable=False),
     Column("credit", Bytes, nullable=False),
     Column("amount", Whole, nullable=False),
@@ -64,7 +64,7 @@ credit = Table(
     "credit",
     metadata,
     Column("epoch", Whole, nullable=False),
-    Column("ledger", Text, nullable=False),
+    Column("ledger", Name, nullable=False),
     Column("account", Bytes, nullable=False),
     Column("delta", Whole, nullable=False),
     Column("capped", Whole, nullable=False),
@@ -82,7 +82,7 @@ received = Table(
     "received",
     metadata,
     Column("operation", Whole, nullable=False),
-    Column("ledger", Text, nullable=False),
+    Column("ledger", Name, nullable=False),
     Column("account", Bytes, nullable=False),
     Column("epoch", Whole, nullable=False),
     Column("points", Whole, nullable=False),
@@ -96,7 +96,7 @@ wallet = Table(
     "wallet",
     metadata,
     Column("account", Bytes, nullable=False),
-    Column("ledger", Text, nullable=False),
+    Column("ledger", Name, nullable=False),
     Column("available", Whole, nullable=False),
     Column("claimable", Whole, nullable=False),
     Column("pending", Whole, nullable=False),
@@ -121,7 +121,7 @@ system_balance = Table(
     "system_balance",
     metadata,
     Column("id", Bytes, primary_key=True),
-    Column("ledger", Text, nullable=False),
+    Column("ledger", Name, nullable=False),
     Column("path", Text, nullable=False),
     Column("debits", Whole, nullable=False),
     Column("credits", Whole, nullable=False),
@@ -155,7 +155,7 @@ Index("reservation_by_time", reservation.c.state, reservation.c.expires_at)
 counter = Table(
     "counter",
     metadata,
-    Column("name", Text, primary_key=True),
+    Column("name", Name, primary_key=True),
     Column("value", Whole, nullable=False),
     sqlite_strict=True,
     sqlite_with_rowid=False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from hub.store.dialects import Bytes, Whole
+from hub.store.dialects import Bytes, Name, Whole
 from hub.store.migrations.statements import run
 from hub.store.triggers import append_only_statements, partition_statements
 
@@ -52,7 +52,7 @@ def _journals() -> None:
         "transfer",
         sa.Column("operation", Whole, nullable=False),
         sa.Column("position", Whole, nullable=False),
-        sa.Column("ledger", sa.Text(), nullable=False),
+        sa.Column("ledger", Name, nullable=False),
         sa.Column("debit", Bytes, nullable=False),
         sa.Column("credit", Bytes, nullable=False),
         sa.Column("amount", Whole, nullable=False),
@@ -70,7 +70,7 @@ def _credits() -> None:
     op.create_table(
         "credit",
         sa.Column("epoch", Whole, nullable=False),
-        sa.Column("ledger", sa.Text(), nullable=False),
+        sa.Column("ledger", Name, nullable=False),
         sa.Column("account", Bytes, nullable=False),
         sa.Column("delta", Whole, nullable=False),
         sa.Column("capped", Whole, nullable=False),
@@ -85,7 +85,7 @@ def _credits() -> None:
     op.create_table(
         "received",
         sa.Column("operation", Whole, nullable=False),
-        sa.Column("ledger", sa.Text(), nullable=False),
+        sa.Column("ledger", Name, nullable=False),
         sa.Column("account", Bytes, nullable=False),
         sa.Column("epoch", Whole, nullable=False),
         sa.Column("points", Whole, nullable=False),
@@ -99,7 +99,7 @@ def _wallets() -> None:
     op.create_table(
         "wallet",
         sa.Column("account", Bytes, nullable=False),
-        sa.Column("ledger", sa.Text(), nullable=False),
+        sa.Column("ledger", Name, nullable=False),
         sa.Column("available", Whole, nullable=False),
         sa.Column("claimable", Whole, nullable=False),
         sa.Column("pending", Whole, nullable=False),
@@ -124,7 +124,7 @@ def _wallets() -> None:
     op.create_table(
         "system_balance",
         sa.Column("id", Bytes, nullable=False),
-        sa.Column("ledger", sa.Text(), nullable=False),
+        sa.Column("ledger", Name, nullable=False),
         sa.Column("path", sa.Text(), nullable=False),
         sa.Column("debits", Whole, nullable=False),
         sa.Column("credits", Whole, nullable=False),
@@ -159,7 +159,7 @@ def _reservations() -> None:
     op.create_index("reservation_by_time", "reservation", ["state", "expires_at"])
     op.create_table(
         "counter",
-        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("name", Name, nullable=False),
         sa.Column("value", Whole, nullable=False),
         sa.PrimaryKeyConstraint("name"),
         sqlite_strict=True,

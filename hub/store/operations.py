@@ -1,0 +1,98 @@
+"""The journal of the ledgers: operations with their answers, their transfers, the segments that seal them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, func, insert, select
+
+from accounting.ledger.books import Outcome, Received
+from accounting.ledger.transfers import Transfer
+from hub.store.ledger_schema import operation, received, segment, transfer
+from hub.store.rows import ROWS_AT_ONCE, cut
+from protos.epochs import Epoch
+
+
+class StoredOperation(NamedTuple):
+    """One operation as it is kept, and the answer that was given."""
+
+    seq: int
+    key: bytes
+    act_hash: bytes
+    at: int
+    data: bytes
+    outcome: Outcome
+
+
+def find_operations(connection: Connection, keys: Collection[bytes]) -> dict[bytes, StoredOperation]:
+    """Find the operations that have used these keys."""
+    found = {}
+    for some in cut(sorted(keys)):
+        for row in connection.execute(select(operation).where(operation.c.key.in_(some))):
+            found[row.key] = _operation(row)
+    return found
+
+
+def next_operation(connection: Connection) -> int:
+    """Give the number of the next operation."""
+    last = connection.scalar(select(func.max(operation.c.seq)))
+    return 0 if last is None else last + 1
+
+
+def read_operations(connection: Connection, first: int, end: int | None = None) -> Iterator[StoredOperation]:
+    """Give the operations from `first` up to `end`, in order."""
+    query = select(operation).where(operation.c.seq >= first).order_by(operation.c.seq)
+    if end is not None:
+        query = query.where(operation.c.seq < end)
+    for row in connection.execute(query).yield_per(ROWS_AT_ONCE):
+        yield _operation(row)
+
+
+def add_operations(connection: Connection, rows: Sequence[StoredOperation]) -> None:
+    """Store operations with their answers."""
+    if rows:
+        names = [column.name for column in operation.c]
+        values = [dict(zip(names, (*row[:5], *row.outcome), strict=True)) for row in rows]
+        connection.execute(insert(operation), values)
+
+
+def add_transfers(connection: Connection, rows: Iterable[tuple[int, int, Transfer]], epoch: Epoch) -> None:
+    """Store transfers, each with its operation's number and its place among that operation's."""
+    values = [
+        {
+            "operation": seq,
+            "position": position,
+            "ledger": one.ledger,
+            "debit": one.debit.id,
+            "credit": one.credit.id,
+            "amount": one.amount,
+            "code": int(one.code),
+            "epoch": epoch,
+        }
+        for seq, position, one in rows
+    ]
+    if values:
+        connection.execute(insert(transfer), values)
+
+
+def add_received(connection: Connection, rows: Iterable[tuple[int, Received]]) -> None:
+    """Store points that operations gave, each with its operation's number."""
+    values = [{"operation": seq, **one._asdict()} for seq, one in rows]
+    if values:
+        connection.execute(insert(received), values)
+
+
+def add_segment(connection: Connection, first: int, count: int, index: int) -> None:
+    """Record which entry seals operations."""
+    connection.execute(insert(segment).values(first=first, count=count, idx=index))
+
+
+def sealed_operations(connection: Connection) -> int:
+    """Count the operations that are in segments: all below this number."""
+    row = connection.execute(select(segment).order_by(segment.c.first.desc()).limit(1)).one_or_none()
+    return 0 if row is None else row.first + row.count
+
+
+def _operation(row: Any) -> StoredOperation:
+    return StoredOperation(row.seq, row.key, row.act_hash, row.at, row.data, Outcome(*row[5:]))

@@ -1,0 +1,85 @@
+"""What operations change besides wallets: balances of other ledger accounts, reservations, counters."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import fields
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from accounting.ledger.books import Reservation, ReservationState
+from accounting.ledger.chart import LedgerAccount
+from accounting.ledger.transfers import Balance
+from hub.store.ledger_schema import counter, reservation, system_balance
+from hub.store.rows import ROWS_AT_ONCE, cut, put
+from protos.epochs import Epoch
+
+
+def read_balances(
+    connection: Connection, accounts: Collection[LedgerAccount]
+) -> dict[LedgerAccount, Balance]:
+    """Read balances of accounts that are nobody's wallet; those never used are not among them."""
+    named = {one.id: one for one in accounts}
+    found = {}
+    for some in cut(sorted(named)):
+        for row in connection.execute(select(system_balance).where(system_balance.c.id.in_(some))):
+            found[named[row.id]] = Balance(row.debits, row.credits)
+    return found
+
+
+def walk_balances(connection: Connection) -> Iterator[tuple[LedgerAccount, Balance]]:
+    """Give the balances of all accounts that are nobody's wallet, ascending by id."""
+    query = select(system_balance).order_by(system_balance.c.id)
+    for row in connection.execute(query).yield_per(ROWS_AT_ONCE):
+        yield LedgerAccount(row.ledger, row.path), Balance(row.debits, row.credits)
+
+
+def put_balances(connection: Connection, balances: Mapping[LedgerAccount, Balance]) -> None:
+    """Store balances as they are now."""
+    rows = [(one.id, one.ledger, one.path, had.debits, had.credits) for one, had in balances.items()]
+    put(connection, system_balance, ("id",), rows)
+
+
+def read_reservations(connection: Connection, keys: Collection[bytes]) -> dict[bytes, Reservation]:
+    """Find reservations by the keys of their Reserves."""
+    found = {}
+    for some in cut(sorted(keys)):
+        for row in connection.execute(select(reservation).where(reservation.c.key.in_(some))):
+            found[row.key] = _reservation(row)
+    return found
+
+
+def lapsing_reservations(connection: Connection, now: int, limit: int) -> list[Reservation]:
+    """Give the reservations whose time is over, the oldest first."""
+    query = select(reservation).where(
+        reservation.c.state == int(ReservationState.RESERVED), reservation.c.expires_at <= now
+    )
+    ordered = query.order_by(reservation.c.expires_at, reservation.c.key).limit(limit)
+    return [_reservation(row) for row in connection.execute(ordered)]
+
+
+def put_reservations(connection: Connection, reservations: Iterable[Reservation]) -> None:
+    """Store reservations as they are now."""
+    names = [one.name for one in fields(Reservation)]
+    rows = [tuple(getattr(one, name) for name in names) for one in reservations]
+    put(connection, reservation, ("key",), rows)
+
+
+def read_counts(connection: Connection, names: Collection[str]) -> dict[str, int]:
+    """Read counters; those never counted are not among them."""
+    found: dict[str, int] = {}
+    for some in cut(sorted(names)):
+        for row in connection.execute(select(counter).where(counter.c.name.in_(some))):
+            found[row.name] = row.value
+    return found
+
+
+def put_counts(connection: Connection, counts: Mapping[str, int]) -> None:
+    """Store counters as they are now."""
+    put(connection, counter, ("name",), counts.items())
+
+
+def _reservation(row: Any) -> Reservation:
+    values = {**row._mapping, "epoch": Epoch(row.epoch), "state": ReservationState(row.state)}
+    return Reservation(**values)
