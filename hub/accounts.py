@@ -244,11 +244,11 @@ def fold_books(
     ):
         statements = [
             write_statements(engine, resources.folder, released)
-            for released in _released(connection, state, epoch, log_size)
+            for released in released_rows(connection, state, epoch, log_size)
         ]
         links = [
             write_links(engine, resources.folder, leaf_hash, rows)
-            for leaf_hash, rows in _linked(connection, epoch, log_size)
+            for leaf_hash, rows in linked_rows(connection, epoch, log_size)
         ]
         balances, total = [], BooksSum()
         for one in fold_accounts(engine, statements, links):
@@ -267,9 +267,10 @@ def write_balances(connection: Connection, folded: Books) -> None:
     books.replace_points(connection, folded.points)
 
 
-def _released(
-    connection: Connection, state: State, epoch: Epoch, log_size: int | None
+def released_rows(
+    connection: Connection, state: State, epoch: Epoch, log_size: int | None = None
 ) -> Iterator[ReleasedRows]:
+    """Give the releases up to an epoch with their bodies, in the log's order."""
     for entry in entries.find_entries(connection, Kind.RELEASE.value):
         if entry.epoch > epoch or (log_size is not None and entry.index >= log_size):
             continue
@@ -283,7 +284,9 @@ def _released(
         )
 
 
-def _linked(connection: Connection, epoch: Epoch, log_size: int | None) -> Iterator[tuple[bytes, LinkRows]]:
+def linked_rows(
+    connection: Connection, epoch: Epoch, log_size: int | None = None
+) -> Iterator[tuple[bytes, LinkRows]]:
     """Give the link batches in force in an epoch, as the log holds them."""
     for entry in entries.find_entries(connection, Kind.LINK_BATCH.value):
         if log_size is not None and entry.index >= log_size:

@@ -1,4 +1,5 @@
-"""The program cgsp-hub: makes and runs a hub (cli_home), publishes what its signers sign (cli_publish)."""
+"""The program cgsp-hub: makes and runs a hub (cli_home), publishes what its signers sign (cli_publish,
+cli_programme)."""
 
 from __future__ import annotations
 
@@ -20,6 +21,7 @@ _HOME = (
     "doctor",
 )
 _PUBLISH = ("trust", "pack", "policy")
+_PROGRAMME = ("programme",)
 
 
 class _LazyGroup(click.Group):
@@ -27,7 +29,7 @@ class _LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """List all commands in the order of use."""
-        return [*_HOME[:3], *_PUBLISH, *_HOME[3:]]
+        return [*_HOME[:3], *_PUBLISH, *_PROGRAMME, *_HOME[3:]]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Find a command by its name in the module that holds it."""
@@ -39,6 +41,10 @@ class _LazyGroup(click.Group):
             from hub.cli_publish import COMMANDS as PUBLISH_COMMANDS
 
             return PUBLISH_COMMANDS[cmd_name]
+        if cmd_name in _PROGRAMME:
+            from hub.cli_programme import COMMANDS as PROGRAMME_COMMANDS
+
+            return PROGRAMME_COMMANDS[cmd_name]
         return None
 
 

@@ -161,7 +161,7 @@ def publish_trust(folder: Path, file: Path, *, as_json: bool) -> None:
     from runtime.configuration import read_bounded
 
     data = read_bounded(file, DOCUMENT_BYTES_MAX)
-    index = _publish(_opened(folder), data)
+    index = publish_document(_opened(folder), data)
     print_result({"index": index, **_described(describe(data), data)}, as_json=as_json)
 
 
@@ -219,7 +219,7 @@ def publish_packs(folder: Path, folders: Sequence[Path], key_files: Sequence[Pat
         record = policy_pb2.PackRecord(
             origin=opened.settings.origin, id=one.id, version=one.version, sha256=one.sha256, size=len(body)
         )
-        index = _publish(opened, envelope.sign(codec.encode(record), Kind.PACK, signing), [body])
+        index = publish_document(opened, envelope.sign(codec.encode(record), Kind.PACK, signing), [body])
         results.append({"id": one.id, "version": one.version, "sha256": one.sha256.hex(), "index": index})
     lines = [f"{one['id']}@{one['version']}  entry {one['index']}  {one['sha256']}" for one in results]
     print_result({"packs": results}, as_json=as_json, lines=lines)
@@ -252,7 +252,7 @@ def publish_policy(folder: Path, file: Path, key_files: Sequence[Path], *, as_js
     data = envelope.sign(codec.encode(message), Kind.POLICY, signing)
     checked = policy_form.from_wire(message, envelope.envelope_hash(data))
     limits.require(limits.judge(checked))
-    index = _publish(opened, data)
+    index = publish_document(opened, data)
     result = {"index": index, "id": checked.id, "version": checked.version, **_whole_cost(checked)}
     print_result(result, as_json=as_json, lines=_cost_lines(result))
 
@@ -302,7 +302,7 @@ def _signing_keys(files: Sequence[Path]) -> list[SigningKey]:
     return [read_signing_key(file) for file in files]
 
 
-def _publish(opened: Opened, data: bytes, bodies: Sequence[bytes] = ()) -> int:
+def publish_document(opened: Opened, data: bytes, bodies: Sequence[bytes] = ()) -> int:
     """Send a document and check the receipt; give its index."""
     from hub.operator_client import OperatorClient
     from privacy.receipts import open_receipt

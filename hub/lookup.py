@@ -9,13 +9,19 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 
 from accounting.packs import Pack, parse_canonical
+from accounting.programmes.parse import parse_canonical as parse_programme
+from accounting.programmes.programme import Programme
 from hub.setup import Opened
 from hub.store import books, entries
 from hub.store.database import open_readers
 from hub.views import noise_halfwidth, points_view, root_up
+from privacy import envelope
+from privacy import policy as policies
 from privacy.envelope import Kind
-from protos.epochs import checked_epoch, format_epoch
+from privacy.policy import Policy
+from protos.epochs import Epoch, checked_epoch, format_epoch
 from protos.problems import Malformed, Unavailable
+from protos.v1 import policy_pb2
 from protos.v1.problem_pb2 import REASON_NOT_FOUND, REASON_UNKNOWN_FIELD_VALUE
 
 ACCOUNTS_LISTED_MAX = 20
@@ -43,6 +49,27 @@ def logged_packs(opened: Opened) -> list[Pack]:
         return [entries.read_bodies(connection, one.index)[0] for one in found]
 
     return [parse_canonical(body) for body in _read(opened, read)]
+
+
+def logged_programmes(opened: Opened) -> list[Programme]:
+    """Give the versions of programmes in the log, in its order; withdrawals aside."""
+
+    def read(connection: Connection) -> list[list[bytes]]:
+        found = entries.find_entries(connection, Kind.PROGRAMME.value)
+        return [entries.read_bodies(connection, one.index) for one in found]
+
+    return [parse_programme(bodies[0]) for bodies in _read(opened, read) if bodies]
+
+
+def policy_for(opened: Opened, epoch: Epoch) -> Policy:
+    """Give the policy in the log that is in force for an epoch; raises Refused POLICY_NOT_IN_FORCE."""
+    found = _read(opened, lambda connection: entries.find_entries(connection, Kind.POLICY.value))
+    messages = [
+        (envelope.open_envelope(one.envelope).parse(policy_pb2.Policy), one.envelope) for one in found
+    ]
+    return policies.in_force(
+        [policies.from_wire(message, envelope.envelope_hash(data)) for message, data in messages], epoch
+    )
 
 
 def look_up(opened: Opened, account_id: str) -> dict[str, Any]:

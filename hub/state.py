@@ -132,6 +132,11 @@ class State:
         with self._lock:
             return self._log.trust if self._log.has_trust else None
 
+    def policy_for(self, epoch: Epoch) -> Policy:
+        """Give the policy in force for an epoch."""
+        with self._lock:
+            return self._log.policy_for(epoch)
+
     def policy(self, policy_hash: bytes) -> Policy:
         """Give a policy by its envelope's hash."""
         with self._lock:

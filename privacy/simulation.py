@@ -175,7 +175,7 @@ def _outlook(
     spending_months: Sequence[int],
 ) -> Outlook:
     months = max(HORIZONS)
-    raw, kept = _earned(archetype, measure.day_clamp_grams, months, accounts, random)
+    raw, kept = earned_paths(archetype, measure.day_clamp_grams, months, accounts, random)
     noise, spread = noise_paths(measure, months, accounts, random), sigmas(measure, months)
     spendable = kept + noise - z * spread
     can = np.maximum.accumulate(spendable, axis=1) > 0
@@ -193,7 +193,7 @@ def _outlook(
     )
 
 
-def _earned(
+def earned_paths(
     archetype: Archetype, clamp: int, months: int, accounts: int, random: np.random.Generator
 ) -> tuple[Paths, Paths]:
     """Give each account's whole unclamped grams, and its clamped grams so far by month."""
