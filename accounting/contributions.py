@@ -135,7 +135,7 @@ def _days(packs: Sequence[CompiledPack], relations: Relations, epoch: Epoch) -> 
     parts = []
     for one in packs:
         days = relations.days_of(one, epoch)
-        included = relations.included(one, "x")
+        included = relations.included(one, "x", epoch)
         parts.append(f"SELECT x.person, x.day, x.mg FROM ({days}) AS x WHERE {included}")
     if len(parts) == 1:
         return parts[0]
@@ -147,7 +147,7 @@ def _months(packs: Sequence[CompiledPack], relations: Relations, epoch: Epoch) -
     parts = []
     for one in packs:
         month = relations.months_of(one, epoch)
-        parts.append(f"SELECT x.person, x.mg FROM ({month}) AS x WHERE {relations.included(one, 'x')}")
+        parts.append(f"SELECT x.person, x.mg FROM ({month}) AS x WHERE {relations.included(one, 'x', epoch)}")
     return " UNION ALL ".join(parts)
 
 

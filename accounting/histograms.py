@@ -136,7 +136,8 @@ def _cells(histogram: Histogram, relations: Relations, epoch: Epoch) -> str:
     """Give the WITH clause: months by person and pack, places, cells by table (0, 1), norms by table."""
     parts = [_pack_month(histogram, one, relations, epoch) for one in histogram.packs] or [_NOBODY]
     regions, domains = len(histogram.regions), len(histogram.domains)
-    pooled = f"CASE WHEN m.person IN (SELECT person FROM {relations.pooled}) THEN 1 ELSE 0 END"
+    consenting = f"SELECT person FROM {relations.pooled} WHERE epoch = {int(epoch)}"
+    pooled = f"CASE WHEN m.person IN ({consenting}) THEN 1 ELSE 0 END"
     place = f"({regions - 1} - q.code % {regions}) * {domains} + m.domain"
     method = f"m.pack * 2 + {pooled if relations.pooled else '0'}"
     first = (
@@ -167,7 +168,7 @@ def _pack_month(histogram: Histogram, one: CompiledPack, relations: Relations, e
     return (
         f"SELECT x.person, {pack} AS pack, {domain} AS domain, x.mg, CAST(x.region_code AS BIGINT) AS code "
         f"FROM ({month}) AS x JOIN {relations.persons} AS o ON x.person = o.person "
-        f"WHERE x.records > 0 AND {relations.included(one, 'x')}"
+        f"WHERE x.records > 0 AND {relations.included(one, 'x', epoch)}"
     )
 
 

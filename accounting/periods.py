@@ -57,7 +57,7 @@ def period_statement_sql(measure: PeriodMeasure, relations: Relations, epoch: Ep
     parts = []
     for one in measure.packs:
         month = relations.months_of(one, epoch)
-        parts.append(f"SELECT x.person, x.mg FROM ({month}) AS x WHERE {relations.included(one, 'x')}")
+        parts.append(f"SELECT x.person, x.mg FROM ({month}) AS x WHERE {relations.included(one, 'x', epoch)}")
     months = " UNION ALL ".join(parts)
     summed = f"SELECT person, CAST(SUM(mg) AS BIGINT) AS mg FROM ({months}) AS u GROUP BY person"
     clamped = f"GREATEST(LEAST(mg, {measure.month_clamp_grams * MG_PER_GRAM}), 0)"

@@ -1,10 +1,10 @@
 """The tables a contribution's SQL reads, by name.
 
 `activities` maps an activity code to a table or view; `persons` is (person BIGINT, since_day INTEGER,
-until_day INTEGER or NULL); `pooled` holds the persons (column person) who let their reductions be pooled;
-`exclusions` (person, overlap_class) what another enterprise records for them. `days` maps a pack's id and an
-epoch to its person-days (person, day, mg, records, region_code) where they were reckoned before, so that what
-is made of them does not sum the activities again.
+until_day INTEGER or NULL); `pooled` (epoch INTEGER, person) are those who let their reductions be pooled;
+`exclusions` (epoch INTEGER, person, overlap_class) what another enterprise records for them in an epoch.
+`days` maps a pack's id and an epoch to its person-days (person, day, mg, records, region_code) where they
+were reckoned before, so that what is made of them does not sum the activities again.
 """
 
 # ruff: noqa: S608  (SQL is what this module makes; names are the caller's own tables, words pass `literal`)
@@ -52,11 +52,14 @@ class Relations:
             return pack.person_month_sql(self.of(pack), self.persons, epoch, regions)
         return pack.days_month_sql(self.days_of(pack, epoch, regions), len(regions))
 
-    def included(self, pack: CompiledPack, alias: str) -> str:
-        """Give the condition that nobody else records this pack's overlap class for the person."""
+    def included(self, pack: CompiledPack, alias: str, epoch: Epoch) -> str:
+        """Give the condition that nobody else records this pack's overlap class for the person then."""
         if self.exclusions is None:
             return "1 = 1"
-        own = f"e.person = {alias}.person AND e.overlap_class = {literal(pack.pack.overlap_class)}"
+        own = (
+            f"e.epoch = {int(epoch)} AND e.person = {alias}.person "
+            f"AND e.overlap_class = {literal(pack.pack.overlap_class)}"
+        )
         return f"NOT EXISTS (SELECT 1 FROM {self.exclusions} AS e WHERE {own})"
 
 

@@ -104,7 +104,8 @@ def points_statement_sql(measure: PointsMeasure, relations: Relations, epoch: Ep
     parts = []
     for one in measure.packs:
         month = points_month_sql(one, relations.of(one), relations.persons, epoch)
-        parts.append(f"SELECT x.person, x.points FROM ({month}) AS x WHERE {relations.included(one, 'x')}")
+        included = relations.included(one, "x", epoch)
+        parts.append(f"SELECT x.person, x.points FROM ({month}) AS x WHERE {included}")
     summed = f"SELECT person, SUM(points) AS points FROM ({' UNION ALL '.join(parts)}) AS u GROUP BY person"
     return (
         "SELECT p.person, CAST(COALESCE(s.points, 0) AS BIGINT) AS points "

@@ -119,6 +119,7 @@ def _check_whole(
         "cost": check_budgets(replayed, results),
         "pseudonyms": check_pseudonyms(replayed, results),
         "erasures": check_erasures(replayed, results),
+        "participants": replayed.participation.to_json(),
         "accounts": check_accounts(replayed, files, results),
         "population": check_population(replayed, results),
     }

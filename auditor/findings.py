@@ -38,6 +38,8 @@ class Check(StrEnum):
     COMPLETENESS = "completeness"
     BUDGETS = "budgets"
     PSEUDONYMS = "pseudonyms"
+    SELECTIONS = "selections"
+    TICKETS = "tickets"
     ERASURES = "erasures"
     ACCOUNTS = "accounts"
     POPULATION = "population"
@@ -56,6 +58,8 @@ MEANINGS: dict[Check, str] = {
     Check.BUDGETS: "charges recomputed and summed stay within the policy's allowance",
     Check.PSEUDONYMS: "custodians' counts match the enrolments",
     Check.ERASURES: "rows erased are exactly those that signed orders name, and links went with them",
+    Check.SELECTIONS: "who records an overlap class follows from rosters, links and choices",
+    Check.TICKETS: "choices and account changes rest on link tickets of their persons, each used once",
     Check.ACCOUNTS: "accounts replayed from the statements equal the hub's, to the gram",
     Check.POPULATION: "population totals follow from the released cells, with their intervals",
 }

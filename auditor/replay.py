@@ -10,6 +10,7 @@ from pathlib import Path
 
 from auditor.findings import Check, Result, Results
 from auditor.log import LogCopy
+from auditor.participants import Participation
 from auditor.statements import StatementFiles
 from engine.released import ReleasedFiles, ReleasedRows
 from privacy import envelope
@@ -28,11 +29,26 @@ from protos.v1.problem_pb2 import (
     REASON_BODY_TRUNCATED,
     REASON_BUDGET_EXCEEDED,
     REASON_CLAIM_WRONG,
+    REASON_MERGE_TOO_SOON,
+    REASON_SELECTION_WRONG,
+    REASON_TICKET_INVALID,
+    REASON_TICKET_USED,
     REASON_TRUST_ROOT_INVALID,
 )
 from runtime.log_reader import LogReader
 
-WITH_BODIES = frozenset({Kind.PACK, Kind.PROGRAMME, Kind.ROSTER_BATCH, Kind.RELEASE, Kind.LINK_BATCH})
+WITH_BODIES = frozenset(
+    {
+        Kind.PACK,
+        Kind.PROGRAMME,
+        Kind.ROSTER_BATCH,
+        Kind.RELEASE,
+        Kind.LINK_BATCH,
+        Kind.CHOICE_BATCH,
+        Kind.SELECTION,
+        Kind.ACCOUNT_CHANGE,
+    }
+)
 PUBLIC_BODIES = frozenset({Kind.PACK, Kind.PROGRAMME})
 
 _CHECK_BY_REASON = {
@@ -41,7 +57,14 @@ _CHECK_BY_REASON = {
     REASON_CLAIM_WRONG: Check.BUDGETS,
     REASON_BODY_MISMATCH: Check.BODIES,
     REASON_BODY_TRUNCATED: Check.BODIES,
+    REASON_SELECTION_WRONG: Check.SELECTIONS,
+    REASON_TICKET_INVALID: Check.TICKETS,
+    REASON_TICKET_USED: Check.TICKETS,
+    REASON_MERGE_TOO_SOON: Check.TICKETS,
 }
+
+# What is decided on bodies alone, beside that they are the bodies signed.
+_OF_BODIES = frozenset({Check.SELECTIONS, Check.TICKETS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +104,7 @@ class Replay:
     # When the hub says it made each missing entry, and the newest time of any of its messages.
     stated_at: dict[int, int] = field(default_factory=dict)
     newest_at: int = 0
+    participation: Participation = field(default_factory=Participation)
 
 
 def replay(
@@ -97,15 +121,25 @@ def replay(
         replayed.state.apply(admission)
         _keep(replayed, admission, bodies, files)
         _keep_time(replayed, admission)
+        replayed.participation.take(admission, bodies, results)
         results[Check.ENTRIES].examined += 1
     unchecked = replayed.state.unchecked
     if unchecked:
         results.leave_unchecked(
-            [Check.BODIES, Check.ACCOUNTS], f"the bodies of {len(unchecked)} entries are not at hand"
+            [Check.BODIES, Check.SELECTIONS, Check.TICKETS, Check.ACCOUNTS],
+            f"the bodies of {len(unchecked)} entries are not at hand",
         )
     if not replayed.complete:
         results.leave_unchecked(
-            [Check.COMPLETENESS, Check.PSEUDONYMS, Check.ERASURES, Check.ACCOUNTS, Check.POPULATION],
+            [
+                Check.COMPLETENESS,
+                Check.PSEUDONYMS,
+                Check.ERASURES,
+                Check.SELECTIONS,
+                Check.TICKETS,
+                Check.ACCOUNTS,
+                Check.POPULATION,
+            ],
             "the replay ended at an entry that does not hold",
         )
     return replayed
@@ -141,7 +175,9 @@ def _decide(
             except Problem:
                 pass
             else:
-                results[Check.BODIES].find_problem(_bodies_place(index, bodies), refused)
+                check = _CHECK_BY_REASON.get(refused.reason, Check.BODIES)
+                found = check if check in _OF_BODIES else Check.BODIES
+                results[found].find_problem(_bodies_place(index, bodies), refused)
                 return admission
         _result_of(refused, results).find_problem(f"entry {index}", refused)
         return None

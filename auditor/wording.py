@@ -17,6 +17,8 @@ CHECKS_ZH: dict[Check, str] = {
     Check.BUDGETS: "隐私预算",
     Check.PSEUDONYMS: "假名",
     Check.ERASURES: "个人删除",
+    Check.SELECTIONS: "来源选择",
+    Check.TICKETS: "授权凭证",
     Check.ACCOUNTS: "碳账户",
     Check.POPULATION: "人群总量",
 }
@@ -34,6 +36,8 @@ MEANINGS_ZH: dict[Check, str] = {
     Check.BUDGETS: "重算并累计的隐私消耗未超过政策许可。",
     Check.PSEUDONYMS: "托管方计数与登记人数相符。",
     Check.ERASURES: "被清空的行恰为已签名删除令所列，其关联亦已删除。",
+    Check.SELECTIONS: "同类行为由谁记录，可由名册、关联与本人选择重算得出。",
+    Check.TICKETS: "选择与账户变更均基于本人的有效授权凭证，每张仅用一次。",
     Check.ACCOUNTS: "由声明重算的账户与平台账目逐克一致。",
     Check.POPULATION: "人群总量可由已发布单元重算，并附区间。",
 }

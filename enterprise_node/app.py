@@ -28,6 +28,7 @@ from enterprise_node.release import OnStep, Releaser, no_step
 from enterprise_node.roster import Roster
 from enterprise_node.rpc import GrpcCustodians, GrpcHub
 from enterprise_node.samplers import sampler
+from enterprise_node.selections import Selections
 from enterprise_node.slot_erasures import SlotErasures
 from enterprise_node.store.charges import ChargeTable
 from enterprise_node.store.commitments import CommitmentTable
@@ -37,6 +38,7 @@ from enterprise_node.store.enrolment import EnrolmentTable
 from enterprise_node.store.outbox import OutboxTable
 from enterprise_node.store.outward import SCHEMAS
 from enterprise_node.store.releases import ReleaseTable
+from enterprise_node.store.selections import SelectionTable
 from enterprise_node.workspace import DATA_SCHEMAS, STATE_FILE, Workspace, open_workspace
 from privacy import trust
 from runtime.log_mirror import LogMirror
@@ -207,6 +209,9 @@ def build_app(
         roster=roster,
         slot_erasures=slot_erasures,
         releaser=releaser,
+        selections=Selections(
+            SelectionTable(database), following, roster, reads, enterprise_id=enterprise_id
+        ),
         outbox=outbox,
         ledger=ledger,
         late=late,

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from enterprise_node.pseudonyms import Pseudonymiser
     from enterprise_node.release import Releaser
     from enterprise_node.roster import Roster
+    from enterprise_node.selections import Selections
     from enterprise_node.slot_erasures import SlotErasures
     from enterprise_node.workspace import Workspace
     from privacy.anchors import Covered
@@ -105,6 +106,7 @@ class Pipeline:
     roster: Roster
     slot_erasures: SlotErasures
     releaser: Releaser
+    selections: Selections
     outbox: Outbox
     ledger: BudgetLedger
     late: LateRecords
@@ -243,12 +245,14 @@ class Pipeline:
             self.settle()
             self.following.require_current()
             policy = self.following.policy_by_hash(self.releaser.policy_hash(epoch))
+            # Before anything is committed to: what others record is in neither.
+            selection = self.selections.obtain(epoch)
             if policy.commitment_required:
                 self.course.say(f"{format_epoch(epoch)}: committing to the exact figures")
                 self.commitments.commit(epoch, policy, check=self.following.check)
                 self.settle()
             self.course.say(f"{format_epoch(epoch)}: drawing")
-            self.releaser.draw(epoch, policy, check=self.following.check)
+            self.releaser.draw(epoch, policy, selection_hash=selection, check=self.following.check)
         return self.releaser.state(epoch)
 
     def submit(self, epoch: Epoch) -> ReleaseState:

@@ -14,7 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -48,11 +48,16 @@ if TYPE_CHECKING:
     from engine.engine import Engine
     from enterprise_node.activities import Activities
     from enterprise_node.persons import Persons
+    from enterprise_node.store.selections import SelectionTable
 
     PersonNumbers = Sequence[int] | NDArray[np.int64]
 
 _PERSONS = "persons"
 _ROSTER = "roster_persons"
+_EXCLUSIONS = "excluded_classes"
+_POOLED = "pooled_persons"
+_EXCLUSION_COLUMNS = {"epoch": "INTEGER", "person": "BIGINT", "overlap_class": "VARCHAR"}
+_POOLED_COLUMNS = {"epoch": "INTEGER", "person": "BIGINT"}
 _PERSON_COLUMNS = {"person": "BIGINT", "since_day": "INTEGER", "until_day": "INTEGER"}
 _MONTHS = "person_months"
 _MONTHS_FILE = "person_months.parquet"
@@ -115,7 +120,9 @@ class Reductions:
         activities: Activities,
         persons: Persons,
         packs: Mapping[str, CompiledPack],
+        selections: SelectionTable,
     ) -> None:
+        self._selections = selections
         self._home = home
         self._engine = engine
         self._activities = activities
@@ -129,6 +136,7 @@ class Reductions:
         # What the session's tables of person-days are made of, and the regions they tell.
         self._days_of: tuple[Epoch, str] | None = None
         self._days_regions: tuple[str, ...] = ()
+        self._selected: list[tuple[int, bytes]] = []
 
     @property
     def packs(self) -> Mapping[str, CompiledPack]:
@@ -325,12 +333,25 @@ class Reductions:
         if mark != self._mark:
             self._refresh(self._persons.contract_columns())
             self._mark = mark
+        exclusions, pooled = self._register_selections()
         if persons is None:
-            return Relations(activities=self._views, persons=_PERSONS)
+            return Relations(self._views, _PERSONS, exclusions, pooled)
         on_roster = np.isin(self._contracts["person"], np.asarray(persons, dtype=np.int64))
         roster = {name: column[on_roster] for name, column in self._contracts.items()}
         self._engine.register(_ROSTER, roster, _PERSON_COLUMNS)
-        return Relations(activities=self._views, persons=_ROSTER)
+        return Relations(self._views, _ROSTER, exclusions, pooled)
+
+    def _register_selections(self) -> tuple[str | None, str | None]:
+        """Bring the tables of what others record, and of who lets grams be pooled, up to date; name them."""
+        hashes = self._selections.hashes()
+        if not hashes:
+            return None, None
+        if hashes != self._selected:
+            excluded, pooled = self._selections.exclusions(), self._selections.pooled()
+            self._engine.register(_EXCLUSIONS, _columns(excluded, _EXCLUSION_COLUMNS), _EXCLUSION_COLUMNS)
+            self._engine.register(_POOLED, _columns(pooled, _POOLED_COLUMNS), _POOLED_COLUMNS)
+            self._selected = hashes
+        return _EXCLUSIONS, _POOLED
 
     def _refresh(self, contracts: Mapping[str, NDArray[np.int64]]) -> None:
         inputs = _digest(self._activities, self._packs, contracts)
@@ -359,3 +380,12 @@ def _digest(
         hasher.update(len(column).to_bytes(8, "big"))
         hasher.update(column.tobytes())
     return hasher.hexdigest()
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], schema: Mapping[str, str]) -> dict[str, NDArray[Any]]:
+    """Put rows into columns of a schema."""
+    kinds = {"INTEGER": np.int32, "BIGINT": np.int64, "VARCHAR": np.object_}
+    return {
+        name: np.array([row[position] for row in rows], dtype=kinds[kind])
+        for position, (name, kind) in enumerate(schema.items())
+    }

@@ -163,8 +163,13 @@ class Releaser:
             )
         self._on_step(Step.RESERVED, epoch)
 
-    def draw(self, epoch: Epoch, policy: Policy, *, check: Check | None = None) -> None:
-        """Draw the noise once and keep the signed release; the log must show the reservation before."""
+    def draw(
+        self, epoch: Epoch, policy: Policy, *, selection_hash: bytes = b"", check: Check | None = None
+    ) -> None:
+        """Draw the noise once and keep the signed release; the log must show the reservation before.
+
+        `selection_hash` names the selection that was obeyed; empty without one.
+        """
         stored = self._stored(epoch)
         if stored.state is not ReleaseState.RESERVED:
             return
@@ -194,6 +199,7 @@ class Releaser:
                 statements=statements,
                 tables=tables,
                 covered=covered,
+                selection_hash=selection_hash,
             )
             return built.message, built.bodies
 

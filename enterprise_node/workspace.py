@@ -32,11 +32,13 @@ from enterprise_node.store import marks as mark_store
 from enterprise_node.store import persons as person_store
 from enterprise_node.store import push as push_store
 from enterprise_node.store import releases as release_store
+from enterprise_node.store import selections as selection_store
 from enterprise_node.store import sources as source_store
 from enterprise_node.store.database import Database, Schema
 from enterprise_node.store.marks import MarkTable
 from enterprise_node.store.push import PushTable
 from enterprise_node.store.releases import ReleaseState, ReleaseTable
+from enterprise_node.store.selections import SelectionTable
 from protos.epochs import Epoch, epoch_of, first_day, shift_epoch
 from protos.problems import Malformed
 from protos.v1.problem_pb2 import REASON_CONFIGURATION_INVALID
@@ -60,6 +62,7 @@ DATA_SCHEMAS: tuple[Schema, ...] = (
     mark_store.SCHEMA,
     push_store.SCHEMA,
     release_store.SCHEMA,
+    selection_store.SCHEMA,
 )
 
 # Of rows held in memory at once: of a query, or pushed.
@@ -225,7 +228,7 @@ def open_workspace(
         activities=activities,
         quarantine=Quarantine(home, files, engine),
         packs=packs,
-        reductions=Reductions(home, engine, activities, persons, packs),
+        reductions=Reductions(home, engine, activities, persons, packs, SelectionTable(database)),
         today=today or datetime.datetime.now(CIVIL_ZONE).date(),
     )
 

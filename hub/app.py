@@ -44,7 +44,16 @@ PUBLISH_LAG_SECONDS_MAX = 30.0
 # How long a close waits for the witnesses of what it stands on.
 WITNESS_SECONDS_MAX = 30.0
 # Replay needs the bodies that make up state; statements are folded from their files.
-_REPLAYED_WITH_BODIES = frozenset({Kind.ROSTER_BATCH.value, Kind.LINK_BATCH.value})
+_REPLAYED_WITH_BODIES = frozenset(
+    kind.value
+    for kind in (
+        Kind.ROSTER_BATCH,
+        Kind.LINK_BATCH,
+        Kind.CHOICE_BATCH,
+        Kind.SELECTION,
+        Kind.ACCOUNT_CHANGE,
+    )
+)
 
 
 def _nothing(name: str) -> None:

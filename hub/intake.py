@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -31,10 +32,17 @@ from privacy.envelope import Kind
 from privacy.erasures import ERASED
 from privacy.keys import SigningKey
 from privacy.receipts import Receipt, sign_receipt
+from privacy.selections import SALT_BYTES, build_selection
+from protos.epochs import Epoch
 from protos.problems import InvariantBroken, Refused
 from protos.v1 import books_pb2, envelope_pb2, hub_pb2
 from protos.v1.evidence_pb2 import ErasureOrder
-from protos.v1.problem_pb2 import REASON_INVARIANT_BROKEN, REASON_ROLE_NOT_ALLOWED
+from protos.v1.problem_pb2 import (
+    REASON_INVARIANT_BROKEN,
+    REASON_ROLE_NOT_ALLOWED,
+    REASON_SELECTION_WRONG,
+)
+from protos.v1.release_pb2 import Reservation
 from runtime.channels import Peer
 from runtime.identity import Role
 
@@ -55,8 +63,8 @@ KINDS_BY_ROLE = {
     Role.OPERATOR: frozenset({Kind.TRUST_ROOT, Kind.POLICY, Kind.PACK, Kind.PROGRAMME}),
 }
 # Every second body of these is an opening, and every body of those is rows of persons.
-_PAIRED = frozenset({Kind.ROSTER_BATCH, Kind.LINK_BATCH})
-_PRIVATE = frozenset({Kind.RELEASE, Kind.JOURNAL_SEGMENT})
+_PAIRED = frozenset({Kind.ROSTER_BATCH, Kind.LINK_BATCH, Kind.CHOICE_BATCH})
+_PRIVATE = frozenset({Kind.RELEASE, Kind.JOURNAL_SEGMENT, Kind.SELECTION, Kind.ACCOUNT_CHANGE})
 
 Step = Callable[[str], None]
 
@@ -83,7 +91,9 @@ class Intake:
         merge_delay_seconds: int,
         clock: Callable[[], int],
         step: Step,
+        random: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
+        self._random = random
         self._state = state
         self._log = log
         self._writer = writer
@@ -155,7 +165,12 @@ class Intake:
             if peer.role is not Role.OPERATOR and known.issuer != peer.id:
                 raise _not_allowed("The message is another party's.")
             return known.receipt
-        admission = self._state.check(data, bodies, self._log.head.size)
+        try:
+            admission = self._state.check(data, bodies, self._log.head.size)
+        except Refused as refused:
+            if not self._waits_for_selection(refused, peer, data):
+                raise
+            return self._store_selected(connection, peer.id, data).receipt
         if peer.role is not Role.OPERATOR and not hmac.compare_digest(admission.issuer, peer.id):
             raise _not_allowed(
                 f"The certificate is {peer.id}'s, the message is signed in another party's name."
@@ -163,6 +178,36 @@ class Intake:
         if admission.kind is Kind.PROGRAMME:
             check_content(admission.message, bodies, self._conditions)
         return self._store(connection, admission, data, bodies).receipt
+
+    def _waits_for_selection(self, refused: Refused, peer: Peer, data: bytes) -> bool:
+        """Say whether all that a reservation lacks is its selection, which is the hub's to log."""
+        opened = envelope.open_envelope(data)
+        if refused.reason != REASON_SELECTION_WRONG or opened.kind is not Kind.RESERVATION:
+            return False
+        message = opened.parse(Reservation)
+        is_theirs = hmac.compare_digest(message.header.issuer, peer.id)
+        return is_theirs and not self._state.is_selected(peer.id, Epoch(message.epoch))
+
+    def _store_selected(self, connection: Connection, enterprise_id: str, data: bytes) -> StoredEntry:
+        """Log a reservation and its selection before it; memory goes with the first, so both must succeed."""
+        epoch = Epoch(envelope.open_envelope(data).parse(Reservation).epoch)
+        selection, salt = self._state.select(enterprise_id, epoch), self._random(SALT_BYTES)
+
+        def build(header: envelope_pb2.Header) -> Own:
+            built = build_selection(
+                header, enterprise_id=enterprise_id, epoch=epoch, salt=salt, selection=selection
+            )
+            return Own(Kind.SELECTION, built.message, built.bodies)
+
+        self.append_own(connection, build)
+        try:
+            admission = self._state.check(data, (), self._log.head.size)
+            return self._store(connection, admission, data, ())
+        except Exception as error:
+            raise InvariantBroken(
+                REASON_INVARIANT_BROKEN,
+                f"A reservation could not follow its selection: {type(error).__name__}.",
+            ) from error
 
     def _store(
         self, connection: Connection, admission: Admission, data: bytes, bodies: Sequence[bytes]

@@ -10,6 +10,7 @@ commitment_deadline_days = 20                 # optional: releases need a commit
 roster_batch_min = 1
 lag_days = 10                                 # releases wait so long for corrections; optional
 deadline_days = 25                            # after an epoch's end; who has not answered then is missing
+default_recording = "first_enrolled"          # the default; "": whatever several know, all of them record
 
 [epsilon]
 statement = "1/2"
@@ -154,6 +155,7 @@ class PolicyFile(Settings):
     # Present where releases need commitments: days after an epoch's end in which one is in time.
     commitment_deadline_days: int | None = Field(default=None, ge=0, le=DEADLINE_DAYS_MAX)
     deadline_days: int = Field(default=0, ge=0, le=DEADLINE_DAYS_MAX)
+    default_recording: Literal["", "first_enrolled"] = "first_enrolled"
     limits: LimitsFile = LimitsFile()
     enterprises: dict[str, EnterpriseFile] = Field(min_length=1)
 
@@ -188,6 +190,7 @@ def build_policy(
         commitment_required=file.commitment_deadline_days is not None,
         commitment_deadline_days=file.commitment_deadline_days or 0,
         deadline_days=file.deadline_days,
+        default_recording=file.default_recording,
         reserve_z=ratio(file.limits.reserve_z),
         idle_extraction_grams_max=file.limits.idle_extraction_grams_max,
         spend_months_max=file.limits.spend_months_max,

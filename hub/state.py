@@ -16,7 +16,7 @@ from privacy.envelope import Kind
 from privacy.erasures import ERASED, Ordered
 from privacy.policy import Policy
 from privacy.rosters import RosterRows
-from privacy.standing import HUB_ID, AnswerKind, Chain, ProgrammeStanding, Role
+from privacy.standing import HUB_ID, AnswerKind, Chain, ProgrammeStanding, Role, Selection
 from privacy.trust import TrustRoot
 from protos.epochs import Epoch, next_epoch
 from protos.problems import InvariantBroken, Refused
@@ -81,6 +81,16 @@ class State:
         """End the replay: rows of messages to come may not be empty."""
         with self._lock:
             self._log.go_live()
+
+    def is_selected(self, enterprise_id: str, epoch: Epoch) -> bool:
+        """Say whether an enterprise's epoch has its selection."""
+        with self._lock:
+            return self._log.participants.selection(enterprise_id, epoch) is not None
+
+    def select(self, enterprise_id: str, epoch: Epoch) -> Selection:
+        """Give what an enterprise leaves out of an epoch as the log stands."""
+        with self._lock:
+            return self._log.participants.select(enterprise_id, epoch)
 
     def gone_by(self, enterprise_id: str, slots: Sequence[int]) -> frozenset[bytes]:
         """Give the pseudonyms that no slot names any more once these are erased."""

@@ -67,6 +67,10 @@ class Participants:
         """Give what an enterprise leaves out of an epoch as the log stands; needs all openings."""
         return selections.select(self._standing, enterprise_id, epoch)
 
+    def selected_epochs(self, enterprise_id: str) -> list[Epoch]:
+        """List the epochs with a selection for an enterprise, ascending."""
+        return sorted(epoch for named, epoch in self._standing.selections if named == enterprise_id)
+
     def selection(self, enterprise_id: str, epoch: Epoch) -> Selected | None:
         """Give the selection logged for an enterprise's epoch; None where nothing is."""
         return self._standing.selections.get((enterprise_id, epoch))

@@ -29,7 +29,7 @@ def check_selection(standing: Standing, message: programme_pb2.Selection, submis
     if message.excluded == 0 and message.pooled == 0:
         raise _wrong("An empty selection is not logged.")
     selection = check_body(message, submission.bodies) if submission.bodies is not None else None
-    selected = Selected(submission.index, submission.envelope_hash, selection)
+    selected = Selected(submission.index, submission.envelope_hash, message, selection)
     return Verdict(
         lambda: standing.selections.update({place: selected}), bodies_checked=selection is not None
     )

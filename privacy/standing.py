@@ -26,6 +26,7 @@ from privacy.successions import Successions
 from privacy.trust import TrustRoot
 from protos.epochs import Epoch
 from protos.problems import Refused
+from protos.v1 import programme_pb2
 from protos.v1.problem_pb2 import REASON_POLICY_NOT_IN_FORCE, REASON_TRUST_ROOT_INVALID
 from protos.v1.release_pb2 import PrivacyUnit
 
@@ -151,6 +152,7 @@ class Selected:
 
     index: int
     envelope_hash: bytes
+    message: programme_pb2.Selection
     selection: Selection | None = None
 
 

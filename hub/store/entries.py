@@ -9,7 +9,8 @@ from sqlalchemy import Connection, func, insert, select
 
 from hub.store.dialects import insert_or_replace
 from hub.store.schema import body, entry, tree
-from privacy.envelope import Kind
+from privacy.envelope import Kind, open_envelope
+from protos.v1.programme_pb2 import Selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +129,24 @@ def read_body(connection: Connection, index: int, position: int) -> StoredBody |
 
 
 def own_indices(connection: Connection, enterprise_id: str, first: int, end: int) -> set[int]:
-    """Give the entries from `first` up to `end` that an enterprise signed and that have bodies."""
+    """Give the entries whose bodies an enterprise may read: its own, and selections for it."""
     kinds = (Kind.ROSTER_BATCH.value, Kind.RELEASE.value)
     query = select(entry.c.idx).where(
         entry.c.idx >= first, entry.c.idx < end, entry.c.issuer == enterprise_id, entry.c.kind.in_(kinds)
     )
-    return set(connection.execute(query).scalars())
+    return set(connection.execute(query).scalars()) | _selections_for(connection, enterprise_id, first, end)
+
+
+def _selections_for(connection: Connection, enterprise_id: str, first: int, end: int) -> set[int]:
+    """Give the selections from `first` up to `end` that are addressed to an enterprise."""
+    query = select(entry.c.idx, entry.c.envelope).where(
+        entry.c.idx >= first, entry.c.idx < end, entry.c.kind == Kind.SELECTION.value
+    )
+    return {
+        row.idx
+        for row in connection.execute(query)
+        if open_envelope(row.envelope).parse(Selection).enterprise_id == enterprise_id
+    }
 
 
 def walk_bodies(connection: Connection, first: int, end: int) -> Iterator[StoredBody]:

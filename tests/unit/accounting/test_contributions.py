@@ -91,8 +91,10 @@ def test_a_slot_floors_once_not_day_by_day(engine: Engine) -> None:
 
 def test_excluded_classes_are_left_out_for_those_persons(engine: Engine) -> None:
     load(engine, [trip(person, START, 10_000) for person in range(3)], persons=3)
-    engine.execute("CREATE OR REPLACE TABLE exclusions (person BIGINT, overlap_class VARCHAR)")
-    engine.execute("INSERT INTO exclusions VALUES (1, 'OC-TRIP'), (2, 'OC-METER')")
+    engine.execute("CREATE OR REPLACE TABLE exclusions (epoch INTEGER, person BIGINT, overlap_class VARCHAR)")
+    rows = [(0, samples.EPOCH + 1, "OC-TRIP"), (1, samples.EPOCH, "OC-TRIP"), (2, samples.EPOCH, "OC-METER")]
+    for person, epoch, overlap_class in rows:
+        engine.execute(f"INSERT INTO exclusions VALUES ({epoch}, {person}, '{overlap_class}')")
     relations = Relations(RELATIONS.activities, "persons", exclusions="exclusions")
     measure = plan_measure("m", [language_pack("constant")], 1000)
     got = dict(engine.rows(statement_sql(measure, relations, samples.EPOCH)))
@@ -101,7 +103,7 @@ def test_excluded_classes_are_left_out_for_those_persons(engine: Engine) -> None
     load(engine, [energy(START, 1000)], persons=3)
     relations = Relations(RELATIONS.activities, "persons", exclusions="exclusions")
     assert dict(engine.rows(statement_sql(history, relations, samples.EPOCH)))[1] == -531
-    engine.execute("UPDATE exclusions SET person = 1")
+    engine.execute(f"UPDATE exclusions SET person = 1, epoch = {samples.EPOCH}")
     assert dict(engine.rows(statement_sql(history, relations, samples.EPOCH)))[1] == 0
 
 

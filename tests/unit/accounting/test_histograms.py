@@ -86,7 +86,8 @@ def test_cells_stand_where_the_policy_puts_them(engine: Engine) -> None:
 
 def test_the_pooled_have_a_cell_of_their_own(engine: Engine) -> None:
     load(engine, [trip(0, START, 10_000), trip(1, START, 2000)])
-    engine.execute("CREATE OR REPLACE TABLE pooled AS SELECT CAST(1 AS BIGINT) AS person")
+    engine.execute("CREATE OR REPLACE TABLE pooled (epoch INTEGER, person BIGINT)")
+    engine.execute(f"INSERT INTO pooled VALUES ({samples.EPOCH}, 1), ({samples.EPOCH - 1}, 0)")
     relations = Relations(RELATIONS.activities, "persons", pooled="pooled")
     got = tables(engine, planned([language_pack("constant")]), relations=relations)
     assert got[DOMAIN_METHODOLOGY_POOLED] == CellTable((487, 97), (1, 1))
@@ -126,7 +127,8 @@ def test_a_dark_meter_never_reaches_the_pool(engine: Engine) -> None:
 def test_excluded_and_foreign_persons_are_in_no_cell(engine: Engine) -> None:
     load(engine, [trip(0, START, 10_000), trip(9, START, 10_000)], persons=2)
     engine.execute(
-        "CREATE OR REPLACE TABLE exclusions AS SELECT CAST(0 AS BIGINT) AS person, 'OC-TRIP' AS overlap_class"
+        "CREATE OR REPLACE TABLE exclusions AS "
+        f"SELECT {samples.EPOCH} AS epoch, CAST(0 AS BIGINT) AS person, 'OC-TRIP' AS overlap_class"
     )
     relations = Relations(RELATIONS.activities, "persons", exclusions="exclusions")
     got = tables(engine, planned([language_pack("constant")]), relations=relations)
