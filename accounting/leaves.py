@@ -69,7 +69,11 @@ def records_sql(
     ):
         for code, mine in _by_activity(packs).items():
             within = "1 = 1" if packs == day_packs(measure) else _spans(mine, epoch)
-            included = " OR ".join(f"({relations.included(one, 'a')})" for one in mine)
+            by_day = packs == day_packs(measure)
+            included = " OR ".join(
+                f"({relations.included_on(one, 'a') if by_day else relations.included(one, 'a', epoch)})"
+                for one in mine
+            )
             columns = ", ".join(f"a.{name}" for name in mine[0].pack.activity.columns())
             parts.setdefault(code, []).append(
                 f"SELECT l.number, {columns} FROM {relations.of(mine[0])} AS a JOIN {leaves} AS l "
@@ -146,7 +150,7 @@ def _history_sql(one: CompiledPack, relations: Relations, epoch: Epoch) -> str:
     month = one.person_month_sql(relations.of(one), relations.persons, epoch)
     return (
         f"SELECT person, {WHOLE_MONTH} AS day, mg + {minus} AS plus, {minus} AS minus "
-        f"FROM ({month}) AS m WHERE {relations.included(one, 'm')}"
+        f"FROM ({month}) AS m WHERE {relations.included(one, 'm', epoch)}"
     )
 
 
@@ -154,7 +158,7 @@ def _period_sql(measure: PeriodMeasure, relations: Relations, epoch: Epoch) -> s
     parts = []
     for one in measure.packs:
         month = relations.months_of(one, epoch)
-        parts.append(f"SELECT x.person, x.mg FROM ({month}) AS x WHERE {relations.included(one, 'x')}")
+        parts.append(f"SELECT x.person, x.mg FROM ({month}) AS x WHERE {relations.included(one, 'x', epoch)}")
     months = " UNION ALL ".join(parts)
     clamped = f"GREATEST(LEAST(SUM(mg), {measure.month_clamp_grams * MG_PER_GRAM}), 0)"
     return (

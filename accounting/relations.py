@@ -2,7 +2,8 @@
 
 `activities` maps an activity code to a table or view; `persons` is (person BIGINT, since_day INTEGER,
 until_day INTEGER or NULL); `pooled` (epoch INTEGER, person) are those who let their reductions be pooled;
-`exclusions` (epoch INTEGER, person, overlap_class) what another enterprise records for them in an epoch.
+`exclusions` (epoch INTEGER, person, overlap_class, first_day, end_day) what another enterprise records for
+them in an epoch, with its days.
 `days` maps a pack's id and an epoch to its person-days (person, day, mg, records, region_code) where they
 were reckoned before, so that what is made of them does not sum the activities again.
 """
@@ -54,13 +55,17 @@ class Relations:
 
     def included(self, pack: CompiledPack, alias: str, epoch: Epoch) -> str:
         """Give the condition that nobody else records this pack's overlap class for the person then."""
+        return self._included(pack, alias, f"e.epoch = {int(epoch)}")
+
+    def included_on(self, pack: CompiledPack, alias: str) -> str:
+        """Give the same condition for the epoch that the row's own day lies in."""
+        return self._included(pack, alias, f"{alias}.day >= e.first_day AND {alias}.day < e.end_day")
+
+    def _included(self, pack: CompiledPack, alias: str, then: str) -> str:
         if self.exclusions is None:
             return "1 = 1"
-        own = (
-            f"e.epoch = {int(epoch)} AND e.person = {alias}.person "
-            f"AND e.overlap_class = {literal(pack.pack.overlap_class)}"
-        )
-        return f"NOT EXISTS (SELECT 1 FROM {self.exclusions} AS e WHERE {own})"
+        own = f"e.person = {alias}.person AND e.overlap_class = {literal(pack.pack.overlap_class)}"
+        return f"NOT EXISTS (SELECT 1 FROM {self.exclusions} AS e WHERE {then} AND {own})"
 
 
 def invalid_plan(what: str, problem: str, remedy: str = "") -> Malformed:

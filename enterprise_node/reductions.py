@@ -35,7 +35,7 @@ from accounting.packs import Purpose
 from accounting.periods import PeriodMeasure, period_statement_sql, plan_period
 from accounting.tariffs import plan_points, points_month_sql, points_statement_sql
 from privacy.series import MeasureKind
-from protos.epochs import Epoch, format_epoch, parse_epoch
+from protos.epochs import Epoch, end_day, first_day, format_epoch, parse_epoch
 from protos.problems import Refused
 from protos.v1.problem_pb2 import REASON_PACK_UNKNOWN
 from runtime.configuration import write_atomic
@@ -56,7 +56,13 @@ _PERSONS = "persons"
 _ROSTER = "roster_persons"
 _EXCLUSIONS = "excluded_classes"
 _POOLED = "pooled_persons"
-_EXCLUSION_COLUMNS = {"epoch": "INTEGER", "person": "BIGINT", "overlap_class": "VARCHAR"}
+_EXCLUSION_COLUMNS = {
+    "epoch": "INTEGER",
+    "person": "BIGINT",
+    "overlap_class": "VARCHAR",
+    "first_day": "INTEGER",
+    "end_day": "INTEGER",
+}
 _POOLED_COLUMNS = {"epoch": "INTEGER", "person": "BIGINT"}
 _PERSON_COLUMNS = {"person": "BIGINT", "since_day": "INTEGER", "until_day": "INTEGER"}
 _MONTHS = "person_months"
@@ -347,7 +353,11 @@ class Reductions:
         if not hashes:
             return None, None
         if hashes != self._selected:
-            excluded, pooled = self._selections.exclusions(), self._selections.pooled()
+            excluded = [
+                (epoch, person, overlap_class, first_day(Epoch(epoch)), end_day(Epoch(epoch)))
+                for epoch, person, overlap_class in self._selections.exclusions()
+            ]
+            pooled = self._selections.pooled()
             self._engine.register(_EXCLUSIONS, _columns(excluded, _EXCLUSION_COLUMNS), _EXCLUSION_COLUMNS)
             self._engine.register(_POOLED, _columns(pooled, _POOLED_COLUMNS), _POOLED_COLUMNS)
             self._selected = hashes
