@@ -1,5 +1,5 @@
-"""The program cgsp-hub: makes and runs a hub (cli_home), publishes what its signers sign (cli_publish,
-cli_programme)."""
+"""The program cgsp-hub: makes and runs a hub (cli_home), keeps its database (cli_store), publishes what its
+signers sign (cli_publish, cli_programme)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _HOME = (
     "account",
     "erase",
     "rebuild",
-    "migrate",
     "doctor",
 )
+_STORE = ("migrate", "backup", "restore")
 _PUBLISH = ("trust", "pack", "policy")
 _PROGRAMME = ("programme",)
 
@@ -29,7 +29,7 @@ class _LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """List all commands in the order of use."""
-        return [*_HOME[:3], *_PUBLISH, *_PROGRAMME, *_HOME[3:]]
+        return [*_HOME[:3], *_PUBLISH, *_PROGRAMME, *_HOME[3:], *_STORE]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Find a command by its name in the module that holds it."""
@@ -37,6 +37,10 @@ class _LazyGroup(click.Group):
             from hub.cli_home import COMMANDS
 
             return COMMANDS[cmd_name]
+        if cmd_name in _STORE:
+            from hub.cli_store import COMMANDS as STORE_COMMANDS
+
+            return STORE_COMMANDS[cmd_name]
         if cmd_name in _PUBLISH:
             from hub.cli_publish import COMMANDS as PUBLISH_COMMANDS
 

@@ -267,23 +267,6 @@ def rebuild(folder: Path, *, write: bool, as_json: bool) -> int:
     return 1 if made.differences else 0
 
 
-@click.command()
-@_home_option
-@click.option("--dry-run", is_flag=True, help="Try every step, then take all back.")
-@json_option
-def migrate(folder: Path, *, dry_run: bool, as_json: bool) -> None:
-    """Bring the database to the form this program needs; the hub must be down. 升级数据库。"""
-    from hub.log import WriterLock
-    from hub.store.migrate import migrate as bring
-
-    home = _opened(folder).home
-    with WriterLock(home.lock):
-        done = bring(home.database, dry_run=dry_run)
-    said = "tried and taken back" if dry_run else "done"
-    lines = [f"{done.before} -> {done.after}", *(f"  {step}: {said}" for step in done.steps)]
-    print_result(done.to_json(), as_json=as_json, lines=lines)
-
-
 def _opened(folder: Path) -> Opened:
     from hub.configuration import Home
     from hub.setup import Opened
@@ -383,6 +366,17 @@ def _epoch_text(epoch: int) -> str:
 
 COMMANDS: Mapping[str, click.Command] = {
     command.name: command
-    for command in (init, serve, invite, close, status, export, account, erase, rebuild, migrate, doctor)
+    for command in (
+        init,
+        serve,
+        invite,
+        close,
+        status,
+        export,
+        account,
+        erase,
+        rebuild,
+        doctor,
+    )
     if command.name
 }

@@ -67,18 +67,24 @@ def rebuild(opened: Opened, *, write: bool) -> Rebuilt:
 
     Raises Unverified HISTORY_INCONSISTENT where the log itself does not hold: then nothing is written.
     """
-    settings = opened.settings
-    resources = Resources(opened.home.work, settings.close_memory_mb, settings.close_threads)
     with WriterLock(opened.home.lock):
-        readers = open_readers(opened.home.database)
-        try:
-            made = _replay(opened, readers, resources)
-            with readers.begin() as connection:
-                _compare(connection, made)
-        finally:
-            readers.dispose()
+        made = compared(opened)
         if write and made.differences:
             _write(opened, made)
+    return made
+
+
+def compared(opened: Opened) -> Rebuilt:
+    """Rebuild and compare, writing nothing; the caller holds the hub's lock."""
+    settings = opened.settings
+    resources = Resources(opened.home.work, settings.close_memory_mb, settings.close_threads)
+    readers = open_readers(opened.home.database)
+    try:
+        made = _replay(opened, readers, resources)
+        with readers.begin() as connection:
+            _compare(connection, made)
+    finally:
+        readers.dispose()
     return made
 
 

@@ -15,10 +15,12 @@ from sqlalchemy import (
     Engine,
     Integer,
     LargeBinary,
+    MetaData,
     Table,
     Text,
     create_engine,
     event,
+    text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.pool import StaticPool
@@ -91,6 +93,15 @@ def replace_rows(
     keyed = _insert(connection, table)
     others = {one.name: keyed.excluded[one.name] for one in table.c if one.name not in keys}
     return keyed.on_conflict_do_update(index_elements=list(keys), set_=others)
+
+
+def wipe(connection: Connection, metadata: MetaData) -> None:
+    """Take away all tables and what belongs to them."""
+    metadata.drop_all(connection)
+    if connection.dialect.name == "postgresql":
+        query = "select proname from pg_proc where pronamespace = current_schema()::regnamespace "
+        for name in connection.scalars(text(query + "and prorettype = 'trigger'::regtype")).all():
+            connection.execute(text(f'drop function "{name}"()'))
 
 
 def _insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:

@@ -45,7 +45,7 @@ def migrate(location: Location, *, dry_run: bool) -> Migrated:
             found = _found(connection)
             steps = _missing(found)
             if steps:
-                _run(connection, found)
+                upgrade(connection)
             if dry_run:
                 transaction.rollback()
             return Migrated(found, REVISION, steps, not dry_run)
@@ -71,24 +71,32 @@ def _found(connection: Connection) -> str:
     return found
 
 
-def _missing(found: str) -> tuple[str, ...]:
-    """Name the steps from a revision to this program's."""
+def check_known(found: str) -> ScriptDirectory:
+    """Refuse a revision that is newer than this program."""
     scripts = ScriptDirectory.from_config(_configuration())
     if found not in {one.revision for one in scripts.walk_revisions()}:
         raise Malformed(
             REASON_CONFIGURATION_INVALID,
-            f"The hub's database is of revision {found}, which is newer than this program ({REVISION}).",
+            f"The database is of revision {found}, which is newer than this program ({REVISION}).",
             remedy="Run the program that made it. Nothing was changed.",
         )
+    return scripts
+
+
+def _missing(found: str) -> tuple[str, ...]:
+    """Name the steps from a revision to this program's."""
+    scripts = check_known(found)
     steps = reversed(list(scripts.iterate_revisions("head", found)))
     return tuple(f"{one.revision} {one.doc}" for one in steps)
 
 
-def _run(connection: Connection, found: str) -> None:
-    if not inspect(connection).has_table(revision.name):
+def upgrade(connection: Connection, to: str = "head") -> None:
+    """Run the revisions up to one; from nothing, all of them."""
+    found = current_revision(connection)
+    if found is not None and not inspect(connection).has_table(revision.name):
         # The first form did not say which it is.
         revision.create(connection)
         connection.execute(insert(revision).values(version_num=found))
     configuration = _configuration()
     configuration.attributes["connection"] = connection
-    command.upgrade(configuration, "head")
+    command.upgrade(configuration, to)

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from alembic import command
 from sqlalchemy import Connection, Engine, insert, text
 
 from hub.store import entries
@@ -14,7 +13,7 @@ from hub.store.database import create_database, current_revision, open_writer
 from hub.store.dialects import connect_writer
 from hub.store.entries import StoredEntry, TreeHead
 from hub.store.location import Location
-from hub.store.migrate import _configuration, migrate
+from hub.store.migrate import migrate, upgrade
 from hub.store.schema import REVISION, revision, setting
 from protos.problems import Malformed
 from tests.unit.hub.world import refused
@@ -63,9 +62,7 @@ def first(location: Location) -> Iterator[Location]:
     """A database of the first form, with an entry in it."""
     engine = connect_writer(location)
     with engine.begin() as connection:
-        configuration = _configuration()
-        configuration.attributes["connection"] = connection
-        command.upgrade(configuration, "0001")
+        upgrade(connection, "0001")
         revision.drop(connection)
         connection.execute(insert(setting).values(name="schema", value="1"))
         entries.add_entry(connection, STORED, [(b"body", False)])

@@ -1,0 +1,86 @@
+"""Commands around the hub's database: migrate it, copy it, make it again from a copy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from runtime.console import json_option, print_result
+
+if TYPE_CHECKING:
+    from hub.setup import Opened
+
+_home_option = click.option(
+    "--home",
+    "folder",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The hub's folder. 中心节点目录。",
+)
+
+
+@click.command()
+@_home_option
+@click.option("--dry-run", is_flag=True, help="Try every step, then take all back.")
+@json_option
+def migrate(folder: Path, *, dry_run: bool, as_json: bool) -> None:
+    """Bring the database to the form this program needs; the hub must be down. 升级数据库。"""
+    from hub.log import WriterLock
+    from hub.store.migrate import migrate as bring
+
+    home = _opened(folder).home
+    with WriterLock(home.lock):
+        done = bring(home.database, dry_run=dry_run)
+    said = "tried and taken back" if dry_run else "done"
+    lines = [f"{done.before} -> {done.after}", *(f"  {step}: {said}" for step in done.steps)]
+    print_result(done.to_json(), as_json=as_json, lines=lines)
+
+
+@click.command()
+@_home_option
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="A new folder.")
+@json_option
+def backup(folder: Path, out: Path, *, as_json: bool) -> None:
+    """Copy the database as it is at one moment, also while the hub serves. 备份。"""
+    from hub.backup import backup as copy_out
+
+    manifest = copy_out(_opened(folder), out)
+    result = {
+        "folder": str(out),
+        "log_size": manifest.log_size,
+        "log_root": manifest.log_root,
+        "rows": sum(one.rows for one in manifest.tables.values()),
+    }
+    print_result(result, as_json=as_json)
+
+
+@click.command()
+@_home_option
+@click.argument("copy", type=click.Path(path_type=Path))
+@json_option
+def restore(folder: Path, copy: Path, *, as_json: bool) -> int:
+    """Make the database again from a COPY and prove it against the log; the hub must be down. 恢复。
+
+    Exit codes: 0 the books are those of the log; 1 some differ (rebuild --write puts them right).
+    """
+    from hub.backup import restore as bring_back
+
+    manifest, made = bring_back(_opened(folder), copy)
+    result = {"log_size": manifest.log_size, "log_root": manifest.log_root, **made.to_json()}
+    print_result(result, as_json=as_json)
+    return 1 if made.differences else 0
+
+
+def _opened(folder: Path) -> Opened:
+    from hub.configuration import Home
+    from hub.setup import Opened
+
+    return Opened.load(Home(folder.absolute()))
+
+
+COMMANDS: Mapping[str, click.Command] = {
+    command.name: command for command in (migrate, backup, restore) if command.name
+}
