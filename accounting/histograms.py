@@ -97,14 +97,11 @@ def histogram_sql(histogram: Histogram, relations: Relations, epoch: Epoch) -> s
     """Give (table_id, cell, grams, persons) after the person-month clamp, cells without anybody left out."""
     clamp = histogram.month_clamp_grams
     whole = _truncated("c.mg", str(MG_PER_GRAM))
-    part = _truncated(f"(c.mg * {clamp})", "n.norm")
-    grams = f"CASE WHEN n.norm <= {clamp * MG_PER_GRAM} THEN {whole} ELSE {part} END"
+    part = _truncated(f"(c.mg * {clamp})", "c.norm")
+    grams = f"CASE WHEN c.norm <= {clamp * MG_PER_GRAM} THEN {whole} ELSE {part} END"
     rank = "ROW_NUMBER() OVER (PARTITION BY c.tab, c.person ORDER BY c.cell)"
     counted = "1" if len(histogram.packs) <= COUNT_CELLS_MAX else f"CASE WHEN {rank} <= 4 THEN 1 ELSE 0 END"
-    clamped = (
-        f"SELECT c.tab, c.cell, {grams} AS grams, {counted} AS counted "
-        "FROM cells AS c JOIN norms AS n ON c.tab = n.tab AND c.person = n.person"
-    )
+    clamped = f"SELECT c.tab, c.cell, {grams} AS grams, {counted} AS counted FROM cells AS c"
     return (
         f"{_cells(histogram, relations, epoch)} SELECT {_names('tab')} AS table_id, "
         "CAST(cell AS INTEGER) AS cell, CAST(SUM(grams) AS BIGINT) AS grams, "
@@ -116,14 +113,15 @@ def histogram_sql(histogram: Histogram, relations: Relations, epoch: Epoch) -> s
 def histogram_loss_sql(histogram: Histogram, relations: Relations, epoch: Epoch) -> str:
     """Give (table_id, persons_clamped, lost_mg, persons_without_region) by table: local figures only."""
     limit = histogram.month_clamp_grams * MG_PER_GRAM
-    without = "(SELECT COUNT(*) FROM places AS q WHERE q.code IS NULL)"
+    without = "(SELECT COUNT(DISTINCT person) FROM methods WHERE code IS NULL)"
+    clamped = f"SELECT DISTINCT tab, person, norm FROM cells WHERE norm > {limit}"
     return (
         f"{_cells(histogram, relations, epoch)} "
         f"SELECT {_names('k.tab')} AS table_id, "
         "CAST(COUNT(n.person) AS BIGINT) AS persons_clamped, "
         f"CAST(COALESCE(SUM(n.norm - {limit}), 0) AS BIGINT) AS lost_mg, "
         f"CAST(CASE WHEN k.tab = 0 THEN {without} ELSE 0 END AS BIGINT) AS persons_without_region "
-        f"FROM (VALUES (0), (1)) AS k(tab) LEFT JOIN norms AS n ON n.tab = k.tab AND n.norm > {limit} "
+        f"FROM (VALUES (0), (1)) AS k(tab) LEFT JOIN ({clamped}) AS n ON n.tab = k.tab "
         "GROUP BY k.tab ORDER BY k.tab"
     )
 
@@ -133,27 +131,51 @@ def _truncated(sql: str, divisor: str) -> str:
 
 
 def _cells(histogram: Histogram, relations: Relations, epoch: Epoch) -> str:
-    """Give the WITH clause: months by person and pack, places, cells by table (0, 1), norms by table."""
+    """Give the WITH clause up to cells (tab, person, cell, mg, norm): each person's vector and its L1.
+
+    A person has one row a pack, and so one cell a pack in the second table. It is one cell a domain in the
+    first where no two packs share a domain; else their months are added up before.
+    """
     parts = [_pack_month(histogram, one, relations, epoch) for one in histogram.packs] or [_NOBODY]
     regions, domains = len(histogram.regions), len(histogram.domains)
     consenting = f"SELECT person FROM {relations.pooled} WHERE epoch = {int(epoch)}"
     pooled = f"CASE WHEN m.person IN ({consenting}) THEN 1 ELSE 0 END"
-    place = f"({regions - 1} - q.code % {regions}) * {domains} + m.domain"
+    place = f"({regions - 1} - m.code % {regions}) * {domains} + m.domain"
     method = f"m.pack * 2 + {pooled if relations.pooled else '0'}"
-    first = (
-        f"SELECT 0 AS tab, m.person, {place} AS cell, m.mg "
-        "FROM months AS m JOIN places AS q ON m.person = q.person WHERE q.code IS NOT NULL"
-    )
-    second = f"SELECT 1 AS tab, m.person, {method} AS cell, m.mg FROM months AS m"
-    # A cell times the clamp must stay below 2^63: 10^12 * 4 * 10^6 does.
-    limited = f"LEAST(GREATEST(CAST(SUM(mg) AS BIGINT), -{CELL_MG_MAX}), {CELL_MG_MAX})"
+    clauses = [
+        f"raw AS ({' UNION ALL '.join(parts)})",
+        f"months AS (SELECT person, pack, domain, {_limited('mg')} AS mg, code FROM raw)",
+        f"methods AS ({_vectors('months', histogram)})",
+    ]
+    placed = "methods"
+    if len({one.pack.domain for one in histogram.packs}) < len(histogram.packs):
+        summed = _limited("CAST(SUM(mg) AS BIGINT)")
+        placed = "places"
+        clauses += [
+            f"shared AS (SELECT person, 0 AS pack, domain, {summed} AS mg, MAX(code) AS code FROM raw "
+            "GROUP BY person, domain)",
+            f"places AS ({_vectors('shared', histogram)})",
+        ]
+    first = f"SELECT 0 AS tab, m.person, {place} AS cell, m.mg, m.norm FROM {placed} AS m"
+    second = f"SELECT 1 AS tab, m.person, {method} AS cell, m.mg, m.norm FROM methods AS m"
+    clauses.append(f"cells AS ({first} WHERE m.code IS NOT NULL UNION ALL {second})")
+    return f"WITH {', '.join(clauses)}"
+
+
+def _vectors(rows: str, histogram: Histogram) -> str:
+    """Give (person, pack, domain, mg, code, norm): to each row its person's region code and L1."""
+    if len(histogram.packs) <= 1:
+        return f"SELECT person, pack, domain, mg, code, ABS(mg) AS norm FROM {rows}"
     return (
-        f"WITH months AS ({' UNION ALL '.join(parts)}), "
-        "places AS (SELECT person, MAX(code) AS code FROM months GROUP BY person), "
-        f"cells AS (SELECT tab, person, cell, {limited} AS mg "
-        f"FROM ({first} UNION ALL {second}) AS b GROUP BY tab, person, cell), "
-        "norms AS (SELECT tab, person, CAST(SUM(ABS(mg)) AS BIGINT) AS norm FROM cells GROUP BY tab, person)"
+        "SELECT r.person, r.pack, r.domain, r.mg, q.code, q.norm "
+        f"FROM {rows} AS r JOIN (SELECT person, MAX(code) AS code, CAST(SUM(ABS(mg)) AS BIGINT) AS norm "
+        f"FROM {rows} GROUP BY person) AS q ON r.person = q.person"
     )
+
+
+def _limited(mg: str) -> str:
+    """Bound a cell: times the clamp it must stay below 2^63, and 10^12 * 4 * 10^6 does."""
+    return f"LEAST(GREATEST({mg}, -{CELL_MG_MAX}), {CELL_MG_MAX})"
 
 
 _NOBODY = (
@@ -164,11 +186,13 @@ _NOBODY = (
 
 def _pack_month(histogram: Histogram, one: CompiledPack, relations: Relations, epoch: Epoch) -> str:
     month = relations.months_of(one, epoch, histogram.regions)
+    # Without own history there are rows of persons with records alone, and nobody needs their count.
+    active = "x.records > 0" if one.own_history else "1 = 1"
     pack, domain = histogram.pack_order.index(one.pack.id), histogram.domains.index(one.pack.domain)
     return (
         f"SELECT x.person, {pack} AS pack, {domain} AS domain, x.mg, CAST(x.region_code AS BIGINT) AS code "
         f"FROM ({month}) AS x JOIN {relations.persons} AS o ON x.person = o.person "
-        f"WHERE x.records > 0 AND {relations.included(one, 'x', epoch)}"
+        f"WHERE {active} AND {relations.included(one, 'x', epoch)}"
     )
 
 
