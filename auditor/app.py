@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from auditor.accounts import check_accounts
 from auditor.counts import check_pseudonyms
 from auditor.deadlines import check_deadlines
-from auditor.erasures import check_erasures
+from auditor.erasures import check_erasures, is_erasure
 from auditor.findings import Check, Results
 from auditor.joining import load_member
-from auditor.log import LogCopy, check_witnesses, read_log
+from auditor.log import EntryStream, Head, check_witnesses, read_head
 from auditor.population import check_population
 from auditor.programmes import check_programmes
-from auditor.receipts import check_receipts
-from auditor.replay import Replay, replay
+from auditor.receipts import AuditedLog, check_receipts
+from auditor.replay import Replay, begin, leave_unchecked, replay
 from auditor.report import Report
 from auditor.rules import check_budgets, check_completeness, check_packs
+from auditor.saved import SAVE_BODY_BYTES, SAVE_ENTRIES, Saved, files_folder, read_state, write_state
 from auditor.statements import StatementFiles
 from privacy import checkpoint, trust
 from privacy.envelope import ENTRY_BYTES_MAX
@@ -28,16 +30,28 @@ from privacy.trust import TrustRoot
 from protos.problems import Problem
 from runtime.files import read_bounded
 from runtime.identity import certificate_pem
+from runtime.log_follower import Entry
 from runtime.log_reader import FolderLog, HttpLog, LogReader
 
 
-def verify_source(
-    source: str, trust_root: Path, identity: Path | None, receipts: Path | None = None
-) -> Report:
-    """Verify a hub's https address (host:port) or a bundle's folder against the trust root handed over.
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What an audit may have beside the log: receipts, a state to go on from, a watcher."""
 
-    `receipts` is a folder of receipts as a node keeps it.
-    """
+    # A folder of receipts as a node keeps it.
+    receipts: Path | None = None
+    state: Path | None = None
+    # Told how many entries of how many are done.
+    watch: Callable[[int, int], None] = lambda done, total: None
+
+
+NO_OPTIONS = Options()
+
+
+def verify_source(
+    source: str, trust_root: Path, identity: Path | None, options: Options = NO_OPTIONS
+) -> Report:
+    """Verify a hub's https address (host:port) or a bundle's folder against the trust root handed over."""
     pinned = read_bounded(trust_root, ENTRY_BYTES_MAX)
     results = Results()
     root = _pinned_root(pinned, results)
@@ -50,7 +64,7 @@ def verify_source(
         except Problem as problem:
             results.leave_unchecked([Check.CHECKPOINT, Check.TREE, *_AFTER_TREE], problem.message)
             return Report(source, root.origin, 0, b"", "unknown", results, {})
-        return verify(source, reader, pinned, root, results, receipts)
+        return verify(source, reader, pinned, root, results, options)
 
 
 @contextmanager
@@ -69,38 +83,109 @@ def verify(
     pinned: bytes,
     root: TrustRoot,
     results: Results,
-    receipts: Path | None = None,
+    options: Options = NO_OPTIONS,
 ) -> Report:
-    """Verify the log a reader serves: tree first, then every entry, then what must hold over all of them."""
-    with StatementFiles() as files:
-        return _verify(source, reader, pinned, root, files, results, receipts)
+    """Verify the log a reader serves: every entry as it comes, then what must hold over all of them."""
+    kept = None if options.state is None else files_folder(options.state)
+    with StatementFiles(kept) as files:
+        saved = _saved(options, root, pinned)
+        try:
+            return _verify(source, reader, root, results, options, _Run(files, saved))
+        except _ErasedSinceError:
+            # Bodies read before no longer are what they were: nothing but a whole audit can say more.
+            run = _Run(files, Saved(root.origin, pinned, begin(pinned)))
+            results.forget(Check.CHECKPOINT)
+            return _verify(source, reader, root, results, options, run)
+
+
+@dataclass(slots=True)
+class _Run:
+    """One pass over the log: the files of its statements, and what is saved of it."""
+
+    files: StatementFiles
+    saved: Saved
+    unsaved_entries: int = 0
+    unsaved_bytes: int = 0
+
+
+class _ErasedSinceError(Exception):
+    """The log orders an erasure that the saved audit did not know of."""
+
+
+def _saved(options: Options, root: TrustRoot, pinned: bytes) -> Saved:
+    found = None
+    if options.state is not None:
+        found = read_state(options.state, origin=root.origin, pinned=pinned)
+    return found or Saved(root.origin, pinned, begin(pinned))
 
 
 def _verify(
-    source: str,
-    reader: LogReader,
-    pinned: bytes,
-    root: TrustRoot,
-    files: StatementFiles,
-    results: Results,
-    receipts: Path | None,
+    source: str, reader: LogReader, root: TrustRoot, results: Results, options: Options, run: _Run
 ) -> Report:
-    # 1. The checkpoint is the log's, entries alone give its root, tiles are part of that tree.
-    copy = read_log(reader, root.log_vkey, results)
-    if copy is None:
+    saved = run.saved
+    # 1. The checkpoint is the log's, and not older than what was seen before.
+    head = read_head(reader, root.log_vkey, results)
+    if head is None or not _has_grown(head, saved, results):
         results.leave_unchecked(_AFTER_TREE, "the log could not be read")
         return Report(source, root.origin, 0, b"", "unknown", results, {})
-    if receipts is not None:
-        as_of = None if isinstance(reader, FolderLog) else int(time.time())
-        check_receipts(receipts, copy, pinned, results, as_of=as_of)
-    # 2. Every entry is decided again, with its bodies.
-    replayed = replay(copy, reader, pinned, files, results)
+    # 2. Entries alone give its root, tiles are of that tree; each is decided again, with its bodies.
+    stream = EntryStream(reader, head, saved.tree, saved.results, saved.mismatches)
+    _replay(stream, reader, options, run)
+    results.include(saved.results)
+    if stream.is_broken:
+        results.leave_unchecked(_AFTER_TREE, "the log could not be read")
+        return Report(source, root.origin, 0, b"", "unknown", results, {})
+    replayed = saved.replayed
+    leave_unchecked(replayed, results)
+    if options.receipts is not None:
+        as_of = None if head.exported else int(time.time())
+        log = AuditedLog(head.note, saved.tree, lambda tile: reader.tile(0, tile.index, tile.width))
+        check_receipts(options.receipts, log, replayed.state.trust_roots or (root,), results, as_of=as_of)
     # 3. The trust root now in force says who must have witnessed the checkpoint.
-    witnesses = _witnesses(copy, replayed, results)
+    witnesses = _witnesses(head, replayed, results)
     # 4. What must hold over the whole log.
-    figures = _check_whole(replayed, files, results, _seen_at(copy, replayed))
-    head = copy.checkpoint
-    return Report(source, head.origin, head.size, head.root, witnesses, results, figures)
+    figures = _check_whole(replayed, run.files, results, _seen_at(head, replayed))
+    if options.state is not None:
+        write_state(options.state, saved)
+    signed = head.checkpoint
+    return Report(source, signed.origin, signed.size, signed.root, witnesses, results, figures)
+
+
+def _has_grown(head: Head, saved: Saved, results: Results) -> bool:
+    """Find a log that is shorter than, or another than, the one seen before; growth shows as it is read."""
+    if head.size > saved.tree.size:
+        return True
+    if head.size == saved.tree.size and head.checkpoint.root == saved.tree.root():
+        return True
+    if head.size < saved.tree.size:
+        says = f"It covers {head.size} entries; {saved.tree.size} were seen before: the log was cut."
+    else:
+        says = f"Its root over {head.size} entries is not the one seen before: two histories."
+    results[Check.CHECKPOINT].find("checkpoint", says)
+    return False
+
+
+def _replay(stream: EntryStream, reader: LogReader, options: Options, run: _Run) -> None:
+    """Replay what is new, saving on the way; a killed audit goes on from the last state written."""
+    resumed_at, total = stream.tree.size, stream.head.size
+
+    def entries() -> Iterator[Entry]:
+        for entry in stream.entries():
+            if resumed_at and is_erasure(entry.data):
+                raise _ErasedSinceError
+            yield entry
+
+    def after(entry: Entry, body_bytes: int) -> None:
+        options.watch(entry.index + 1, total)
+        run.unsaved_entries += 1
+        run.unsaved_bytes += body_bytes
+        is_due = run.unsaved_entries >= SAVE_ENTRIES or run.unsaved_bytes >= SAVE_BODY_BYTES
+        if options.state is not None and is_due:
+            write_state(options.state, run.saved)
+            run.unsaved_entries = run.unsaved_bytes = 0
+
+    replay(run.saved.replayed, entries(), reader, run.files, run.saved.results, after)
+    stream.finish()
 
 
 _AFTER_TREE = [check for check in Check if check not in (Check.TRUST_ROOT, Check.CHECKPOINT, Check.TREE)]
@@ -125,11 +210,11 @@ def _check_whole(
     }
 
 
-def _seen_at(copy: LogCopy, replayed: Replay) -> int | None:
+def _seen_at(head: Head, replayed: Replay) -> int | None:
     """Give when the newest witness saw the log so; None without one."""
     if not replayed.state.has_trust:
         return None
-    return checkpoint.cosigned_at(copy.note, replayed.state.trust.witness_vkeys)
+    return checkpoint.cosigned_at(head.note, replayed.state.trust.witness_vkeys)
 
 
 def _pinned_root(pinned: bytes, results: Results) -> TrustRoot | None:
@@ -142,11 +227,11 @@ def _pinned_root(pinned: bytes, results: Results) -> TrustRoot | None:
         return None
 
 
-def _witnesses(copy: LogCopy, replayed: Replay, results: Results) -> str:
+def _witnesses(head: Head, replayed: Replay, results: Results) -> str:
     if not replayed.state.has_trust:
         return "unknown"
     root = replayed.state.trust
-    cosigned = check_witnesses(copy, root, results)
+    cosigned = check_witnesses(head, root, results)
     return f"{', '.join(sorted(cosigned)) or 'none'} cosigned, quorum {root.witness_quorum}"
 
 

@@ -49,6 +49,11 @@ def join(token: str, home: Path, *, as_json: bool) -> None:
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Folder of receipts kept by a node. 节点保存的回执目录。",
 )
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Keep what was verified in this file; a killed or later audit goes on from it. 断点文件。",
+)
 @click.option("--report", type=click.Path(path_type=Path), help="Write the JSON report here. 报告文件。")
 @click.option(
     "--html",
@@ -62,6 +67,7 @@ def verify(
     trust_root: Path,
     identity: Path | None,
     receipts: Path | None,
+    state: Path | None,
     report: Path | None,
     html_file: Path | None,
     *,
@@ -71,13 +77,16 @@ def verify(
 
     Exit codes: 0 everything holds; 1 findings; 2 wrong use; 3 something could not be checked.
     """
-    from auditor.app import verify_source
+    from auditor.app import Options, verify_source
     from auditor.report import Report
     from runtime.console import print_result
     from runtime.files import write_atomic
+    from runtime.progress import Progress
 
     _check_source(source)
-    outcome: Report = verify_source(source, trust_root, identity, receipts)
+    with Progress("verify 核验", unit="entries", silent_if_short=True) as progress:
+        options = Options(receipts, state, progress.reach)
+        outcome: Report = verify_source(source, trust_root, identity, options)
     if report is not None:
         import json
 

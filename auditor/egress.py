@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from auditor.findings import Results, Verdict
-from auditor.log import read_log
-from privacy import envelope
+from auditor.log import walk_log
+from privacy import envelope, rosters
 from privacy.envelope import Kind
 from privacy.trust import TrustRoot
 from protos.problems import Malformed, Problem
 from protos.v1 import custodian_pb2, evidence_pb2, release_pb2, roster_pb2
 from protos.v1.problem_pb2 import REASON_MALFORMED_MESSAGE
 from runtime.files import read_bounded
+from runtime.log_follower import Entry
 from runtime.log_reader import LogReader
 
 JOURNAL_BYTES_MAX = 1 << 30
@@ -100,8 +101,33 @@ class Comparison:
 class _OnRecord:
     """What the log holds of one enterprise: messages by envelope hash, batches by custodian and hash."""
 
-    messages: dict[bytes, int] = field(default_factory=dict)
+    enterprise_id: str
+    messages: dict[bytes, Entry] = field(default_factory=dict)
     batches: dict[tuple[str, bytes], int] = field(default_factory=dict)
+    # Whether somebody's slots were erased: rows of rosters that left the node are empty in the log since.
+    has_erased: bool = False
+
+    def take(self, entry: Entry) -> None:
+        """Take an entry of the log."""
+        try:
+            opened = envelope.open_envelope(entry.data)
+            if opened.kind in _MESSAGES:
+                if opened.parse(_MESSAGES[opened.kind]).header.issuer == self.enterprise_id:
+                    self.messages[opened.envelope_hash] = entry
+            elif opened.kind is Kind.COUNT_REPORT:
+                self._take_report(opened.parse(custodian_pb2.CountReport))
+            if opened.kind in (Kind.ERASURE_ORDER, Kind.HUB_ERASURE_ORDER):
+                order = opened.parse(evidence_pb2.ErasureOrder)
+                self.has_erased |= order.enterprise_id == self.enterprise_id
+        except Problem:
+            # An entry that cannot be read is nobody's; `verify` names it.
+            return
+
+    def _take_report(self, report: custodian_pb2.CountReport) -> None:
+        if report.enterprise_id == self.enterprise_id:
+            self.batches.update(
+                {(report.header.issuer, one.batch_hash): one.elements for one in report.batches}
+            )
 
 
 def compare_egress(journal: Path, reader: LogReader, root: TrustRoot, enterprise_id: str) -> Comparison:
@@ -110,15 +136,15 @@ def compare_egress(journal: Path, reader: LogReader, root: TrustRoot, enterprise
     found = Comparison(enterprise_id, rows=len(rows))
     _check_chain(rows, found)
     results = Results()
-    copy = read_log(reader, root.log_vkey, results)
+    record = _OnRecord(enterprise_id)
+    head = walk_log(reader, root.log_vkey, results, record.take)
     for one in results.findings:
         found.find(one.place, one.message)
-    if copy is None:
+    if head is None:
         found.open.append("the log could not be read")
         return found
-    record = _on_record(copy.entries, enterprise_id)
     found.messages, found.batches = len(record.messages), len(record.batches)
-    _compare_messages(rows, record, copy.entries, reader, found)
+    _compare_messages(rows, record, reader, found)
     _compare_batches(rows, record, found)
     return found
 
@@ -169,30 +195,9 @@ def _chain_value(previous: bytes, row: Row) -> bytes:
     return hashlib.sha256(previous + b"".join(struct.pack(">I", len(one)) + one for one in fields)).digest()
 
 
-def _on_record(entries: Sequence[bytes], enterprise_id: str) -> _OnRecord:
-    record = _OnRecord()
-    for index, data in enumerate(entries):
-        try:
-            opened = envelope.open_envelope(data)
-            if opened.kind in _MESSAGES:
-                if opened.parse(_MESSAGES[opened.kind]).header.issuer == enterprise_id:
-                    record.messages[opened.envelope_hash] = index
-            elif opened.kind is Kind.COUNT_REPORT:
-                report = opened.parse(custodian_pb2.CountReport)
-                if report.enterprise_id == enterprise_id:
-                    record.batches.update(
-                        {(report.header.issuer, one.batch_hash): one.elements for one in report.batches}
-                    )
-        except Problem:
-            # An entry that cannot be read is nobody's; `verify` names it.
-            continue
-    return record
-
-
 def _compare_messages(
     rows: Sequence[Row],
     record: _OnRecord,
-    entries: Sequence[bytes],
     reader: LogReader,
     found: Comparison,
 ) -> None:
@@ -206,23 +211,39 @@ def _compare_messages(
             found.find(f"journal row {row.number}", f"A {row.kind} left the node and is not in the log.")
         elif row.envelope_hash not in sent:
             sent[row.envelope_hash] = row
-    for envelope_hash, index in record.messages.items():
+    for envelope_hash, entry in record.messages.items():
         row_sent = sent.get(envelope_hash)
         if row_sent is None:
-            found.find(f"entry {index}", "It is in the enterprise's name; this node never sent it.")
+            found.find(f"entry {entry.index}", "It is in the enterprise's name; this node never sent it.")
         else:
-            _compare_bytes(row_sent, index, entries[index], reader, found)
+            _compare_bytes(row_sent, entry, record, reader, found)
 
 
-def _compare_bytes(row: Row, index: int, entry: bytes, reader: LogReader, found: Comparison) -> None:
+def _compare_bytes(row: Row, entry: Entry, record: _OnRecord, reader: LogReader, found: Comparison) -> None:
     """The bytes that left are those on record: envelope and bodies, where the bodies are at hand."""
-    bodies = reader.bodies(index)
-    if bodies is None and row.size != len(entry):
-        found.open.append(f"entry {index}: its bodies are not at hand")
+    bodies = reader.bodies(entry.index)
+    if bodies is None and row.size != len(entry.data):
+        found.open.append(f"entry {entry.index}: its bodies are not at hand")
         return
-    parts = (entry, *(bodies or ()))
-    if sum(map(len, parts)) != row.size or hashlib.sha256(b"".join(parts)).digest() != row.sha256:
-        found.find(f"journal row {row.number}", f"Other bytes left than those on record at entry {index}.")
+    parts = (entry.data, *(bodies or ()))
+    if sum(map(len, parts)) == row.size and hashlib.sha256(b"".join(parts)).digest() == row.sha256:
+        return
+    if record.has_erased and _is_erased(row, entry, bodies or []):
+        found.open.append(f"entry {entry.index}: rows of it were erased since; the rest proves itself")
+        return
+    found.find(f"journal row {row.number}", f"Other bytes left than those on record at entry {entry.index}.")
+
+
+def _is_erased(row: Row, entry: Entry, bodies: list[bytes]) -> bool:
+    """Say whether a roster batch is as long as what left and differs from it by emptied rows alone."""
+    opened = envelope.open_envelope(entry.data)
+    if opened.kind is not Kind.ROSTER_BATCH or len(entry.data) + sum(map(len, bodies)) != row.size:
+        return False
+    try:
+        batch = opened.parse(roster_pb2.RosterBatch)
+        return rosters.check_bodies(batch, bodies, erasure_allowed=True).erased > 0
+    except Problem:
+        return False
 
 
 def _compare_batches(rows: Sequence[Row], record: _OnRecord, found: Comparison) -> None:

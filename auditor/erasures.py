@@ -9,9 +9,12 @@ from typing import Any
 
 from auditor.findings import Check, Result, Results
 from auditor.replay import Replay
+from privacy import envelope
 from privacy.chunks import HALF_BYTES
+from privacy.envelope import Kind
 from privacy.erasures import ERASED
 from protos.epochs import Epoch
+from protos.problems import Problem
 
 _NAMED_MAX = 8
 
@@ -28,6 +31,14 @@ def check_erasures(replayed: Replay, results: Results) -> dict[str, Any]:
     if replayed.state.erasures or replayed.links_erased:
         _compare_links(replayed, result)
     return _counted(replayed)
+
+
+def is_erasure(data: bytes) -> bool:
+    """Say whether an entry claims to be an erasure order."""
+    try:
+        return envelope.open_envelope(data).kind in (Kind.ERASURE_ORDER, Kind.HUB_ERASURE_ORDER)
+    except Problem:
+        return False
 
 
 def _counted(replayed: Replay) -> dict[str, Any]:

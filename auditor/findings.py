@@ -135,6 +135,18 @@ class Results:
     def __getitem__(self, check: Check) -> Result:
         return self._results[check]
 
+    def forget(self, check: Check) -> None:
+        """Forget what a check looked at and found: it is made again."""
+        self._results[check] = Result(check)
+
+    def include(self, other: Results) -> None:
+        """Add what another part of the audit looked at and found."""
+        for mine, its in zip(self.all(), other.all(), strict=True):
+            mine.examined += its.examined
+            mine.findings += its.findings
+            mine.unchecked += its.unchecked
+            mine.remarks += its.remarks
+
     def all(self) -> tuple[Result, ...]:
         """Give the results in report order."""
         return tuple(self._results.values())

@@ -6,28 +6,48 @@ A folder as a node keeps it: *.receipt, and *.tlog-proof beside those that were 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from auditor.findings import Check, Result, Results
-from auditor.log import LogCopy
+from auditor.log_tree import Fetch, LogTree
 from privacy import checkpoint
-from privacy.merkle import leaf_hash
 from privacy.receipts import RECEIPT_BYTES_MAX, Receipt, read_receipt
 from privacy.tlog_proof import PROOF_BYTES_MAX, parse_proof, verify_proof
 from privacy.trust import TrustRoot
 from protos.problems import Problem
 from runtime.files import read_bounded
-from runtime.log_follower import Entry, TrustFollower
+
+
+@dataclass(frozen=True, slots=True)
+class AuditedLog:
+    """A log whose entries have been seen: its signed note, and the hashes of its tree."""
+
+    note: bytes
+    tree: LogTree
+    fetch: Fetch
+
+    @property
+    def size(self) -> int:
+        """Count the entries."""
+        return self.tree.size
+
+    def leaf(self, index: int) -> bytes:
+        """Give the leaf hash of an entry."""
+        return self.tree.leaf(index, self.fetch)
+
+    def root_at(self, size: int) -> bytes:
+        """Give the root over the first entries."""
+        return self.tree.root_at(size, self.fetch)
 
 
 def check_receipts(
-    folder: Path, copy: LogCopy, pinned: bytes, results: Results, *, as_of: int | None
+    folder: Path, log: AuditedLog, roots: Sequence[TrustRoot], results: Results, *, as_of: int | None
 ) -> None:
     """Check every receipt of the folder; `as_of` is when the log was seen, None where nobody can say."""
     result = results[Check.RECEIPTS]
-    roots = _roots(copy, pinned)
     # The newest cosignature says when the log stood so; a witness's clock is better than ours.
-    witnessed_at = checkpoint.cosigned_at(copy.note, roots[-1].witness_vkeys)
+    witnessed_at = checkpoint.cosigned_at(log.note, roots[-1].witness_vkeys)
     seen_at = as_of if witnessed_at is None else witnessed_at
     paths = sorted(folder.glob("*.receipt"))
     if not paths:
@@ -36,23 +56,10 @@ def check_receipts(
         result.examined += 1
         try:
             receipt = _read(path, roots)
-            _check(path, receipt, copy, result, seen_at)
-            _check_proof(path.with_suffix(".tlog-proof"), receipt, copy, roots[0], result)
+            _check(path, receipt, log, result, seen_at)
+            _check_proof(path.with_suffix(".tlog-proof"), receipt, log, roots[0], result)
         except Problem as problem:
             result.find_problem(path.name, problem)
-
-
-def _roots(copy: LogCopy, pinned: bytes) -> list[TrustRoot]:
-    """Follow the trust root as far as it holds; where it breaks is another check's finding."""
-    follower = TrustFollower(pinned)
-    roots = [follower.root] if follower.root is not None else []
-    for index, data in enumerate(copy.entries):
-        try:
-            if follower.take(Entry(index, data)) and follower.root is not None:
-                roots.append(follower.root)
-        except Problem:
-            break
-    return roots
 
 
 def _read(path: Path, roots: Sequence[TrustRoot]) -> Receipt:
@@ -60,9 +67,9 @@ def _read(path: Path, roots: Sequence[TrustRoot]) -> Receipt:
     return read_receipt(read_bounded(path, RECEIPT_BYTES_MAX), keys, origin=roots[0].origin)
 
 
-def _check(path: Path, receipt: Receipt, copy: LogCopy, result: Result, seen_at: int | None) -> None:
-    if receipt.index < len(copy.entries):
-        if leaf_hash(copy.entries[receipt.index]) != receipt.leaf_hash:
+def _check(path: Path, receipt: Receipt, log: AuditedLog, result: Result, seen_at: int | None) -> None:
+    if receipt.index < log.size:
+        if log.leaf(receipt.index) != receipt.leaf_hash:
             result.find(path.name, f"The hub promised entry {receipt.index}; another message stands there.")
     elif seen_at is None:
         result.unchecked.append(
@@ -72,11 +79,11 @@ def _check(path: Path, receipt: Receipt, copy: LogCopy, result: Result, seen_at:
         result.find(
             path.name,
             f"The hub promised entry {receipt.index} within {receipt.merge_delay_seconds} s; "
-            f"{seen_at - receipt.received_at} s later the log has {len(copy.entries)} entries.",
+            f"{seen_at - receipt.received_at} s later the log has {log.size} entries.",
         )
 
 
-def _check_proof(path: Path, receipt: Receipt, copy: LogCopy, root: TrustRoot, result: Result) -> None:
+def _check_proof(path: Path, receipt: Receipt, log: AuditedLog, root: TrustRoot, result: Result) -> None:
     """A proof that once held must lead to a tree that this log continues."""
     if not path.exists():
         return
@@ -84,7 +91,7 @@ def _check_proof(path: Path, receipt: Receipt, copy: LogCopy, root: TrustRoot, r
     head = verify_proof(proof, receipt.leaf_hash, root.log_vkey)
     if proof.index != receipt.index:
         result.find(path.name, f"It proves entry {proof.index}; the receipt promised {receipt.index}.")
-    if head.size > len(copy.entries):
-        result.find(path.name, f"The log once had {head.size} entries; now it shows {len(copy.entries)}.")
-    elif copy.root_at(head.size) != head.root:
+    if head.size > log.size:
+        result.find(path.name, f"The log once had {head.size} entries; now it shows {log.size}.")
+    elif log.root_at(head.size) != head.root:
         result.find(path.name, f"The log signed another tree of {head.size} entries: two histories.")

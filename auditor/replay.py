@@ -5,11 +5,11 @@ An entry that is refused ends the replay there: what follows stands on it.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from auditor.findings import Check, Result, Results
-from auditor.log import LogCopy
 from auditor.participants import Participation
 from auditor.statements import StatementFiles
 from engine.released import ReleasedFiles, ReleasedRows
@@ -35,6 +35,7 @@ from protos.v1.problem_pb2 import (
     REASON_TICKET_USED,
     REASON_TRUST_ROOT_INVALID,
 )
+from runtime.log_follower import Entry
 from runtime.log_reader import LogReader
 
 WITH_BODIES = frozenset(
@@ -103,26 +104,42 @@ class Replay:
     links_erased: int = 0
     # When the hub says it made each missing entry, and the newest time of any of its messages.
     stated_at: dict[int, int] = field(default_factory=dict)
+    # The closes whose accounts were found right, which need no second fold.
+    compared: set[int] = field(default_factory=set)
     newest_at: int = 0
     participation: Participation = field(default_factory=Participation)
 
 
+def begin(pinned: bytes) -> Replay:
+    """Give a replay that has seen nothing but the trust root handed over."""
+    return Replay(LogState(pinned=pinned, replaying=True))
+
+
 def replay(
-    copy: LogCopy, reader: LogReader, pinned: bytes, files: StatementFiles, results: Results
-) -> Replay:
-    """Replay the log from its pinned trust root."""
-    replayed = Replay(LogState(pinned=pinned, replaying=True))
-    for index, entry in enumerate(copy.entries):
-        bodies = _bodies(reader, index, entry, results)
-        admission = _decide(replayed.state, index, entry, bodies, results)
+    replayed: Replay,
+    entries: Iterable[Entry],
+    reader: LogReader,
+    files: StatementFiles,
+    results: Results,
+    after: Callable[[Entry, int], None] = lambda entry, body_bytes: None,
+) -> None:
+    """Replay further entries; `after` sees each one taken, and how many bytes its bodies had."""
+    for entry in entries if replayed.complete else ():
+        bodies = _bodies(reader, entry.index, entry.data, results)
+        admission = _decide(replayed.state, entry.index, entry.data, bodies, results)
         if admission is None:
             replayed.complete = False
-            break
+            return
         replayed.state.apply(admission)
         _keep(replayed, admission, bodies, files)
         _keep_time(replayed, admission)
         replayed.participation.take(admission, bodies, results)
         results[Check.ENTRIES].examined += 1
+        after(entry, sum(map(len, bodies or ())))
+
+
+def leave_unchecked(replayed: Replay, results: Results) -> None:
+    """Say what cannot be checked after this replay, and why."""
     unchecked = replayed.state.unchecked
     if unchecked:
         results.leave_unchecked(
@@ -142,7 +159,6 @@ def replay(
             ],
             "the replay ended at an entry that does not hold",
         )
-    return replayed
 
 
 def _bodies(reader: LogReader, index: int, entry: bytes, results: Results) -> list[bytes] | None:

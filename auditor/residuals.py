@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from auditor.findings import Results, Verdict
-from auditor.log import read_log
-from auditor.replay import Replay, replay
+from auditor.log import EntryStream, read_head
+from auditor.log_tree import LogTree
+from auditor.replay import Replay, begin, replay
 from auditor.statements import StatementFiles
 from privacy import trust
 from privacy.envelope import ENTRY_BYTES_MAX
@@ -92,9 +93,13 @@ def residuals(exact_file: Path, bundle: Path, trust_root: Path) -> Verdicts:
     root, results = trust.verify_first(pinned), Results()
     reader = FolderLog(bundle)
     with StatementFiles() as files:
-        copy = read_log(reader, root.log_vkey, results)
-        replayed = None if copy is None else replay(copy, reader, pinned, files, results)
-        if replayed is None or not replayed.complete or results.findings:
+        replayed = begin(pinned)
+        head = read_head(reader, root.log_vkey, results)
+        if head is not None:
+            stream = EntryStream(reader, head, LogTree(), results)
+            replay(replayed, stream.entries(), reader, files, results)
+            stream.finish()
+        if head is None or not replayed.complete or results.findings:
             raise Unverified(
                 REASON_PROOF_INVALID,
                 "The log does not hold.",

@@ -26,21 +26,24 @@ THREADS = 2
 
 
 class StatementFiles:
-    """A folder of statement files of this audit, and the engine that writes and folds them."""
+    """A folder of statement files of this audit (kept where one is named), and the engine over them."""
 
-    def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="cgsp-audit-", ignore_cleanup_errors=True)
-        self._engine = DuckDbEngine(
-            memory_limit_mb=MEMORY_LIMIT_MB, threads=THREADS, temp_dir=Path(self._folder.name)
-        )
+    def __init__(self, kept: Path | None = None) -> None:
+        self._temporary = None
+        if kept is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="cgsp-audit-", ignore_cleanup_errors=True)
+            kept = Path(self._temporary.name)
+        kept.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder = kept
+        self._engine = DuckDbEngine(memory_limit_mb=MEMORY_LIMIT_MB, threads=THREADS, temp_dir=kept)
 
     def write(self, released: ReleasedRows) -> ReleasedFiles:
         """Write one release's rows."""
-        return write_statements(self._engine, Path(self._folder.name), released)
+        return write_statements(self._engine, self._folder, released)
 
     def write_links(self, leaf_hash: bytes, links: LinkRows) -> Path:
         """Write one link batch's rows."""
-        return write_links(self._engine, Path(self._folder.name), leaf_hash, links)
+        return write_links(self._engine, self._folder, leaf_hash, links)
 
     def fold(self, statements: Sequence[ReleasedFiles], links: Sequence[Path]) -> Iterator[FoldedAccount]:
         """Fold the files' statements into accounts, ascending by account."""
@@ -59,4 +62,5 @@ class StatementFiles:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._engine.close()
-        self._folder.cleanup()
+        if self._temporary is not None:
+            self._temporary.cleanup()

@@ -207,6 +207,11 @@ class LogState:
         return self._standing.trust
 
     @property
+    def trust_roots(self) -> tuple[TrustRoot, ...]:
+        """Give all versions of the trust root, oldest first."""
+        return tuple(root for _, root in self._standing.trust_roots)
+
+    @property
     def has_trust(self) -> bool:
         """Say whether the log has begun."""
         return bool(self._standing.trust_roots)

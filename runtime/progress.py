@@ -15,7 +15,10 @@ _CLEAR = "\r\x1b[K"
 
 
 class Progress:
-    """Reports how far one piece of work is; `total` 0 means unknown. Quiet between reports."""
+    """Reports how far one piece of work is; `total` 0 means unknown. Quiet between reports.
+
+    With `silent_if_short` nothing is said of work that ends before its first report.
+    """
 
     def __init__(
         self,
@@ -26,7 +29,9 @@ class Progress:
         stream: TextIO | None = None,
         interval_seconds: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
+        silent_if_short: bool = False,
     ) -> None:
+        self._is_silent = silent_if_short
         self._label, self._total, self._unit = label, total, unit
         self._stream = stream if stream is not None else sys.stderr
         self._is_terminal = self._stream.isatty()
@@ -42,6 +47,11 @@ class Progress:
         if self._clock() - self._reported >= self._interval_seconds:
             self._report("running")
 
+    def reach(self, done: int, total: int) -> None:
+        """Say how many steps of how many are done, where that is known only on the way."""
+        self._total = total
+        self.advance(done - self._done)
+
     def note(self, text: str) -> None:
         """Say what is being done or waited for; never a person's data."""
         if text != self._note:
@@ -54,10 +64,12 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._report("done" if kind is None else "failed")
+        if not self._is_silent:
+            self._report("done" if kind is None else "failed")
 
     def _report(self, state: str) -> None:
         self._reported = self._clock()
+        self._is_silent = False
         if self._is_terminal:
             end = "" if state == "running" else "\n"
             self._stream.write(_CLEAR + self._line(state)[: shutil.get_terminal_size().columns - 1] + end)

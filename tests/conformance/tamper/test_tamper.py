@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from auditor.app import verify_source
+from auditor.app import Options, verify_source
 from auditor.findings import Verdict
 from auditor.report import Report
 from tests.conformance.tamper.stories import STORIES, counted, erased, lying, released, settled
@@ -21,9 +21,8 @@ KINDS_MIN = 40
 
 def verified(folder: Path) -> Report:
     receipts = folder / "receipts"
-    return verify_source(
-        str(folder / "bundle"), folder / "trust-root", None, receipts if receipts.exists() else None
-    )
+    options = Options(receipts if receipts.exists() else None)
+    return verify_source(str(folder / "bundle"), folder / "trust-root", None, options)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from auditor.app import verify_source
+from auditor.app import Options, verify_source
 from auditor.findings import Check, Result
 from privacy import checkpoint, merkle
 from privacy.receipts import Receipt, sign_receipt
@@ -43,7 +43,7 @@ def checked(federation: Federation, folder: Path, tmp_path: Path, *, seen_at: in
     if seen_at is not None:
         path = tmp_path / "bundle" / "checkpoint"
         path.write_bytes(checkpoint.cosign(path.read_bytes(), WITNESS, key("witness"), time=seen_at))
-    return verify_source(str(tmp_path / "bundle"), trust_root, None, folder).results[Check.RECEIPTS]
+    return verify_source(str(tmp_path / "bundle"), trust_root, None, Options(folder)).results[Check.RECEIPTS]
 
 
 def witnessed() -> Federation:
