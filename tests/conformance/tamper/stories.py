@@ -228,16 +228,6 @@ def second_release_of_an_epoch(folder: Path) -> Liar:
 
 
 @story
-def release_after_the_close(folder: Path) -> Liar:
-    """A release for a closed epoch changes books that were signed."""
-    hub = counted()
-    hub.release(RETAILER)
-    hub.close()
-    hub.lie(Kind.RESERVATION, hub.reservation(BIKES), BIKES)
-    return hub
-
-
-@story
 def statement_for_fewer_slots(folder: Path) -> Liar:
     """A release leaves out one person of the roster: idle persons must not be told by their absence."""
     hub = counted()
