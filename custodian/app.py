@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
+from custodian.beacons import BeaconEvaluator
 from custodian.delivery import DeliveryLoop, ReportDelivery
 from custodian.evaluation import Evaluator, Turns
 from custodian.followed_log import FollowedLog
@@ -19,7 +20,7 @@ from custodian.quota import Rate
 from custodian.reports import CountReports
 from custodian.rpc import SERVICE, EvaluationServicer, connected_hub
 from custodian.setup import Opened
-from custodian.share import obstacle
+from custodian.share import Purpose, obstacle
 from custodian.store import Store
 from privacy import sodium, trust
 from protos.problems import InvariantBroken
@@ -52,6 +53,7 @@ class Custodian:
         with ExitStack() as resources:
             resources.enter_context(opened.home.locked())
             self._holding = Holding.open(opened.resting_share, opened.next_share)
+            self._beacon_holding = _beacon_holding(opened)
             self._store = Store(opened.home.database)
             resources.callback(self._store.close)
             if reader is None:
@@ -89,7 +91,7 @@ class Custodian:
             "custodian ready",
             extra={
                 "custodian_id": self._holding.share.custodian_id,
-                "key_id": self._holding.share.key.key_id.hex(),
+                "key_id": self._holding.share.key_id.hex(),
                 "program": sodium.provider(),
             },
         )
@@ -128,6 +130,9 @@ class Custodian:
             on_broken=self._stop_broken,
         )
 
+    def _beacons(self) -> BeaconEvaluator:
+        return BeaconEvaluator(self._beacon_holding, self._log, self._store, random=secrets.token_bytes)
+
     def _bound(self) -> GrpcServer:
         settings = self._opened.settings
         evaluator = Evaluator(
@@ -146,9 +151,15 @@ class Custodian:
         )
         server = GrpcServer(self._opened.identity, options, self._metrics, on_broken=self._stop_broken)
         custodian_pb2_grpc.add_EvaluationServiceServicer_to_server(
-            EvaluationServicer(evaluator, self._store), server.server
+            EvaluationServicer(evaluator, self._store, self._beacons()), server.server
         )
         return server
+
+
+def _beacon_holding(opened: Opened) -> Holding | None:
+    """Open the share of the beacon key, where this custodian has one."""
+    resting = opened.resting(Purpose.BEACON)
+    return Holding.open(resting, opened.waiting(Purpose.BEACON)) if resting.path.exists() else None
 
 
 def _metrics(store: Store) -> Metrics:

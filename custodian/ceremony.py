@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from custodian.share import KeyShare, describe_key, seal_for
+from custodian.share import KeyShare, Purpose, describe_key, seal_for
 from privacy import shares
 from privacy.keys import SigningKey, VerifyKey, checked_id
 from privacy.pseudonyms import PseudonymKeyView
@@ -85,17 +85,19 @@ class Ceremony:
     sealed_shares: dict[str, bytes]
 
 
-def hold_ceremony(threshold: int, recipients: Sequence[Recipient], random: Random) -> Ceremony:
+def hold_ceremony(
+    threshold: int, recipients: Sequence[Recipient], random: Random, purpose: Purpose = Purpose.PSEUDONYM
+) -> Ceremony:
     """Draw a key and deal it; custodians get their indices from 1 in the order given."""
     check_distinct(recipients)
     dealing = shares.deal(threshold=threshold, count=len(recipients), random=random)
     key = PseudonymKeyView(dealing.threshold, dealing.commitments)
     sealed = {
-        recipient.id: seal_for(recipient.sealing_key, KeyShare(recipient.id, key, share))
+        recipient.id: seal_for(recipient.sealing_key, KeyShare(recipient.id, key, share, purpose))
         for recipient, share in zip(recipients, dealing.shares, strict=True)
     }
     indices = {recipient.id: index for index, recipient in enumerate(recipients, start=1)}
-    return Ceremony(key, describe_key(key, indices), sealed)
+    return Ceremony(key, describe_key(key, indices, purpose), sealed)
 
 
 def check_distinct(recipients: Sequence[Recipient]) -> None:

@@ -62,7 +62,7 @@ def import_share(
 
     share, root = imported(folder, share_file, trust_root, passphrase_file=passphrase_file)
     result = {
-        "key_id": share.key.key_id.hex(),
+        "key_id": share.key_id.hex(),
         "index": share.share.index,
         "threshold": share.key.threshold,
         "origin": root.origin,

@@ -20,6 +20,9 @@ _threshold = click.option("--threshold", type=click.IntRange(1, 255), help="Shar
 _recipients = click.option(
     "--recipient", "recipients", multiple=True, metavar="ID=FILE", help="Its custodian.pub; repeat. 参与方。"
 )
+_beacon = click.option(
+    "--beacon", is_flag=True, help="The key of sampling beacons, not of pseudonyms. 抽样信标密钥。"
+)
 _folder = click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 
 
@@ -27,6 +30,7 @@ _folder = click.argument("folder", type=click.Path(path_type=Path, exists=True, 
 @_threshold
 @_recipients
 @click.option("--out", type=click.Path(path_type=Path), help="A new folder. 新目录。")
+@_beacon
 @json_option
 @click.pass_context
 def ceremony(
@@ -35,22 +39,25 @@ def ceremony(
     recipients: Sequence[str],
     out: Path | None,
     *,
+    beacon: bool,
     as_json: bool,
 ) -> None:
     """Deal the pseudonym key from this machine, or draw it together: begin, exchange, finish. 密钥仪式。"""
     if context.invoked_subcommand is not None:
-        if threshold or recipients or out:
+        if threshold or recipients or out or beacon:
             raise click.UsageError("Options of the dealer's ceremony do not go with a sub-step.")
         return
     if threshold is None or not recipients or out is None:
         raise click.UsageError("A ceremony with a dealer needs --threshold, --recipient and --out.")
     from custodian.setup import deal_key
+    from custodian.share import Purpose
 
-    held = deal_key(threshold, _named(recipients), out)
+    purpose = Purpose.BEACON if beacon else Purpose.PSEUDONYM
+    held = deal_key(threshold, _named(recipients), out, purpose)
     result = {
-        "key_id": held.key.key_id.hex(),
+        "key_id": purpose.key_id(held.key).hex(),
         "threshold": threshold,
-        "pseudonym_key": str(out / "pseudonym-key.json"),
+        f"{purpose.value}_key": str(out / purpose.key_file),
         "shares": {name: str(out / f"{name}.share") for name in held.sealed_shares},
     }
     print_result(result, as_json=as_json)
@@ -66,12 +73,20 @@ def ceremony(
 )
 @_recipients
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A new folder. 新目录。")
+@_beacon
 @json_option
 def begin(
-    threshold: int | None, key_file: Path | None, recipients: Sequence[str], out: Path, *, as_json: bool
+    threshold: int | None,
+    key_file: Path | None,
+    recipients: Sequence[str],
+    out: Path,
+    *,
+    beacon: bool,
+    as_json: bool,
 ) -> None:
     """Plan a session in a folder that all custodians reach. 发起无分发者仪式。"""
     from custodian import steps
+    from custodian.share import Purpose
 
     if (threshold is None) == (key_file is None) or not recipients:
         raise click.UsageError(
@@ -80,7 +95,8 @@ def begin(
     if key_file is not None:
         plan = steps.begin_refresh(_named(recipients), out, key_file=key_file)
     else:
-        plan = steps.begin(_named(recipients), out, threshold=threshold or 0)
+        purpose = Purpose.BEACON if beacon else Purpose.PSEUDONYM
+        plan = steps.begin(_named(recipients), out, threshold=threshold or 0, purpose=purpose)
     result = {
         "session": plan.context.hex(),
         "threshold": plan.session.threshold,
@@ -117,10 +133,10 @@ def finish(home: Path, folder: Path, *, as_json: bool) -> None:
 
     done = steps.finish(home, folder)
     result = {
-        "key_id": done.share.key.key_id.hex(),
+        "key_id": done.share.key_id.hex(),
         "index": done.share.share.index,
         "threshold": done.share.key.threshold,
-        "pseudonym_key": str(done.key_file),
+        f"{done.share.purpose.value}_key": str(done.key_file),
         "share": str(done.share_file),
     }
     print_result(result, as_json=as_json)

@@ -6,6 +6,7 @@ C/signing.key        signs count reports (Ed25519)
 C/sealing.key        opens the share that the ceremony seals to this custodian (X25519)
 C/share.sealed       the key share, sealed at rest
 C/share.next.sealed  the share that takes its place when the trust root names it
+C/beacon*.sealed     the same two of the beacon key, where the federation samples
 C/ceremony/          what this custodian said in ceremonies without a dealer; it never says two things in one
 C/trust-root         the first trust root's envelope, pinned by import-share
 C/tls.pem …          the TLS identity
@@ -24,6 +25,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from custodian.share import Purpose
 from privacy import keys
 from privacy.keys import SigningKey
 from privacy.sealing import SealingKey
@@ -36,6 +38,7 @@ KEY_FILE_BYTES_MAX = 1024
 TRUST_ROOT_BYTES_MAX = 65_535
 ID_PATTERN = r"^[a-z0-9][a-z0-9-]{1,62}$"
 
+_SHARE_NAMES = {Purpose.PSEUDONYM: "share", Purpose.BEACON: "beacon"}
 _SEALING_HEAD = "cgsp-sealing-key-1"
 
 
@@ -83,15 +86,13 @@ class Home:
         """Give custodian.pub."""
         return self.folder / "custodian.pub"
 
-    @property
-    def share(self) -> Path:
-        """Give the sealed share."""
-        return self.folder / "share.sealed"
+    def share(self, purpose: Purpose = Purpose.PSEUDONYM) -> Path:
+        """Give the sealed share of a key."""
+        return self.folder / f"{_SHARE_NAMES[purpose]}.sealed"
 
-    @property
-    def next_share(self) -> Path:
+    def next_share(self, purpose: Purpose = Purpose.PSEUDONYM) -> Path:
         """Give the sealed share that waits for the trust root to name it."""
-        return self.folder / "share.next.sealed"
+        return self.folder / f"{_SHARE_NAMES[purpose]}.next.sealed"
 
     @property
     def said(self) -> Path:

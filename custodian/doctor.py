@@ -98,7 +98,7 @@ def _share_in_force(opened: Opened) -> str:
     share, root = opened.resting_share.read(), trust_root_known(opened)
     share.check_against(root)
     opened.check_registered_key(root)
-    return f"key {share.key.key_id.hex()[:16]}, {share.key.threshold} of {len(root.custodians)}"
+    return f"key {share.key_id.hex()[:16]}, {share.key.threshold} of {len(root.custodians)}"
 
 
 def _log(opened: Opened) -> str:

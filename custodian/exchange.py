@@ -4,7 +4,7 @@ session.json          who takes part, with which keys; its SHA-256 is what every
 ID.contribution       round one, signed: commitments, proof, and for each custodian a scalar sealed to it
 ID.certificate        round three, signed: the transcript this custodian saw and checked
 ID.share              the outcome for one custodian, sealed to it, as a dealer would have sealed it
-pseudonym-key.json    the outcome for everybody
+*-key.json            the outcome for everybody, named after what the key is for
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from custodian.ceremony import Recipient, check_distinct
-from custodian.share import KeyShare, describe_key, seal_for
+from custodian.share import KeyShare, Purpose, describe_key, seal_for
 from privacy import generation, sealing
 from privacy.generation import Contribution, Generated, Received, Session
 from privacy.keys import SigningKey, VerifyKey
@@ -53,6 +53,7 @@ class Plan:
     data: bytes
     session: Session
     recipients: Mapping[int, Recipient]
+    purpose: Purpose = Purpose.PSEUDONYM
 
     @property
     def context(self) -> bytes:
@@ -94,13 +95,19 @@ class Party:
 
 
 def plan(
-    threshold: int, recipients: Mapping[int, Recipient], random: Random, *, refreshed: Sequence[bytes] = ()
+    threshold: int,
+    recipients: Mapping[int, Recipient],
+    random: Random,
+    *,
+    refreshed: Sequence[bytes] = (),
+    purpose: Purpose = Purpose.PSEUDONYM,
 ) -> bytes:
     """Write session.json for custodians by index; `refreshed` are the commitments of the key to renew."""
     check_distinct(list(recipients.values()))
     described = {
         "nonce": random(NONCE_BYTES).hex(),
         "threshold": threshold,
+        "purpose": purpose.value,
         "refreshed": [commitment.hex() for commitment in refreshed],
         "custodians": {
             str(index): json.loads(recipient.encode()) for index, recipient in sorted(recipients.items())
@@ -119,13 +126,17 @@ def read_plan(data: bytes) -> Plan:
         for index, one in _field(lambda: found["custodians"].items(), "session.json")
     }
     check_distinct(list(recipients.values()))
-    threshold, refreshed = _field(
-        lambda: (int(found["threshold"]), tuple(bytes.fromhex(one) for one in found["refreshed"])),
+    threshold, refreshed, purpose = _field(
+        lambda: (
+            int(found["threshold"]),
+            tuple(bytes.fromhex(one) for one in found["refreshed"]),
+            Purpose(found.get("purpose", Purpose.PSEUDONYM)),
+        ),
         "session.json",
     )
     names = {index: recipient.id for index, recipient in recipients.items()}
     session = Session(hashlib.sha256(data).digest(), threshold, names, refreshed)
-    return Plan(data, session, recipients)
+    return Plan(data, session, recipients, purpose)
 
 
 def contribute(agreed: Plan, party: Party, random: Random) -> bytes:
@@ -207,12 +218,12 @@ def check_certificate(agreed: Plan, index: int, data: bytes, shown: Mapping[int,
 
 
 def finish(agreed: Plan, party: Party, shown: Mapping[int, Shown]) -> tuple[KeyShare, bytes, bytes]:
-    """Give this custodian's share, its sealed file, and pseudonym-key.json, the same at every custodian."""
+    """Give this custodian's share, its sealed file, and the key's file, the same at every custodian."""
     ended = settle(agreed, party, shown)
     key = PseudonymKeyView(len(ended.commitments), ended.commitments)
-    share = KeyShare(party.recipient.id, key, ended.share)
+    share = KeyShare(party.recipient.id, key, ended.share, agreed.purpose)
     indices = {name: index for index, name in sorted(agreed.session.participants.items())}
-    return share, seal_for(party.recipient.sealing_key, share), describe_key(key, indices)
+    return share, seal_for(party.recipient.sealing_key, share), describe_key(key, indices, agreed.purpose)
 
 
 def read_file(folder: Path, name: str) -> bytes:
@@ -234,7 +245,7 @@ def _held(agreed: Plan, party: Party) -> Share | None:
         raise Refused(
             REASON_NOT_REGISTERED,
             f"{party.recipient.id} holds no share of the commitments that the session refreshes.",
-            remedy="Begin the session from the pseudonym-key.json of the trust root in force.",
+            remedy="Begin the session from the key file of the trust root in force.",
         )
     return party.held.share
 

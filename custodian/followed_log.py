@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from privacy.trust import TrustRoot
@@ -54,6 +54,7 @@ class FollowedLog:
         self._mirror = mirror
         self._reader = reader
         self._trust = TrustFollower(pinned)
+        self.pinned = pinned
         self._takers = takers
         self._refresh_seconds = refresh_seconds
         self._clock = clock
@@ -73,6 +74,10 @@ class FollowedLog:
     def problem(self) -> Problem | None:
         """Give what went wrong when the log was last read; None if nothing did."""
         return self._problem
+
+    def entries(self) -> Iterator[Entry]:
+        """Give all entries of the verified copy, in order."""
+        return iter(self._mirror.entries())
 
     def start(self) -> None:
         """Take what the copy holds, then what the hub shows if it is there."""

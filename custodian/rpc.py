@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from custodian.beacons import BeaconEvaluator
 from custodian.delivery import HubChain
 from custodian.evaluation import Evaluator
 from custodian.store import Store
 from privacy.standing import HUB_ID
-from protos.v1 import custodian_pb2, custodian_pb2_grpc, hub_pb2, hub_pb2_grpc
+from protos.epochs import checked_epoch
+from protos.v1 import commitment_pb2, custodian_pb2, custodian_pb2_grpc, hub_pb2, hub_pb2_grpc
 from runtime.channels import open_channel, peer_identity, require_role
 from runtime.identity import Identity, Role, SpiffeName
 from runtime.retries import unary
@@ -26,9 +28,10 @@ SERVICE = custodian_pb2.DESCRIPTOR.services_by_name["EvaluationService"].full_na
 class EvaluationServicer(custodian_pb2_grpc.EvaluationServiceServicer):
     """Evaluates for enterprises; tells anybody of the federation how much it has done."""
 
-    def __init__(self, evaluator: Evaluator, store: Store) -> None:
+    def __init__(self, evaluator: Evaluator, store: Store, beacons: BeaconEvaluator) -> None:
         self._evaluator = evaluator
         self._store = store
+        self._beacons = beacons
 
     def Evaluate(  # noqa: N802 - the name is the protocol's
         self, request: custodian_pb2.EvaluateRequest, context: grpc.ServicerContext
@@ -41,6 +44,15 @@ class EvaluationServicer(custodian_pb2_grpc.EvaluationServiceServicer):
             proof=evaluation.answer.proof,
             quota_left=evaluation.quota_left,
         )
+
+    def EvaluateBeacon(  # noqa: N802 - the name is the protocol's
+        self, request: custodian_pb2.EvaluateBeaconRequest, context: grpc.ServicerContext
+    ) -> custodian_pb2.EvaluateBeaconResponse:
+        """Give the hub this custodian's part of an epoch's beacon."""
+        require_role(context, Role.HUB)
+        part = self._beacons.evaluate(checked_epoch(request.epoch), request.checkpoint)
+        found = commitment_pb2.BeaconPart(index=part.index, evaluated=part.evaluated, proof=part.proof)
+        return custodian_pb2.EvaluateBeaconResponse(part=found)
 
     def GetStatus(  # noqa: N802 - the name is the protocol's
         self, request: custodian_pb2.EvaluationServiceGetStatusRequest, context: grpc.ServicerContext

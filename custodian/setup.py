@@ -10,7 +10,7 @@ from pathlib import Path
 
 from custodian.ceremony import PUBLIC_FILE_BYTES_MAX, Ceremony, Recipient, hold_ceremony
 from custodian.configuration import TRUST_ROOT_BYTES_MAX, CustodianSettings, Home
-from custodian.share import SHARE_FILE_BYTES_MAX, KeyShare, RestingShare, open_from_ceremony
+from custodian.share import SHARE_FILE_BYTES_MAX, KeyShare, Purpose, RestingShare, open_from_ceremony
 from privacy import keys, trust
 from privacy.sealing import KEY_BYTES, SealingKey
 from privacy.trust import TrustRoot
@@ -45,17 +45,29 @@ class Opened:
         home = Home(open_home(folder))
         return cls(home, home.settings())
 
+    def resting(self, purpose: Purpose) -> RestingShare:
+        """Give a share's place and what opens it."""
+        return RestingShare(
+            self.home.share(purpose),
+            self.settings.id,
+            self.home.sealing_key(),
+            self.settings.passphrase_file,
+            purpose,
+        )
+
+    def waiting(self, purpose: Purpose) -> RestingShare:
+        """Give the place of the share that waits for the trust root to name it."""
+        return replace(self.resting(purpose), path=self.home.next_share(purpose))
+
     @property
     def resting_share(self) -> RestingShare:
-        """Give the share's place and what opens it."""
-        return RestingShare(
-            self.home.share, self.settings.id, self.home.sealing_key(), self.settings.passphrase_file
-        )
+        """Give the place of the pseudonym key's share."""
+        return self.resting(Purpose.PSEUDONYM)
 
     @property
     def next_share(self) -> RestingShare:
-        """Give the place of the share that waits for the trust root to name it."""
-        return replace(self.resting_share, path=self.home.next_share)
+        """Give the place of the pseudonym key's share that waits."""
+        return self.waiting(Purpose.PSEUDONYM)
 
     def identity(self) -> Identity:
         """Read the TLS identity as it is now."""
@@ -113,20 +125,33 @@ def import_share(
     with opened.home.locked():
         sealed = read_bounded(share_file, SHARE_FILE_BYTES_MAX)
         share = open_from_ceremony(sealed, opened.home.sealing_key(), custodian_id=opened.settings.id)
-        held = before.resting_share.read() if opened.home.share.exists() else None
+        resting = before.resting(share.purpose)
+        held = resting.read() if resting.path.exists() else None
         is_next = held is not None and held != share
         pinned = _pinned(opened, trust_root_file)
         root = trust.verify_first(pinned)
         _check_root(root, opened, None if is_next else share)
         if is_next:
-            opened.next_share.write(share, secrets.token_bytes)
-        opened.resting_share.write(held or share, secrets.token_bytes)
+            opened.waiting(share.purpose).write(share, secrets.token_bytes)
+        _seal_anew(before, opened)
+        opened.resting(share.purpose).write(held or share, secrets.token_bytes)
         write_private(opened.home.trust_root, pinned)
         _write_settings(opened.home, opened.settings)
     return share, root
 
 
-def deal_key(threshold: int, recipients: dict[str, Path], folder: Path) -> Ceremony:
+def _seal_anew(before: Opened, after: Opened) -> None:
+    """Seal the shares of both keys as the settings say now: a passphrase may have come."""
+    if before.settings.passphrase_file == after.settings.passphrase_file:
+        return
+    for purpose in Purpose:
+        if after.home.share(purpose).exists():
+            after.resting(purpose).write(before.resting(purpose).read(), secrets.token_bytes)
+
+
+def deal_key(
+    threshold: int, recipients: dict[str, Path], folder: Path, purpose: Purpose = Purpose.PSEUDONYM
+) -> Ceremony:
     """Hold the ceremony and write its files into a folder, which must not hold any yet."""
     found = read_recipients(recipients)
     target = open_home(folder, create=True)
@@ -136,10 +161,10 @@ def deal_key(threshold: int, recipients: dict[str, Path], folder: Path) -> Cerem
             f"{target} is not empty.",
             remedy="Choose a new folder: a ceremony never overwrites shares.",
         )
-    ceremony = hold_ceremony(threshold, found, secrets.token_bytes)
+    ceremony = hold_ceremony(threshold, found, secrets.token_bytes, purpose)
     for custodian_id, sealed in ceremony.sealed_shares.items():
         write_private(target / f"{custodian_id}.share", sealed)
-    write_atomic(target / "pseudonym-key.json", ceremony.key_file)
+    write_atomic(target / purpose.key_file, ceremony.key_file)
     return ceremony
 
 
@@ -198,7 +223,10 @@ def _check_root(root: TrustRoot, opened: Opened, share: KeyShare | None) -> None
             "The trust root names another hub authority than the one this custodian joined.",
             remedy="Do not go on before the operator has explained it.",
         )
-    if root.pseudonym_key is not None and share is not None:
+    if share is None:
+        return
+    named = root.pseudonym_key if share.purpose is Purpose.PSEUDONYM else root.beacon_key
+    if named is not None:
         share.check_against(root)
         opened.check_registered_key(root)
 

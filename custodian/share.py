@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
-from privacy import sealing, shares
+from privacy import beacon, sealing, shares
 from privacy.pseudonyms import PseudonymKeyView
 from privacy.ristretto import Random
 from privacy.sealing import SealingKey
@@ -26,16 +27,51 @@ from runtime.files import read_bounded, read_private, write_private
 SHARE_FILE_BYTES_MAX = 65_536
 
 _MAGIC = b"cgsp-share-1\n"
-_PURPOSE = "cgsp custodian share at rest v1"
+
+
+class Purpose(StrEnum):
+    """What a shared key evaluates; its own key each, so that none can stand in for the other."""
+
+    PSEUDONYM = "pseudonym"
+    BEACON = "beacon"
+
+    @property
+    def key_file(self) -> str:
+        """Name the file a ceremony leaves for everybody."""
+        return f"{self.value}-key.json"
+
+    @property
+    def at_rest(self) -> str:
+        """Name what a share of such a key is sealed for."""
+        kind = "" if self is Purpose.PSEUDONYM else f"{self.value} "
+        return f"cgsp custodian {kind}share at rest v1"
+
+    def key_id(self, key: PseudonymKeyView) -> bytes:
+        """Name a key of this purpose."""
+        return key.key_id if self is Purpose.PSEUDONYM else beacon.key_id(key.commitments[0])
+
+    @classmethod
+    def of(cls, key_id: bytes, key: PseudonymKeyView) -> Purpose:
+        """Say what a key is for by its name; raises Malformed where it is neither's."""
+        for purpose in cls:
+            if purpose.key_id(key) == key_id:
+                return purpose
+        raise Malformed(REASON_CONFIGURATION_INVALID, "The key's id is not that of its commitments.")
 
 
 @dataclass(frozen=True, slots=True)
 class KeyShare:
-    """One custodian's share of the pseudonym key, with what everybody knows of that key."""
+    """One custodian's share of a shared key, with what everybody knows of that key."""
 
     custodian_id: str
     key: PseudonymKeyView
     share: Share
+    purpose: Purpose = Purpose.PSEUDONYM
+
+    @property
+    def key_id(self) -> bytes:
+        """Name the key."""
+        return self.purpose.key_id(self.key)
 
     def encode(self) -> bytes:
         """Write it as JSON, secret included: seal what comes out."""
@@ -46,6 +82,7 @@ class KeyShare:
                 "commitments": [commitment.hex() for commitment in self.key.commitments],
                 "index": self.share.index,
                 "secret": self.share.secret.hex(),
+                "purpose": self.purpose.value,
             }
         ).encode()
 
@@ -59,6 +96,7 @@ class KeyShare:
             )
             share = Share(int(found["index"]), bytes.fromhex(found["secret"]))
             custodian_id = str(found["custodian_id"])
+            purpose = Purpose(found.get("purpose", Purpose.PSEUDONYM))
         except (ValueError, KeyError, TypeError, Malformed):
             raise Malformed(
                 REASON_CONFIGURATION_INVALID,
@@ -66,12 +104,12 @@ class KeyShare:
                 remedy="Use the file that the ceremony wrote for this custodian.",
             ) from None
         shares.verify_share(share, key.commitments)
-        return cls(custodian_id, key, share)
+        return cls(custodian_id, key, share, purpose)
 
     def check_against(self, root: TrustRoot) -> None:
         """Refuse to use a share that is not this custodian's of the key in the trust root."""
-        key = root.pseudonym_key
-        if key is None or key.key_id != self.key.key_id or key.commitments != self.key.commitments:
+        key = root.pseudonym_key if self.purpose is Purpose.PSEUDONYM else root.beacon_key
+        if key is None or key.key_id != self.key_id or key.commitments != self.key.commitments:
             raise Unverified(
                 REASON_KEY_UNKNOWN,
                 f"The trust root (version {root.version}) does not name the key of this share.",
@@ -110,6 +148,7 @@ class RestingShare:
     custodian_id: str
     sealing_key: SealingKey
     passphrase_file: str = ""
+    purpose: Purpose = Purpose.PSEUDONYM
 
     def write(self, share: KeyShare, random: Random) -> None:
         """Seal the share and write it, 0600."""
@@ -140,18 +179,20 @@ class RestingShare:
 
     def _key(self, salt: bytes) -> bytes:
         if not self.passphrase_file:
-            return sealing.subkey(self.sealing_key.secret, _PURPOSE)
+            return sealing.subkey(self.sealing_key.secret, self.purpose.at_rest)
         passphrase = read_bounded(Path(self.passphrase_file), 4096).rstrip(b"\r\n")
         return sealing.key_from_passphrase(passphrase, salt)
 
     def _place(self, salt: bytes) -> bytes:
-        return b"\x00".join((_PURPOSE.encode(), self.custodian_id.encode(), salt))
+        return b"\x00".join((self.purpose.at_rest.encode(), self.custodian_id.encode(), salt))
 
 
-def describe_key(key: PseudonymKeyView, custodians: Mapping[str, int]) -> bytes:
-    """Write pseudonym-key.json: the key's id, threshold and commitments, and each custodian's index."""
+def describe_key(
+    key: PseudonymKeyView, custodians: Mapping[str, int], purpose: Purpose = Purpose.PSEUDONYM
+) -> bytes:
+    """Write the key's file: its id, threshold and commitments, and each custodian's index."""
     described = {
-        "key_id": key.key_id.hex(),
+        "key_id": purpose.key_id(key).hex(),
         "threshold": key.threshold,
         "commitments": [commitment.hex() for commitment in key.commitments],
         "custodians": dict(custodians),
@@ -161,10 +202,11 @@ def describe_key(key: PseudonymKeyView, custodians: Mapping[str, int]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class KeyFile:
-    """pseudonym-key.json: what a ceremony left for everybody."""
+    """pseudonym-key.json or beacon-key.json: what a ceremony left for everybody."""
 
     key: PseudonymKeyView
     custodians: Mapping[str, int]
+    purpose: Purpose = Purpose.PSEUDONYM
 
     @classmethod
     def decode(cls, data: bytes) -> KeyFile:
@@ -175,13 +217,14 @@ class KeyFile:
                 int(found["threshold"]), tuple(bytes.fromhex(item) for item in found["commitments"])
             )
             custodians = {str(name): int(index) for name, index in found["custodians"].items()}
+            purpose = Purpose.of(bytes.fromhex(found["key_id"]), key)
         except (ValueError, KeyError, TypeError, AttributeError, Malformed):
             raise Malformed(
                 REASON_CONFIGURATION_INVALID,
-                "This is not a pseudonym key file.",
-                remedy="Give the pseudonym-key.json that the ceremony wrote.",
+                "This is not the file of a shared key.",
+                remedy="Give the pseudonym-key.json or beacon-key.json that the ceremony wrote.",
             ) from None
-        return cls(key, custodians)
+        return cls(key, custodians, purpose)
 
 
 def obstacle(share: KeyShare, root: TrustRoot) -> Problem | None:

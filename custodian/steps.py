@@ -15,7 +15,7 @@ from custodian import exchange as files
 from custodian.ceremony import Recipient
 from custodian.exchange import Party, Plan, Shown
 from custodian.setup import Opened, read_recipients
-from custodian.share import KeyFile, KeyShare
+from custodian.share import KeyFile, KeyShare, Purpose
 from custodian.status import trust_root_known
 from protos.problems import Conflict, Malformed, Refused, Unavailable, Unverified
 from protos.v1.problem_pb2 import (
@@ -28,7 +28,6 @@ from protos.v1.problem_pb2 import (
 from runtime.files import read_bounded, read_private, write_atomic, write_private
 
 PLAN_FILE = "session.json"
-KEY_FILE = "pseudonym-key.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +48,12 @@ class Finished:
     key_file: Path
 
 
-def begin(recipients: Mapping[str, Path], folder: Path, *, threshold: int) -> Plan:
+def begin(
+    recipients: Mapping[str, Path], folder: Path, *, threshold: int, purpose: Purpose = Purpose.PSEUDONYM
+) -> Plan:
     """Plan a new key in a folder that all custodians will reach; indices are from 1 in the order given."""
     found = dict(enumerate(read_recipients(recipients), start=1))
-    return _begun(folder, files.plan(threshold, found, secrets.token_bytes))
+    return _begun(folder, files.plan(threshold, found, secrets.token_bytes, purpose=purpose))
 
 
 def begin_refresh(recipients: Mapping[str, Path], folder: Path, *, key_file: Path) -> Plan:
@@ -68,7 +69,10 @@ def begin_refresh(recipients: Mapping[str, Path], folder: Path, *, key_file: Pat
             )
         found[known.custodians[recipient.id]] = recipient
     key = known.key
-    return _begun(folder, files.plan(key.threshold, found, secrets.token_bytes, refreshed=key.commitments))
+    data = files.plan(
+        key.threshold, found, secrets.token_bytes, refreshed=key.commitments, purpose=known.purpose
+    )
+    return _begun(folder, data)
 
 
 def exchange(home: Path, folder: Path) -> Exchanged:
@@ -106,7 +110,7 @@ def finish(home: Path, folder: Path) -> Finished:
             data = files.read_file(folder, f"{recipient.id}.certificate")
             files.check_certificate(agreed, index, data, shown)
         share, sealed, described = files.finish(agreed, party, shown)
-        share_file, key_file = folder / f"{party.recipient.id}.share", folder / KEY_FILE
+        share_file, key_file = folder / f"{party.recipient.id}.share", folder / agreed.purpose.key_file
         _write_key_file(key_file, described)
         write_private(share_file, sealed)
     return Finished(share, share_file, key_file)
@@ -143,7 +147,7 @@ def _taking_part(home: Path, folder: Path) -> tuple[Opened, Plan, Party]:
     agreed.index_of(recipient)
     held = None
     if agreed.session.is_refresh:
-        held = opened.resting_share.read()
+        held = opened.resting(agreed.purpose).read()
         _check_registered(opened, agreed)
     return opened, agreed, Party(recipient, signing, sealing, held)
 

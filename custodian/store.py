@@ -17,7 +17,7 @@ from typing import TypeAlias
 from protos.problems import Conflict, InvariantBroken
 from protos.v1.problem_pb2 import REASON_ALREADY_EXISTS, REASON_INVARIANT_BROKEN, REASON_LOG_AHEAD
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BUSY_MS = 10_000
 
 _SCHEMA = """
@@ -42,6 +42,9 @@ CREATE INDEX batch_report ON batch(report);
 """
 # Since version 2: until when, in microseconds of the epoch, an enterprise's evaluations so far fill its rate.
 _RATE = "CREATE TABLE rate(enterprise_id TEXT PRIMARY KEY, filled_until INTEGER NOT NULL) STRICT"
+
+# Since version 3: which input each epoch's beacon is bound to here.
+_BEACON = "CREATE TABLE IF NOT EXISTS beacon(epoch INTEGER PRIMARY KEY, message BLOB NOT NULL) STRICT"
 
 # Takes until when the rate is filled, gives the new time, or raises the refusal.
 Admit: TypeAlias = Callable[[int], int]
@@ -93,13 +96,15 @@ class Store:
             version = database.execute("PRAGMA user_version").fetchone()[0]
             if version == SCHEMA_VERSION:
                 return
-            if version not in (0, 1):
+            if version not in range(SCHEMA_VERSION):
                 raise InvariantBroken(
                     REASON_INVARIANT_BROKEN, f"The database has version {version}, not {SCHEMA_VERSION}."
                 )
             for statement in _SCHEMA.split(";") if version == 0 else ():
                 database.execute(statement)
-            database.execute(_RATE)
+            if version < 2:
+                database.execute(_RATE)
+            database.execute(_BEACON)
             database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def close(self) -> None:
@@ -142,6 +147,13 @@ class Store:
                 _fill(database, batch.enterprise_id, admit)
             _insert(database, batch, None)
         return granted - used - batch.elements
+
+    def bind_beacon(self, epoch: int, message: bytes) -> bool:
+        """Bind an epoch's beacon to an input, durably; False if it is bound to another one."""
+        with self._transaction() as database:
+            database.execute("INSERT OR IGNORE INTO beacon VALUES (?, ?)", (epoch, message))
+            row = database.execute("SELECT message FROM beacon WHERE epoch = ?", (epoch,)).fetchone()
+        return bytes(row[0]) == message
 
     def used(self, enterprise_id: str) -> int:
         """Count what an enterprise has been charged."""

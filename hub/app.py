@@ -16,6 +16,8 @@ from sqlalchemy import Engine
 from hub import rpc
 from hub.accounts import Closer, Resources
 from hub.api import Parts, create_app
+from hub.beacons import Beacons
+from hub.custodian_client import connected_custodian
 from hub.deadlines import Deadlines
 from hub.https import HttpsServer
 from hub.intake import Intake, Step
@@ -178,6 +180,16 @@ class Hub:
             step=self._step,
             wait_witnessed=lambda size: self._witnessing.wait(size, seconds=WITNESS_SECONDS_MAX),
         )
+        self._beacons = Beacons(
+            self._opened.home.folder,
+            self._state,
+            self._intake,
+            self._writer,
+            served=PublicLog(self._opened.home.folder).checkpoint,
+            wait_witnessed=lambda size: self._witnessing.wait(size, seconds=WITNESS_SECONDS_MAX),
+            connect=lambda custodian: connected_custodian(custodian, lambda: self._identity),
+        )
+        self._intake.refuse_commitments_where(self._beacons.is_bound)
         self._deadlines = Deadlines(self._state, self._intake, self._writer, clock=self._clock)
         self._deadlines.measure(
             self._metrics.gauge("answers_due", "Answers due within a week that the log does not hold."),
@@ -228,7 +240,9 @@ class Hub:
             self._grpc.server,
             rpc.IntakeRpc(self._intake, settings.limits),
             rpc.BodyRpc(self._views),
-            rpc.OperatorRpc(self._intake, self._registrar, self._closer, self._views, settings.limits),
+            rpc.OperatorRpc(
+                self._intake, self._registrar, self._closer, self._views, settings.limits, self._beacons
+            ),
         )
         self._grpc.start()
         stack.callback(self._grpc.stop)

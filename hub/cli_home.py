@@ -179,6 +179,20 @@ def status(folder: Path, *, as_json: bool) -> None:
 
 @click.command()
 @_home_option
+@click.argument("epoch", metavar="YYYY-MM")
+@json_option
+def beacon(folder: Path, epoch: str, *, as_json: bool) -> None:
+    """Have the custodians draw the beacon of EPOCH's samples, once; again, show it. 生成抽样信标。"""
+    from protos.epochs import parse_epoch
+
+    with _client(_opened(folder)) as client:
+        drawn = client.draw_beacon(parse_epoch(epoch))
+    result = {"epoch": epoch, "index": drawn.index, "beacon": drawn.value.hex()}
+    print_result(result, as_json=as_json)
+
+
+@click.command()
+@_home_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A new folder.")
 @json_option
 def export(folder: Path, out: Path, *, as_json: bool) -> None:
@@ -371,11 +385,13 @@ COMMANDS: Mapping[str, click.Command] = {
         serve,
         invite,
         close,
+        beacon,
         status,
         export,
         account,
         erase,
         rebuild,
+        migrate,
         doctor,
     )
     if command.name

@@ -62,6 +62,7 @@ def keygen(name: str, out: Path, *, as_json: bool) -> None:
 @trust.command()
 @_home_option
 @click.option("--pseudonym-key", type=click.Path(path_type=Path), help="pseudonym-key.json of the ceremony.")
+@click.option("--beacon-key", type=click.Path(path_type=Path), help="beacon-key.json of the ceremony.")
 @click.option(
     "--witnesses",
     type=click.Path(path_type=Path),
@@ -79,6 +80,7 @@ def keygen(name: str, out: Path, *, as_json: bool) -> None:
 def propose(
     folder: Path,
     pseudonym_key: Path | None,
+    beacon_key: Path | None,
     witnesses: Path | None,
     quotas: Sequence[str],
     out: Path,
@@ -95,15 +97,17 @@ def propose(
     opened = _opened(folder)
     with OperatorClient(opened) as client:
         parties = client.list_parties()
-    key = pseudonym_key and trust_documents.parse_pseudonym_key(
-        read_bounded(pseudonym_key, DOCUMENT_BYTES_MAX)
-    )
+    keys = [
+        trust_documents.parse_shared_key(read_bounded(file, DOCUMENT_BYTES_MAX)) if file else None
+        for file in (pseudonym_key, beacon_key)
+    ]
     policy = _witness_policy(opened, witnesses) if witnesses is not None else None
     proposal = trust_documents.propose(
         opened.genesis,
         parties,
         previous=latest_trust_root(opened),
-        pseudonym_key=key or None,
+        pseudonym_key=keys[0],
+        beacon_key=keys[1],
         issued_at=int(time.time()),
         witnesses=policy,
         quotas=_quotas(quotas),

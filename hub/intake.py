@@ -38,6 +38,7 @@ from protos.problems import InvariantBroken, Refused
 from protos.v1 import books_pb2, envelope_pb2, hub_pb2
 from protos.v1.evidence_pb2 import ErasureOrder
 from protos.v1.problem_pb2 import (
+    REASON_COMMITMENT_CLOSED,
     REASON_INVARIANT_BROKEN,
     REASON_ROLE_NOT_ALLOWED,
     REASON_SELECTION_WRONG,
@@ -101,12 +102,17 @@ class Intake:
         self._merge_delay_seconds = merge_delay_seconds
         self._clock = clock
         self._step = step
+        self._is_bound: Callable[[Epoch], bool] = lambda epoch: False
         self._conditions = CelConditions()
         self._on_erasure: Callable[[], None] = lambda: None
 
     def on_erasure(self, forget: Callable[[], None]) -> None:
         """Say who forgets what was made from rows that are erased now; called after the commit."""
         self._on_erasure = forget
+
+    def refuse_commitments_where(self, is_bound: Callable[[Epoch], bool]) -> None:
+        """Say which epochs' beacons custodians may know already: nothing is committed to after that."""
+        self._is_bound = is_bound
 
     def submit(self, peer: Peer, data: bytes, bodies: Sequence[bytes]) -> bytes:
         """Take an envelope with its bodies from whoever signed it, and give the receipt."""
@@ -171,6 +177,12 @@ class Intake:
             if not self._waits_for_selection(refused, peer, data):
                 raise
             return self._store_selected(connection, peer.id, data).receipt
+        if admission.kind is Kind.COMMITMENT and self._is_bound(Epoch(admission.message.epoch)):
+            raise Refused(
+                REASON_COMMITMENT_CLOSED,
+                "The beacon of this epoch is being drawn: nothing is committed to any more.",
+                remedy="Sign nothing-to-report for an outage.",
+            )
         if peer.role is not Role.OPERATOR and not hmac.compare_digest(admission.issuer, peer.id):
             raise _not_allowed(
                 f"The certificate is {peer.id}'s, the message is signed in another party's name."

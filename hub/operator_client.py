@@ -76,6 +76,11 @@ class OperatorClient:
         """Have the person behind an account erased; give the envelopes of the orders logged."""
         return unary(lambda: self._stub.EraseAccount(hub_pb2.EraseAccountRequest(account=account))).orders
 
+    def draw_beacon(self, epoch: Epoch) -> hub_pb2.DrawBeaconResponse:
+        """Have an epoch's beacon drawn, or get it again."""
+        request = hub_pb2.DrawBeaconRequest(epoch=epoch)
+        return unary(lambda: self._stub.DrawBeacon(request, timeout=CLOSE_SECONDS_MAX))
+
     def status(self) -> hub_pb2.OperatorServiceGetStatusResponse:
         """Ask for the log's head and the epochs' states."""
         return unary(lambda: self._stub.GetStatus(hub_pb2.OperatorServiceGetStatusRequest()))

@@ -13,6 +13,7 @@ from typing import TypeVar
 import grpc
 
 from hub.accounts import Closer
+from hub.beacons import Beacons
 from hub.bounds import CallerBounds
 from hub.configuration import Limits
 from hub.intake import Intake
@@ -95,13 +96,20 @@ class OperatorRpc(hub_pb2_grpc.OperatorServiceServicer):
     """The operator's own commands."""
 
     def __init__(
-        self, intake: Intake, registrar: Registrar, closer: Closer, views: Views, limits: Limits
+        self,
+        intake: Intake,
+        registrar: Registrar,
+        closer: Closer,
+        views: Views,
+        limits: Limits,
+        beacons: Beacons,
     ) -> None:
         self._closer = closer
         self._intake = intake
         self._registrar = registrar
         self._views = views
         self._limits = limits
+        self._beacons = beacons
 
     def Invite(self, request: hub_pb2.InviteRequest, context: grpc.ServicerContext) -> hub_pb2.InviteResponse:
         """Make a one-time token."""
@@ -146,6 +154,14 @@ class OperatorRpc(hub_pb2_grpc.OperatorServiceServicer):
         epoch = checked_epoch(request.epoch)
         close, receipt = self._closer.close(epoch, allow_missing=request.allow_missing)
         return hub_pb2.CloseEpochResponse(close=close, receipt=receipt)
+
+    def DrawBeacon(
+        self, request: hub_pb2.DrawBeaconRequest, context: grpc.ServicerContext
+    ) -> hub_pb2.DrawBeaconResponse:
+        """Draw an epoch's beacon, or give it again."""
+        require_role(context, Role.OPERATOR)
+        drawn = self._beacons.draw(checked_epoch(request.epoch))
+        return hub_pb2.DrawBeaconResponse(index=drawn.index, value=drawn.value)
 
     def EraseAccount(
         self, request: hub_pb2.EraseAccountRequest, context: grpc.ServicerContext

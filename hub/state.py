@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from privacy import envelope
 from privacy.acceptance import Admission, LogState
+from privacy.beacon import Drawn
+from privacy.checkpoint import Checkpoint
 from privacy.chunks import HALF_BYTES
 from privacy.deadlines import Due
 from privacy.envelope import Kind
@@ -242,6 +244,16 @@ class State:
                 if spoken <= epoch
             )
             return max([*answers, *(order.index for order in self._log.erasures)], default=-1)
+
+    def beacons(self) -> dict[Epoch, Drawn]:
+        """Give the beacons by epoch."""
+        with self._lock:
+            return self._log.beacons
+
+    def beacon_head(self, epoch: Epoch, note: bytes) -> Checkpoint:
+        """Give the checkpoint an epoch's beacon may be evaluated over; raises what keeps it from that."""
+        with self._lock:
+            return self._log.beacon_head(epoch, note)
 
     def is_closed(self, epoch: Epoch) -> bool:
         """Say whether an epoch's books are closed."""

@@ -21,8 +21,8 @@ KEY_ID_HEX = r"^([0-9a-f]{2}){1,32}$"
 POINT_HEX = r"^[0-9a-f]{64}$"
 
 
-class PseudonymKeyFile(BaseModel):
-    """pseudonym-key.json of the custodians' ceremony."""
+class SharedKeyFile(BaseModel):
+    """pseudonym-key.json or beacon-key.json of the custodians' ceremony."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
@@ -47,15 +47,15 @@ class Genesis:
     hub_ca: bytes
 
 
-def parse_pseudonym_key(data: bytes) -> PseudonymKeyFile:
-    """Read pseudonym-key.json; raises Malformed."""
+def parse_shared_key(data: bytes) -> SharedKeyFile:
+    """Read a key file of the custodians; raises Malformed."""
     try:
-        return PseudonymKeyFile.model_validate(json.loads(data))
+        return SharedKeyFile.model_validate(json.loads(data))
     except (ValueError, ValidationError) as error:
         raise Malformed(
             REASON_CONFIGURATION_INVALID,
-            f"This is not a pseudonym key file: {type(error).__name__}.",
-            remedy="Give the pseudonym-key.json that the custodians' ceremony wrote.",
+            f"This is not a shared key's file: {type(error).__name__}.",
+            remedy="Give the pseudonym-key.json or beacon-key.json that the custodians' ceremony wrote.",
         ) from None
 
 
@@ -64,9 +64,10 @@ def propose(
     parties: Sequence[Party],
     *,
     previous: bytes | None,
-    pseudonym_key: PseudonymKeyFile | None,
+    pseudonym_key: SharedKeyFile | None,
     issued_at: int,
     witnesses: WitnessPolicy | None = None,
+    beacon_key: SharedKeyFile | None = None,
     quotas: Mapping[str, int] | None = None,
 ) -> bytes:
     """Give an unsigned trust root that follows `previous` (an envelope) and names all who have joined."""
@@ -81,10 +82,13 @@ def propose(
         message.witness_vkeys[:] = map(str, witnesses.vkeys)
         message.witness_quorum = witnesses.quorum
     if pseudonym_key is not None:
-        _fill_pseudonym_key(message, pseudonym_key)
+        _fill_key(message.pseudonym_key, pseudonym_key)
+    if beacon_key is not None:
+        _fill_key(message.beacon_key, beacon_key)
     indices = {item.id: item.index for item in message.custodians}
     if pseudonym_key is not None:
         indices = dict(pseudonym_key.custodians)
+    _check_indices(indices, beacon_key)
     _fill_custodians(message, parties, indices)
     _fill_enterprises(message, parties, quotas or {})
     _fill_auditors(message, parties)
@@ -110,8 +114,17 @@ def _fill_genesis(message: trust_pb2.TrustRoot, genesis: Genesis) -> None:
         field.extend(key.to_wire() for key in keys)
 
 
-def _fill_pseudonym_key(message: trust_pb2.TrustRoot, file: PseudonymKeyFile) -> None:
-    key = message.pseudonym_key
+def _check_indices(indices: Mapping[str, int], beacon_key: SharedKeyFile | None) -> None:
+    """Refuse a beacon key dealt to others, or at other indices, than the pseudonym key."""
+    if beacon_key is not None and dict(beacon_key.custodians) != dict(indices):
+        raise Refused(
+            REASON_NOT_REGISTERED,
+            "The beacon key is shared among other custodians, or in another order, than the pseudonym key.",
+            remedy="Hold its ceremony with the same recipients in the same order.",
+        )
+
+
+def _fill_key(key: trust_pb2.PseudonymKey | trust_pb2.BeaconKey, file: SharedKeyFile) -> None:
     key.Clear()
     key.key_id = bytes.fromhex(file.key_id)
     key.threshold = file.threshold

@@ -22,30 +22,35 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from protos.v1 import commitment_pb2 as protos_dot_v1_dot_commitment__pb2
 from protos.v1 import envelope_pb2 as protos_dot_v1_dot_envelope__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19protos/v1/custodian.proto\x12\x07\x63gsp.v1\x1a\x18protos/v1/envelope.proto\"\xc1\x01\n\x0f\x45valuationOrder\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\x15\n\renterprise_id\x18\x02 \x01(\t\x12\x14\n\x0c\x63ustodian_id\x18\x03 \x01(\t\x12\x0e\n\x06key_id\x18\x04 \x01(\x0c\x12\x0e\n\x06quorum\x18\x05 \x03(\x07\x12\x10\n\x08\x65lements\x18\x06 \x01(\x07\x12\x12\n\nbatch_hash\x18\x07 \x01(\x0c\x12\x11\n\tissued_at\x18\x08 \x01(\x06\x12\x18\n\x10\x63ommitments_hash\x18\t \x01(\x0c\":\n\x0f\x45valuateRequest\x12\r\n\x05order\x18\x01 \x01(\x0c\x12\x18\n\x10\x62linded_elements\x18\x02 \x01(\x0c\"Q\n\x10\x45valuateResponse\x12\x1a\n\x12\x65valuated_elements\x18\x01 \x01(\x0c\x12\r\n\x05proof\x18\x02 \x01(\x0c\x12\x12\n\nquota_left\x18\x03 \x01(\x06\"\x96\x01\n\x0b\x43ountReport\x12\x1f\n\x06header\x18\x01 \x01(\x0b\x32\x0f.cgsp.v1.Header\x12\x15\n\renterprise_id\x18\x02 \x01(\t\x12\x0e\n\x06key_id\x18\x03 \x01(\x0c\x12\x19\n\x11\x65valuations_total\x18\x04 \x01(\x06\x12$\n\x07\x62\x61tches\x18\x05 \x03(\x0b\x32\x13.cgsp.v1.BatchCount\"2\n\nBatchCount\x12\x12\n\nbatch_hash\x18\x01 \x01(\x0c\x12\x10\n\x08\x65lements\x18\x02 \x01(\x07\"#\n!EvaluationServiceGetStatusRequest\"y\n\"EvaluationServiceGetStatusResponse\x12\x14\n\x0c\x63ustodian_id\x18\x01 \x01(\t\x12\x0e\n\x06key_id\x18\x02 \x01(\x0c\x12\x19\n\x11\x65valuations_total\x18\x03 \x01(\x06\x12\x12\n\nunreported\x18\x04 \x01(\x06\x32\xba\x01\n\x11\x45valuationService\x12?\n\x08\x45valuate\x12\x18.cgsp.v1.EvaluateRequest\x1a\x19.cgsp.v1.EvaluateResponse\x12\x64\n\tGetStatus\x12*.cgsp.v1.EvaluationServiceGetStatusRequest\x1a+.cgsp.v1.EvaluationServiceGetStatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19protos/v1/custodian.proto\x12\x07\x63gsp.v1\x1a\x1aprotos/v1/commitment.proto\x1a\x18protos/v1/envelope.proto\"\xc1\x01\n\x0f\x45valuationOrder\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\x15\n\renterprise_id\x18\x02 \x01(\t\x12\x14\n\x0c\x63ustodian_id\x18\x03 \x01(\t\x12\x0e\n\x06key_id\x18\x04 \x01(\x0c\x12\x0e\n\x06quorum\x18\x05 \x03(\x07\x12\x10\n\x08\x65lements\x18\x06 \x01(\x07\x12\x12\n\nbatch_hash\x18\x07 \x01(\x0c\x12\x11\n\tissued_at\x18\x08 \x01(\x06\x12\x18\n\x10\x63ommitments_hash\x18\t \x01(\x0c\":\n\x0f\x45valuateRequest\x12\r\n\x05order\x18\x01 \x01(\x0c\x12\x18\n\x10\x62linded_elements\x18\x02 \x01(\x0c\"Q\n\x10\x45valuateResponse\x12\x1a\n\x12\x65valuated_elements\x18\x01 \x01(\x0c\x12\r\n\x05proof\x18\x02 \x01(\x0c\x12\x12\n\nquota_left\x18\x03 \x01(\x06\"\x96\x01\n\x0b\x43ountReport\x12\x1f\n\x06header\x18\x01 \x01(\x0b\x32\x0f.cgsp.v1.Header\x12\x15\n\renterprise_id\x18\x02 \x01(\t\x12\x0e\n\x06key_id\x18\x03 \x01(\x0c\x12\x19\n\x11\x65valuations_total\x18\x04 \x01(\x06\x12$\n\x07\x62\x61tches\x18\x05 \x03(\x0b\x32\x13.cgsp.v1.BatchCount\"2\n\nBatchCount\x12\x12\n\nbatch_hash\x18\x01 \x01(\x0c\x12\x10\n\x08\x65lements\x18\x02 \x01(\x07\":\n\x15\x45valuateBeaconRequest\x12\r\n\x05\x65poch\x18\x01 \x01(\x07\x12\x12\n\ncheckpoint\x18\x02 \x01(\x0c\";\n\x16\x45valuateBeaconResponse\x12!\n\x04part\x18\x01 \x01(\x0b\x32\x13.cgsp.v1.BeaconPart\"#\n!EvaluationServiceGetStatusRequest\"y\n\"EvaluationServiceGetStatusResponse\x12\x14\n\x0c\x63ustodian_id\x18\x01 \x01(\t\x12\x0e\n\x06key_id\x18\x02 \x01(\x0c\x12\x19\n\x11\x65valuations_total\x18\x03 \x01(\x06\x12\x12\n\nunreported\x18\x04 \x01(\x06\x32\x8d\x02\n\x11\x45valuationService\x12?\n\x08\x45valuate\x12\x18.cgsp.v1.EvaluateRequest\x1a\x19.cgsp.v1.EvaluateResponse\x12Q\n\x0e\x45valuateBeacon\x12\x1e.cgsp.v1.EvaluateBeaconRequest\x1a\x1f.cgsp.v1.EvaluateBeaconResponse\x12\x64\n\tGetStatus\x12*.cgsp.v1.EvaluationServiceGetStatusRequest\x1a+.cgsp.v1.EvaluationServiceGetStatusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.v1.custodian_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EVALUATIONORDER']._serialized_start=65
-  _globals['_EVALUATIONORDER']._serialized_end=258
-  _globals['_EVALUATEREQUEST']._serialized_start=260
-  _globals['_EVALUATEREQUEST']._serialized_end=318
-  _globals['_EVALUATERESPONSE']._serialized_start=320
-  _globals['_EVALUATERESPONSE']._serialized_end=401
-  _globals['_COUNTREPORT']._serialized_start=404
-  _globals['_COUNTREPORT']._serialized_end=554
-  _globals['_BATCHCOUNT']._serialized_start=556
-  _globals['_BATCHCOUNT']._serialized_end=606
-  _globals['_EVALUATIONSERVICEGETSTATUSREQUEST']._serialized_start=608
-  _globals['_EVALUATIONSERVICEGETSTATUSREQUEST']._serialized_end=643
-  _globals['_EVALUATIONSERVICEGETSTATUSRESPONSE']._serialized_start=645
-  _globals['_EVALUATIONSERVICEGETSTATUSRESPONSE']._serialized_end=766
-  _globals['_EVALUATIONSERVICE']._serialized_start=769
-  _globals['_EVALUATIONSERVICE']._serialized_end=955
+  _globals['_EVALUATIONORDER']._serialized_start=93
+  _globals['_EVALUATIONORDER']._serialized_end=286
+  _globals['_EVALUATEREQUEST']._serialized_start=288
+  _globals['_EVALUATEREQUEST']._serialized_end=346
+  _globals['_EVALUATERESPONSE']._serialized_start=348
+  _globals['_EVALUATERESPONSE']._serialized_end=429
+  _globals['_COUNTREPORT']._serialized_start=432
+  _globals['_COUNTREPORT']._serialized_end=582
+  _globals['_BATCHCOUNT']._serialized_start=584
+  _globals['_BATCHCOUNT']._serialized_end=634
+  _globals['_EVALUATEBEACONREQUEST']._serialized_start=636
+  _globals['_EVALUATEBEACONREQUEST']._serialized_end=694
+  _globals['_EVALUATEBEACONRESPONSE']._serialized_start=696
+  _globals['_EVALUATEBEACONRESPONSE']._serialized_end=755
+  _globals['_EVALUATIONSERVICEGETSTATUSREQUEST']._serialized_start=757
+  _globals['_EVALUATIONSERVICEGETSTATUSREQUEST']._serialized_end=792
+  _globals['_EVALUATIONSERVICEGETSTATUSRESPONSE']._serialized_start=794
+  _globals['_EVALUATIONSERVICEGETSTATUSRESPONSE']._serialized_end=915
+  _globals['_EVALUATIONSERVICE']._serialized_start=918
+  _globals['_EVALUATIONSERVICE']._serialized_end=1187
 # @@protoc_insertion_point(module_scope)

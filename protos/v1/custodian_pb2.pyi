@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from protos.v1 import commitment_pb2 as _commitment_pb2
 from protos.v1 import envelope_pb2 as _envelope_pb2
 import builtins as _builtins
 import sys
@@ -178,6 +179,49 @@ class BatchCount(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BatchCount: _TypeAlias = BatchCount  # noqa: Y015
+
+@_typing.final
+class EvaluateBeaconRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    checkpoint: _builtins.bytes
+    """The witnessed checkpoint the beacon is bound to, as the hub serves it."""
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int = ...,
+        checkpoint: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "epoch", b"epoch"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EvaluateBeaconRequest: _TypeAlias = EvaluateBeaconRequest  # noqa: Y015
+
+@_typing.final
+class EvaluateBeaconResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PART_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def part(self) -> _commitment_pb2.BeaconPart: ...
+    def __init__(
+        self,
+        *,
+        part: _commitment_pb2.BeaconPart | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EvaluateBeaconResponse: _TypeAlias = EvaluateBeaconResponse  # noqa: Y015
 
 @_typing.final
 class EvaluationServiceGetStatusRequest(_message.Message):

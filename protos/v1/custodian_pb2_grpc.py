@@ -40,6 +40,11 @@ class EvaluationServiceStub:
                 request_serializer=protos_dot_v1_dot_custodian__pb2.EvaluateRequest.SerializeToString,
                 response_deserializer=protos_dot_v1_dot_custodian__pb2.EvaluateResponse.FromString,
                 _registered_method=True)
+        self.EvaluateBeacon = channel.unary_unary(
+                '/cgsp.v1.EvaluationService/EvaluateBeacon',
+                request_serializer=protos_dot_v1_dot_custodian__pb2.EvaluateBeaconRequest.SerializeToString,
+                response_deserializer=protos_dot_v1_dot_custodian__pb2.EvaluateBeaconResponse.FromString,
+                _registered_method=True)
         self.GetStatus = channel.unary_unary(
                 '/cgsp.v1.EvaluationService/GetStatus',
                 request_serializer=protos_dot_v1_dot_custodian__pb2.EvaluationServiceGetStatusRequest.SerializeToString,
@@ -57,6 +62,13 @@ class EvaluationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EvaluateBeacon(self, request, context):
+        """For the hub: one epoch is evaluated over one checkpoint only, however often it is asked for.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetStatus(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -70,6 +82,11 @@ def add_EvaluationServiceServicer_to_server(servicer, server):
                     servicer.Evaluate,
                     request_deserializer=protos_dot_v1_dot_custodian__pb2.EvaluateRequest.FromString,
                     response_serializer=protos_dot_v1_dot_custodian__pb2.EvaluateResponse.SerializeToString,
+            ),
+            'EvaluateBeacon': grpc.unary_unary_rpc_method_handler(
+                    servicer.EvaluateBeacon,
+                    request_deserializer=protos_dot_v1_dot_custodian__pb2.EvaluateBeaconRequest.FromString,
+                    response_serializer=protos_dot_v1_dot_custodian__pb2.EvaluateBeaconResponse.SerializeToString,
             ),
             'GetStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetStatus,
@@ -105,6 +122,33 @@ class EvaluationService:
             '/cgsp.v1.EvaluationService/Evaluate',
             protos_dot_v1_dot_custodian__pb2.EvaluateRequest.SerializeToString,
             protos_dot_v1_dot_custodian__pb2.EvaluateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EvaluateBeacon(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cgsp.v1.EvaluationService/EvaluateBeacon',
+            protos_dot_v1_dot_custodian__pb2.EvaluateBeaconRequest.SerializeToString,
+            protos_dot_v1_dot_custodian__pb2.EvaluateBeaconResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -34,6 +34,8 @@ class EvaluationServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> EvaluationServiceAsyncStub: ...
     Evaluate: _grpc.UnaryUnaryMultiCallable[_custodian_pb2.EvaluateRequest, _custodian_pb2.EvaluateResponse]
+    EvaluateBeacon: _grpc.UnaryUnaryMultiCallable[_custodian_pb2.EvaluateBeaconRequest, _custodian_pb2.EvaluateBeaconResponse]
+    """For the hub: one epoch is evaluated over one checkpoint only, however often it is asked for."""
     GetStatus: _grpc.UnaryUnaryMultiCallable[_custodian_pb2.EvaluationServiceGetStatusRequest, _custodian_pb2.EvaluationServiceGetStatusResponse]
 
 @_typing.type_check_only
@@ -42,6 +44,8 @@ class EvaluationServiceAsyncStub(EvaluationServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Evaluate: _aio.UnaryUnaryMultiCallable[_custodian_pb2.EvaluateRequest, _custodian_pb2.EvaluateResponse]  # type: ignore[assignment]
+    EvaluateBeacon: _aio.UnaryUnaryMultiCallable[_custodian_pb2.EvaluateBeaconRequest, _custodian_pb2.EvaluateBeaconResponse]  # type: ignore[assignment]
+    """For the hub: one epoch is evaluated over one checkpoint only, however often it is asked for."""
     GetStatus: _aio.UnaryUnaryMultiCallable[_custodian_pb2.EvaluationServiceGetStatusRequest, _custodian_pb2.EvaluationServiceGetStatusResponse]  # type: ignore[assignment]
 
 class EvaluationServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -53,6 +57,14 @@ class EvaluationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _custodian_pb2.EvaluateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_custodian_pb2.EvaluateResponse, _abc.Awaitable[_custodian_pb2.EvaluateResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def EvaluateBeacon(
+        self,
+        request: _custodian_pb2.EvaluateBeaconRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_custodian_pb2.EvaluateBeaconResponse, _abc.Awaitable[_custodian_pb2.EvaluateBeaconResponse]]:
+        """For the hub: one epoch is evaluated over one checkpoint only, however often it is asked for."""
 
     @_abc_1.abstractmethod
     def GetStatus(

@@ -255,6 +255,11 @@ class OperatorServiceStub:
                 request_serializer=protos_dot_v1_dot_hub__pb2.EraseAccountRequest.SerializeToString,
                 response_deserializer=protos_dot_v1_dot_hub__pb2.EraseAccountResponse.FromString,
                 _registered_method=True)
+        self.DrawBeacon = channel.unary_unary(
+                '/cgsp.v1.OperatorService/DrawBeacon',
+                request_serializer=protos_dot_v1_dot_hub__pb2.DrawBeaconRequest.SerializeToString,
+                response_deserializer=protos_dot_v1_dot_hub__pb2.DrawBeaconResponse.FromString,
+                _registered_method=True)
         self.GetStatus = channel.unary_unary(
                 '/cgsp.v1.OperatorService/GetStatus',
                 request_serializer=protos_dot_v1_dot_hub__pb2.OperatorServiceGetStatusRequest.SerializeToString,
@@ -297,6 +302,13 @@ class OperatorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DrawBeacon(self, request, context):
+        """Has enough custodians evaluate an epoch's beacon and logs it; once it is logged, gives the same again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetStatus(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -330,6 +342,11 @@ def add_OperatorServiceServicer_to_server(servicer, server):
                     servicer.EraseAccount,
                     request_deserializer=protos_dot_v1_dot_hub__pb2.EraseAccountRequest.FromString,
                     response_serializer=protos_dot_v1_dot_hub__pb2.EraseAccountResponse.SerializeToString,
+            ),
+            'DrawBeacon': grpc.unary_unary_rpc_method_handler(
+                    servicer.DrawBeacon,
+                    request_deserializer=protos_dot_v1_dot_hub__pb2.DrawBeaconRequest.FromString,
+                    response_serializer=protos_dot_v1_dot_hub__pb2.DrawBeaconResponse.SerializeToString,
             ),
             'GetStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetStatus,
@@ -473,6 +490,33 @@ class OperatorService:
             '/cgsp.v1.OperatorService/EraseAccount',
             protos_dot_v1_dot_hub__pb2.EraseAccountRequest.SerializeToString,
             protos_dot_v1_dot_hub__pb2.EraseAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DrawBeacon(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cgsp.v1.OperatorService/DrawBeacon',
+            protos_dot_v1_dot_hub__pb2.DrawBeaconRequest.SerializeToString,
+            protos_dot_v1_dot_hub__pb2.DrawBeaconResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -110,6 +110,8 @@ class OperatorServiceStub:
     CloseEpoch: _grpc.UnaryUnaryMultiCallable[_hub_pb2.CloseEpochRequest, _hub_pb2.CloseEpochResponse]
     EraseAccount: _grpc.UnaryUnaryMultiCallable[_hub_pb2.EraseAccountRequest, _hub_pb2.EraseAccountResponse]
     """Erase a person who turned to the hub: the salts and pseudonyms behind one account, everywhere."""
+    DrawBeacon: _grpc.UnaryUnaryMultiCallable[_hub_pb2.DrawBeaconRequest, _hub_pb2.DrawBeaconResponse]
+    """Has enough custodians evaluate an epoch's beacon and logs it; once it is logged, gives the same again."""
     GetStatus: _grpc.UnaryUnaryMultiCallable[_hub_pb2.OperatorServiceGetStatusRequest, _hub_pb2.OperatorServiceGetStatusResponse]
 
 @_typing.type_check_only
@@ -123,6 +125,8 @@ class OperatorServiceAsyncStub(OperatorServiceStub):
     CloseEpoch: _aio.UnaryUnaryMultiCallable[_hub_pb2.CloseEpochRequest, _hub_pb2.CloseEpochResponse]  # type: ignore[assignment]
     EraseAccount: _aio.UnaryUnaryMultiCallable[_hub_pb2.EraseAccountRequest, _hub_pb2.EraseAccountResponse]  # type: ignore[assignment]
     """Erase a person who turned to the hub: the salts and pseudonyms behind one account, everywhere."""
+    DrawBeacon: _aio.UnaryUnaryMultiCallable[_hub_pb2.DrawBeaconRequest, _hub_pb2.DrawBeaconResponse]  # type: ignore[assignment]
+    """Has enough custodians evaluate an epoch's beacon and logs it; once it is logged, gives the same again."""
     GetStatus: _aio.UnaryUnaryMultiCallable[_hub_pb2.OperatorServiceGetStatusRequest, _hub_pb2.OperatorServiceGetStatusResponse]  # type: ignore[assignment]
 
 class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -163,6 +167,14 @@ class OperatorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_hub_pb2.EraseAccountResponse, _abc.Awaitable[_hub_pb2.EraseAccountResponse]]:
         """Erase a person who turned to the hub: the salts and pseudonyms behind one account, everywhere."""
+
+    @_abc_1.abstractmethod
+    def DrawBeacon(
+        self,
+        request: _hub_pb2.DrawBeaconRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_hub_pb2.DrawBeaconResponse, _abc.Awaitable[_hub_pb2.DrawBeaconResponse]]:
+        """Has enough custodians evaluate an epoch's beacon and logs it; once it is logged, gives the same again."""
 
     @_abc_1.abstractmethod
     def GetStatus(

@@ -273,7 +273,7 @@ class Federation:
         )
         values = opened.settings.model_dump(exclude_defaults=True)
         write_private(opened.home.configuration, format_toml(values).encode())
-        if not opened.home.share.exists():
+        if not opened.home.share().exists():
             sealed = self.ceremony.sealed_shares[name]
             share = open_from_ceremony(sealed, sealing_key(name), custodian_id=name)
             opened.resting_share.write(share, secrets.token_bytes)

@@ -158,7 +158,7 @@ def test_token_of_another_role_is_refused(desk: JoinDesk, tmp_path: Path) -> Non
 
 def imported(federation: Federation, tmp_path: Path, root: bytes | None = None) -> Opened:
     opened = federation.home("auditor")
-    opened.home.share.unlink(missing_ok=True)
+    opened.home.share().unlink(missing_ok=True)
     opened.home.trust_root.unlink(missing_ok=True)
     (tmp_path / "a.share").write_bytes(federation.ceremony.sealed_shares["auditor"])
     (tmp_path / "root").write_bytes(root or federation.roots[0])
@@ -236,7 +236,7 @@ def test_doctor_names_what_is_wrong(federation: Federation, tmp_path: Path) -> N
     opened = federation.home("auditor")
     found = {check.name: check for check in examine(opened.home.folder)}
     assert [name for name, check in found.items() if not check.is_good] == ["hub's log"]
-    opened.home.share.unlink()
+    opened.home.share().unlink()
     broken = {check.name: check for check in examine(opened.home.folder)}
     assert not broken["share"].is_good
     assert "import-share" in broken["share"].remedy

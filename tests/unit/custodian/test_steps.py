@@ -77,7 +77,7 @@ def test_all_end_with_one_key_and_any_quorum_works(table: Table) -> None:
     ended = table.finish()
     key = next(iter(ended.values())).share.key
     assert {one.share.key for one in ended.values()} == {key}
-    described = KeyFile.decode((table.folder / steps.KEY_FILE).read_bytes())
+    described = KeyFile.decode((table.folder / "pseudonym-key.json").read_bytes())
     assert described == KeyFile(key, {name: index for index, name in enumerate(CUSTODIANS, start=1)})
     opened = {}
     for index, name in enumerate(CUSTODIANS, start=1):
@@ -213,7 +213,7 @@ def test_key_file_of_another_key_is_not_taken_for_this_sessions(table: Table) ->
     table.exchange()
     table.exchange()
     table.finish("regulator")
-    path = table.folder / steps.KEY_FILE
+    path = table.folder / "pseudonym-key.json"
     path.write_bytes(path.read_bytes().replace(b'"threshold": 2', b'"threshold": 3'))
     with pytest.raises(Conflict, match="another key"):
         table.finish("auditor")

@@ -17,9 +17,11 @@ from privacy.keys import SigningKey
 from privacy.pseudonyms import evaluate_batch
 from privacy.shares import Dealing, Share, deal
 from privacy.trust import TrustRoot
-from protos.problems import Refused
+from protos.problems import Refused, Unavailable
 from protos.v1 import trust_pb2
 from protos.v1.custodian_pb2 import (
+    EvaluateBeaconRequest,
+    EvaluateBeaconResponse,
     EvaluateRequest,
     EvaluateResponse,
     EvaluationOrder,
@@ -30,7 +32,7 @@ from protos.v1.custodian_pb2_grpc import (
     EvaluationServiceServicer,
     add_EvaluationServiceServicer_to_server,
 )
-from protos.v1.problem_pb2 import REASON_QUOTA_EXCEEDED, REASON_RATE_EXCEEDED
+from protos.v1.problem_pb2 import REASON_NOT_FOUND, REASON_QUOTA_EXCEEDED, REASON_RATE_EXCEEDED
 from runtime.authority import CertificateAuthority
 from runtime.channels import require_role
 from runtime.identity import Identity, Role, SpiffeName
@@ -74,6 +76,11 @@ class SimulatedCustodian(EvaluationServiceServicer):
         if self._server is not None:
             self._server.stop()
             self._server = None
+
+    def EvaluateBeacon(
+        self, request: EvaluateBeaconRequest, context: grpc.ServicerContext
+    ) -> EvaluateBeaconResponse:
+        raise Unavailable(REASON_NOT_FOUND, "This custodian has no share of a beacon key.")
 
     def Evaluate(self, request: EvaluateRequest, context: grpc.ServicerContext) -> EvaluateResponse:
         peer = require_role(context, Role.NODE)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from hub.store.parties import Party
-from hub.trust_documents import Genesis, add_signature, parse_pseudonym_key, propose
+from hub.trust_documents import Genesis, add_signature, parse_shared_key, propose
 from privacy import trust
 from privacy.checkpoint import log_vkey, subtree_vkey, witness_vkey
 from privacy.witness_policy import PolicyWitness, WitnessPolicy
@@ -62,7 +62,7 @@ def signed(proposal: bytes, *names: str) -> bytes:
 
 
 def first(parties: list[Party] = PARTIES) -> bytes:
-    key_file = parse_pseudonym_key(json.dumps(KEY_FILE).encode())
+    key_file = parse_shared_key(json.dumps(KEY_FILE).encode())
     proposal = propose(GENESIS, parties, previous=None, pseudonym_key=key_file, issued_at=1)
     return signed(proposal, "operator", "regulator")
 
@@ -142,19 +142,19 @@ def test_a_custodian_that_has_not_joined_is_named() -> None:
     ],
 )
 def test_a_bad_pseudonym_key_file_is_refused(data: bytes) -> None:
-    assert isinstance(refused(lambda: parse_pseudonym_key(data)), Malformed)
+    assert isinstance(refused(lambda: parse_shared_key(data)), Malformed)
 
 
 def test_commitments_must_be_hex() -> None:
     bad = {**KEY_FILE, "commitments": ["zz" * 32, "02" * 32]}
-    key_file = parse_pseudonym_key(json.dumps(bad).encode())
+    key_file = parse_shared_key(json.dumps(bad).encode())
     problem = refused(lambda: propose(GENESIS, PARTIES, previous=None, pseudonym_key=key_file, issued_at=1))
     assert isinstance(problem, Malformed)
 
 
 def following(previous: bytes, *, quotas: dict[str, int] | None = None, **changes: object) -> trust.TrustRoot:
     """Propose, sign and verify what follows a trust root, with a changed key file if there are changes."""
-    key_file = parse_pseudonym_key(json.dumps(KEY_FILE | changes).encode()) if changes else None
+    key_file = parse_shared_key(json.dumps(KEY_FILE | changes).encode()) if changes else None
     proposal = propose(
         GENESIS, PARTIES, previous=previous, pseudonym_key=key_file, issued_at=2, quotas=quotas
     )
