@@ -385,13 +385,11 @@ COMMANDS: Mapping[str, click.Command] = {
         serve,
         invite,
         close,
-        beacon,
         status,
         export,
         account,
         erase,
         rebuild,
-        migrate,
         doctor,
     )
     if command.name
