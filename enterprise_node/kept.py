@@ -52,6 +52,11 @@ class Kept:
         found = sorted((self._folder / format_epoch(epoch)).glob(f"*{DAYS_SUFFIX}"))
         return {path.name.removesuffix(DAYS_SUFFIX): path for path in found}
 
+    def days_files(self, measure_id: str) -> dict[Epoch, Path]:
+        """Give the files of a measure's parts of days by epoch."""
+        found = sorted(self._folder.glob(f"*/{measure_id}{DAYS_SUFFIX}"))
+        return {parse_epoch(path.parent.name): path for path in found}
+
     def forget_days_before(self, day: int) -> None:
         """Drop the parts of months whose records are dropped: nothing can be told late about them."""
         for path in self._folder.glob(f"*/*{DAYS_SUFFIX}"):

@@ -117,8 +117,10 @@ class LateRecords:
         if not months:
             return _NOTHING
         spec = measure_spec(measure)
-        paths = [self._kept.days_path(one, measure.id) for one in self._drawn(epoch)]
-        self._engine.view(_RELEASED, [path for path in paths if path.exists()], _DAY_COLUMNS)
+        # Also what was committed to and is not drawn yet: it may be.
+        others = self._kept.days_files(measure.id)
+        paths = [path for one, path in others.items() if one != epoch]
+        self._engine.view(_RELEASED, paths, _DAY_COLUMNS)
         self._register_holders(epoch)
         planned, relations = self._reductions.measure(spec), self._reductions.views()
         sql = late_days_sql(planned, relations, months, _RELEASED, _HOLDERS)

@@ -14,12 +14,14 @@ from enterprise_node.erase import erase
 from enterprise_node.explain import explain
 from enterprise_node.kept import DAYS_SUFFIX, Kept
 from enterprise_node.late import released_parts
+from enterprise_node.release import OnStep, Step, no_step
 from protos.epochs import Epoch
 from protos.v1.policy_pb2 import Ratio
 from runtime.pack_files import load_pack
 from tests.unit.enterprise_node.simulated_hub import PACKS, SimulatedHub, open_node, write_home
 from tests.unit.enterprise_node.simulators import Federation
 from tests.unit.enterprise_node.test_anchors import ANCHORED, quiet, released
+from tests.unit.enterprise_node.test_release import Killed
 
 DECEMBER, JANUARY, FEBRUARY, MARCH = Epoch(202012), Epoch(202101), Epoch(202102), Epoch(202103)
 PACK = load_pack(PACKS / "trv.shared_bike" / "1")
@@ -43,15 +45,15 @@ def hub(federation: Federation) -> SimulatedHub:
 
 
 @pytest.fixture
-def node(tmp_path: Path, federation: Federation, hub: SimulatedHub) -> Iterator[Callable[[], App]]:
+def node(tmp_path: Path, federation: Federation, hub: SimulatedHub) -> Iterator[Callable[..., App]]:
     """Give what opens the node anew, with its sources read; all that was opened is closed."""
     write_home(tmp_path / "node")
     opened: list[App] = []
 
-    def open_anew() -> App:
+    def open_anew(on_step: OnStep = no_step) -> App:
         while opened:
             opened.pop().close()
-        opened.append(open_node(tmp_path / "node", federation, hub, draw=quiet))
+        opened.append(open_node(tmp_path / "node", federation, hub, draw=quiet, on_step=on_step))
         opened[-1].pipeline.ingest()
         return opened[-1]
 
@@ -187,6 +189,32 @@ def test_a_month_is_closed_when_a_release_since_was_not_drawn_here(node: Callabl
     app = node()
     app.pipeline.run([FEBRUARY])
     assert parts(app, NEWCOMER, NINTH) == []
+
+
+def test_what_is_committed_to_and_not_drawn_yet_uses_room_too(
+    node: Callable[..., App], hub: SimulatedHub
+) -> None:
+    """January is committed to and February drawn before it: the late day is in one of them, not in both."""
+    committed = {"commitment_required": True, "commitment_deadline_days": 9_999}
+    hub.publish_policy(PACK, **ANCHORED | committed)
+    app = node()
+    app.pipeline.run([DECEMBER])
+    arrive(app, f"late,{NEWCOMER},2020-12-09 08:00:00,90000")
+
+    def killed(step: Step, epoch: Epoch) -> None:
+        if step is Step.DRAWING:
+            raise Killed
+
+    app = node(on_step=killed)
+    with pytest.raises(Killed):
+        app.pipeline.run([JANUARY])
+    app = node()
+    app.pipeline.run([FEBRUARY])
+    app.pipeline.run([JANUARY])
+    person = app.workspace.persons.find(NEWCOMER)
+    assert person is not None
+    moved = [statements(app, hub, epoch)[0][person] for epoch in (DECEMBER, JANUARY, FEBRUARY)]
+    assert moved == [0, DAY_CLAMP, 0]
 
 
 def test_parts_are_private_and_leave_with_their_person_or_their_month(node: Callable[[], App]) -> None:
