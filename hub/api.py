@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Header, Path, Query, Request, Response
+from fastapi import FastAPI, Header, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from starlette.concurrency import run_in_threadpool
@@ -18,18 +18,17 @@ from starlette.exceptions import HTTPException
 
 from hub import pages
 from hub.bounds import CallerBounds
-from hub.https import peer_of
+from hub.callers import Peer, require
 from hub.join import Registrar
 from hub.log import PublicLog
 from hub.views import AccountView, EnterpriseView, EpochView, PopulationView, StatusView, Views
-from protos.problems import Malformed, Problem, Refused, Unavailable
+from protos.problems import Malformed, Problem, Unavailable
 from protos.v1.problem_pb2 import (
     REASON_MALFORMED_MESSAGE,
     REASON_MESSAGE_TOO_LARGE,
     REASON_NOT_FOUND,
-    REASON_ROLE_NOT_ALLOWED,
 )
-from runtime.identity import Role, SpiffeName
+from runtime.identity import Role
 from runtime.metrics import Metrics
 from runtime.problems import http_body, outcome
 
@@ -135,7 +134,7 @@ def _log_routes(app: FastAPI, parts: Parts) -> None:
         """Give one body beside an entry; those with persons in them only to auditors and the operator."""
         found = parts.views.body(index, position)
         if found.private:
-            _require(peer, Role.AUDITOR, Role.OPERATOR)
+            require(peer, Role.AUDITOR, Role.OPERATOR)
         caching = "private, no-store" if found.private else IMMUTABLE
         return Response(found.data, media_type=BINARY, headers={"Cache-Control": caching})
 
@@ -192,7 +191,7 @@ def _account_routes(app: FastAPI, parts: Parts) -> None:
         account: Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="16 bytes in hex")], peer: Peer
     ) -> AccountView:
         """Give one account, to the operator and registered auditors."""
-        _require(peer, Role.OPERATOR, Role.AUDITOR)
+        require(peer, Role.OPERATOR, Role.AUDITOR)
         return parts.views.account(bytes.fromhex(account))
 
 
@@ -228,23 +227,6 @@ def _page_routes(app: FastAPI, parts: Parts) -> None:
     def style() -> Response:
         return Response(
             pages.style_sheet(), media_type="text/css", headers={"Cache-Control": "public, max-age=3600"}
-        )
-
-
-def _peer(request: Request) -> SpiffeName | None:
-    return peer_of(request.scope)
-
-
-Peer = Annotated[SpiffeName | None, Depends(_peer)]
-
-
-def _require(peer: SpiffeName | None, *roles: Role) -> None:
-    if peer is None or peer.role not in roles:
-        names = " or ".join(role.value for role in roles)
-        raise Refused(
-            REASON_ROLE_NOT_ALLOWED,
-            f"This needs a client certificate of role {names}.",
-            remedy="Call with the certificate the hub issued for that role.",
         )
 
 

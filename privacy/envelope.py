@@ -58,6 +58,8 @@ class Kind(enum.Enum):
     COMMITMENT = "commitment"
     BEACON = "beacon"
     RECEIPT = "receipt"
+    ATTESTATION = "attestation"
+    SETTLEMENT = "settlement"
     EVALUATION_ORDER = "evaluation-order"
 
     @property
