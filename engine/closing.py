@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from accounting.ledger.books import Received
-from accounting.ledger.chart import CLAIMS, LedgerAccount, points_ledger
+from accounting.ledger.chart import CLAIMS, LedgerAccount, points_ledger, programme_of
 from accounting.ledger.closing import (
     SYSTEM_LEAF_BYTES,
     System,
@@ -18,7 +18,7 @@ from accounting.ledger.closing import (
     system_rows,
 )
 from accounting.ledger.transfers import Balance
-from accounting.ledger.wallets import Wallet
+from accounting.ledger.wallets import Terms, Wallet
 from accounting.programmes.versions import Span, in_force
 from engine.earning import lay_out_positions
 from engine.engine import Engine
@@ -111,6 +111,14 @@ def step_books(
         balances = close_system(balances, one.ledger, one.terms.epoch, done.moves)
         closed.append(done)
     return ClosedBooks(tuple(sorted(closed, key=lambda one: one.ledger)), balances)
+
+
+def terms_of(facts: LogFacts, ledger: str, epoch: Epoch) -> Terms | None:
+    """Give the terms of a ledger's close; None for one that has not begun by the epoch."""
+    if ledger == CLAIMS:
+        return claims_terms(epoch)
+    spans = facts.begun(epoch).get(programme_of(ledger))
+    return points_terms(in_force(spans, epoch) or spans[-1].programme, epoch) if spans else None
 
 
 def _credits(

@@ -51,6 +51,10 @@ class BooksFacts(Protocol):
         """Say whether an account may be debited."""
         ...
 
+    def holder(self, account: bytes) -> bytes:
+        """Give the account that has what an account had."""
+        ...
+
     def pools(self, account: bytes) -> frozenset[str]:
         """Name the programmes that an account lets pool its grams."""
         ...
@@ -134,6 +138,10 @@ class KeptBooks:
     def status(self, account: bytes) -> AccountStatus:
         """Say whether an account may be debited."""
         return self.facts.status(account)
+
+    def holder(self, account: bytes) -> bytes:
+        """Give the account that has what an account had."""
+        return self.facts.holder(account)
 
     def pools(self, account: bytes) -> frozenset[str]:
         """Name the programmes that an account lets pool its grams."""

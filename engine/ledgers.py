@@ -30,6 +30,7 @@ from accounting.ledger.wallets import (
 )
 from engine.engine import Columns, Engine
 from privacy.merkle import CompactTree
+from protos.epochs import Epoch
 
 ROWS_AT_ONCE = 1 << 18
 
@@ -110,9 +111,19 @@ class Found(NamedTuple):
     lifetime: int = 0
 
 
+def credits_file(folder: Path, ledger: str, epoch: Epoch) -> Path:
+    """Say where a close's credits of a ledger lie."""
+    return folder / f"{ledger.replace(':', '-')}-{epoch}-credits.parquet"
+
+
+def wallets_file(folder: Path, ledger: str, epoch: Epoch) -> Path:
+    """Say where a ledger's wallets after a close lie."""
+    return folder / f"{ledger.replace(':', '-')}-{epoch}-wallets.parquet"
+
+
 def write_credits(engine: Engine, folder: Path, made: LedgerCredits) -> CreditedLedger:
     """Write what a close credits; the folder must not hold this ledger's close of the epoch yet."""
-    path = folder / f"{_name(made.ledger, made.terms)}-credits.parquet"
+    path = credits_file(folder, made.ledger, made.terms.epoch)
     _register(engine, "merged", _MERGED_COLUMNS, sorted(made.merged.items()))
     engine.view("earlier_credits", made.before.credits, CREDIT_COLUMNS)
     given = "(SELECT account, epoch, delta + capped AS given FROM earlier_credits)"
@@ -130,6 +141,21 @@ def write_credits(engine: Engine, folder: Path, made: LedgerCredits) -> Credited
     return CreditedLedger(made.ledger, made.terms, made.before, path, made.merged)
 
 
+def restore_credits(
+    engine: Engine, folder: Path, made: LedgerCredits, rows: Sequence[tuple[bytes, int, int, int]]
+) -> CreditedLedger:
+    """Write the credits of a close that is past: (account, delta, capped, variance), ascending by account."""
+    path, epoch = credits_file(folder, made.ledger, made.terms.epoch), made.terms.epoch
+    numbered = [(account, epoch, delta, capped, variance) for account, delta, capped, variance in rows]
+    _register(engine, "restored", CREDIT_COLUMNS, numbered)
+    engine.write_parquet(
+        "SELECT row_number() OVER (ORDER BY account) AS number, account, epoch, delta, capped, variance "
+        "FROM restored ORDER BY number",
+        path,
+    )
+    return CreditedLedger(made.ledger, made.terms, made.before, path, made.merged)
+
+
 def step_wallets(
     engine: Engine,
     folder: Path,
@@ -138,7 +164,7 @@ def step_wallets(
     received: Sequence[Received],
 ) -> ClosedLedger:
     """Step every wallet of a ledger, those first put right that operations changed since the close before."""
-    path = folder / f"{_name(credited.ledger, credited.terms)}-wallets.parquet"
+    path = wallets_file(folder, credited.ledger, credited.terms.epoch)
     merged, all_credits = credited.merged, (*credited.before.credits, credited.credits)
     _register(engine, "merged", _MERGED_COLUMNS, sorted(merged.items()))
     _register(engine, "received", _RECEIVED_COLUMNS, [one[1:] for one in received])
@@ -194,10 +220,6 @@ def credits_of(columns: Columns) -> Iterator[tuple[bytes, Credit, int]]:
     names = ("account", "delta", "capped", "variance")
     for account, delta, capped, variance in zip(*(columns[name].tolist() for name in names), strict=True):
         yield bytes(account), Credit(delta, capped), variance
-
-
-def _name(ledger: str, terms: Terms) -> str:
-    return f"{ledger.replace(':', '-')}-{terms.epoch}"
 
 
 def _positions(made: LedgerCredits) -> str:

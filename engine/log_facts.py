@@ -20,12 +20,17 @@ from protos.v1.problem_pb2 import REASON_POLICY_NOT_IN_FORCE
 
 
 class LogFacts:
-    """A reading of a log's state as it stands; `body_of` gives the body of a programme's record."""
+    """A reading of a log's state; `body_of` gives the body of a record, `parsed` keeps what was read."""
 
-    def __init__(self, state: LogState, body_of: Callable[[LoggedProgramme], bytes]) -> None:
+    def __init__(
+        self,
+        state: LogState,
+        body_of: Callable[[LoggedProgramme], bytes],
+        parsed: dict[bytes, Programme] | None = None,
+    ) -> None:
         self._state = state
         self._body_of = body_of
-        self._parsed: dict[bytes, Programme] = {}
+        self._parsed = {} if parsed is None else parsed
 
     @property
     def epoch(self) -> Epoch:
@@ -37,6 +42,14 @@ class LogFacts:
         if first is None:
             raise Refused(REASON_POLICY_NOT_IN_FORCE, "There is no policy yet, so no epoch is open.")
         return first
+
+    def programmes(self) -> list[str]:
+        """List the ids of all programmes ever logged."""
+        return sorted(self._state.programmes)
+
+    def closed_epochs(self) -> list[Epoch]:
+        """List the epochs closed, in order."""
+        return sorted(self._state.closes)
 
     @property
     def reserve_z(self) -> Fraction:
@@ -91,6 +104,11 @@ class LogFacts:
         """Name the programmes that an account lets pool its grams of the open epoch."""
         choices, epoch = self._state.participants.choices, self.epoch
         return frozenset(one for one in self._state.programmes if choices.consents(account, one, epoch))
+
+    def holder(self, account: bytes) -> bytes:
+        """Give the account that has what an account had, as the last close left it."""
+        closed = self._state.last_closed
+        return account if closed is None else self.merged(closed).get(account, account)
 
     def merged(self, epoch: Epoch) -> dict[bytes, bytes]:
         """Give the accounts that are part of another by an epoch's close, each with its last target."""

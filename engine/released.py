@@ -64,7 +64,7 @@ _WEIGHT_COLUMNS = {
 _ARRAYS = {"VARCHAR": np.object_, "INTEGER": np.int32, "BIGINT": np.int64}
 _MONTHS, _ANCHORS, _POINTS = "months", "anchors", "points"
 _STAGED = "staged"
-_FOLDED = "folded"
+_FOLDED_ACCOUNTS, _FOLDED_POINTS = "folded_accounts", "folded_points"
 _ACCOUNTS_AT_ONCE = 65_536
 _ROWS_BYTES_AT_ONCE = 256 * ACCOUNT_LEAF_BYTES
 
@@ -164,7 +164,7 @@ def fold_accounts(
         engine.view("anchor", anchors, STATEMENT_COLUMNS)
         register_anchors(engine, released)
     text = accounts_sql(f"({anchored_sql()})" if anchors else "statement")
-    for account, balance_mg, variance, enterprises in _in_batches(engine, text):
+    for account, balance_mg, variance, enterprises in _in_batches(engine, text, _FOLDED_ACCOUNTS):
         yield FoldedAccount(bytes(account), balance_mg, variance_mg2(variance), enterprises)
 
 
@@ -174,7 +174,7 @@ def fold_points(
     """Fold statements of points into accounts, ascending by account."""
     engine.view("points", [one.points for one in released if one.points is not None], STATEMENT_COLUMNS)
     view_links(engine, released, link_files)
-    for account, points, variance, enterprises in _in_batches(engine, points_sql()):
+    for account, points, variance, enterprises in _in_batches(engine, points_sql(), _FOLDED_POINTS):
         yield FoldedPoints(bytes(account), points, variance, enterprises)
 
 
@@ -201,14 +201,14 @@ def _mark(pseudonyms: bytes) -> str:
     return f"-{hashlib.sha256(pseudonyms).hexdigest()[:16]}" if erasures.holds(pseudonyms, ERASED) else ""
 
 
-def _in_batches(engine: Engine, text: str) -> Iterator[tuple[Any, ...]]:
+def _in_batches(engine: Engine, text: str, table: str) -> Iterator[tuple[Any, ...]]:
     """Give the rows of a fold without holding them all."""
     folded = f"SELECT row_number() OVER (ORDER BY account) AS number, * FROM ({text}) AS folded"  # noqa: S608
-    engine.execute(f"CREATE OR REPLACE TABLE {_FOLDED} AS {folded}")
-    [[count]] = engine.rows(f"SELECT COUNT(*) FROM {_FOLDED}")  # noqa: S608
+    engine.execute(f"CREATE OR REPLACE TABLE {table} AS {folded}")
+    [[count]] = engine.rows(f"SELECT COUNT(*) FROM {table}")  # noqa: S608
     for first in range(1, count + 1, _ACCOUNTS_AT_ONCE):
         batch = (
-            f"SELECT * FROM {_FOLDED} WHERE number >= {first} "  # noqa: S608
+            f"SELECT * FROM {table} WHERE number >= {first} "  # noqa: S608
             f"AND number < {first + _ACCOUNTS_AT_ONCE} ORDER BY number"
         )
         for row in engine.rows(batch):
@@ -242,7 +242,8 @@ def register_anchors(engine: Engine, released: Sequence[ReleasedFiles]) -> None:
 # Positions in claims, from the accounts folded last. Nobody spends by a variance as large as the bound.
 CLAIMS_POSITION_SQL = (
     "SELECT account, balance_mg AS position, "  # noqa: S608
-    f"CAST(LEAST(variance, {VARIANCE_GRAMS2_MAX}) * {MG2_PER_GRAM2} AS BIGINT) AS variance FROM {_FOLDED}"
+    f"CAST(LEAST(variance, {VARIANCE_GRAMS2_MAX}) * {MG2_PER_GRAM2} AS BIGINT) AS variance "
+    f"FROM {_FOLDED_ACCOUNTS}"
 )
 
 

@@ -14,14 +14,17 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 
+from engine.closing import ClosedBooks, Released
 from engine.duckdb_engine import DuckDbEngine
 from engine.released import BooksSum, ReleasedRows, fold_accounts, fold_points, write_links, write_statements
+from hub.closing import CLOSING, Attempt, LedgerCloser
 from hub.erasures import remove_folded
 from hub.intake import Intake, Own, Step
 from hub.state import State
 from hub.store import books, entries
 from hub.store.books import Balance, ClosedEpoch, PointsBalance
 from hub.store.entries import StoredEntry
+from hub.store.wallets import put_ledger_epoch
 from hub.store.writer import Writer
 from privacy import envelope
 from privacy.chunks import HALF_BYTES
@@ -47,6 +50,7 @@ class Books:
     balances: list[Balance]
     points: list[PointsBalance]
     total: BooksSum
+    released: Released
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ class Closer:
         *,
         random: Callable[[int], bytes],
         step: Step,
+        ledgers: LedgerCloser,
         wait_witnessed: Callable[[int], None] = lambda size: None,
     ) -> None:
         self._state = state
@@ -80,6 +85,7 @@ class Closer:
         self._resources = resources
         self._random = random
         self._step = step
+        self._ledgers = ledgers
         self._wait_witnessed = wait_witnessed
         self._lock = threading.Lock()
         self._log_missing: Callable[[], int] = lambda: 0
@@ -192,30 +198,47 @@ class Closer:
             seen = self._state.last_change(epoch)
             # Nobody is paid from entries that the trust root's witnesses have not seen.
             self._wait_witnessed(self._state.size)
-            folded = fold_books(self._readers, self._state, self._resources, epoch)
-            self._step("folded")
-            stored = self._writer.call(
-                lambda connection, folded=folded, seen=seen: self._write(connection, folded, seen),  # type: ignore[misc]
-                timeout_seconds=CLOSE_WRITE_SECONDS_MAX,
-            )
+            with opened_engine(self._resources) as engine:
+                stored = self._attempt(engine, epoch, seen)
             if stored is not None:
                 return stored
             self._link(epoch)
         raise _not_ready("answers keep coming", "Close again.")
 
-    def _write(self, connection: Connection, folded: Books, seen: int) -> StoredEntry | None:
-        """Append the close and swap the balances; None if an answer or an erasure came after the fold."""
+    def _attempt(self, engine: DuckDbEngine, epoch: Epoch, seen: int) -> StoredEntry | None:
+        """Fold, credit, and close in the writer's turn: operations wait only while wallets are stepped."""
+        folded = fold_into(engine, self._readers, self._state, self._resources, epoch)
+        self._step("folded")
+        self._writer.call(lambda connection: put_ledger_epoch(connection, epoch, CLOSING))
+        credited = self._ledgers.credit(engine, epoch, folded.released)
+        self._step("credited")
+        stored = self._writer.call(
+            lambda connection: self._write(connection, engine, folded, credited, seen),
+            timeout_seconds=CLOSE_WRITE_SECONDS_MAX,
+        )
+        if stored is not None:
+            self._ledgers.keep(credited, stored.leaf_hash)
+        return stored
+
+    def _write(
+        self, connection: Connection, engine: DuckDbEngine, folded: Books, credited: Attempt, seen: int
+    ) -> StoredEntry | None:
+        """Append the close and store what it changes; None if something it stands on came after the fold."""
         if self._state.last_change(folded.epoch) != seen:
             return None
-        stored = self._intake.append_own(connection, lambda header: self._close_message(header, folded))
+        closed_books = self._ledgers.step(connection, engine, credited)
+        stored = self._intake.append_own(
+            connection, lambda header: self._close_message(header, folded, closed_books)
+        )
         write_balances(connection, folded)
+        self._ledgers.write(connection, engine, credited, closed_books)
         total = folded.total
         closed = ClosedEpoch(folded.epoch, stored.index, total.accounts, total.in_two_or_more, total.total_mg)
         books.add_closed_epoch(connection, closed)
         self._step("closed")
         return stored
 
-    def _close_message(self, header: envelope_pb2.Header, folded: Books) -> Own:
+    def _close_message(self, header: envelope_pb2.Header, folded: Books, closed_books: ClosedBooks) -> Own:
         size = self._state.size
         message = books_pb2.EpochClose(
             header=header,
@@ -227,21 +250,40 @@ class Closer:
             accounts_root=folded.total.root(),
             total_mg=folded.total.total_mg,
             missing=self._state.silent(folded.epoch),
+            operations=self._state.log.operations,
+            ledgers=closed_books.messages(),
+            system_accounts_root=closed_books.system_root,
         )
         return Own(Kind.EPOCH_CLOSE, message)
+
+
+def opened_engine(resources: Resources) -> DuckDbEngine:
+    """Open an engine within what a fold may use."""
+    resources.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return DuckDbEngine(
+        memory_limit_mb=resources.memory_mb, threads=resources.threads, temp_dir=resources.folder
+    )
 
 
 def fold_books(
     readers: Engine, state: State, resources: Resources, epoch: Epoch, *, log_size: int | None = None
 ) -> Books:
     """Run the account fold over every release up to the epoch, in the log's first entries or all of it."""
-    resources.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (
-        DuckDbEngine(
-            memory_limit_mb=resources.memory_mb, threads=resources.threads, temp_dir=resources.folder
-        ) as engine,
-        readers.begin() as connection,
-    ):
+    with opened_engine(resources) as engine:
+        return fold_into(engine, readers, state, resources, epoch, log_size=log_size)
+
+
+def fold_into(
+    engine: DuckDbEngine,
+    readers: Engine,
+    state: State,
+    resources: Resources,
+    epoch: Epoch,
+    *,
+    log_size: int | None = None,
+) -> Books:
+    """Run the account fold in an engine, which then holds the accounts folded."""
+    with readers.begin() as connection:
         statements = [
             write_statements(engine, resources.folder, released)
             for released in released_rows(connection, state, epoch, log_size)
@@ -250,15 +292,15 @@ def fold_books(
             write_links(engine, resources.folder, leaf_hash, rows)
             for leaf_hash, rows in linked_rows(connection, epoch, log_size)
         ]
-        balances, total = [], BooksSum()
-        for one in fold_accounts(engine, statements, links):
-            total.add(one)
-            balances.append(Balance(one.account, one.balance_mg, one.variance_mg2, one.enterprises, epoch))
-        points = [
-            PointsBalance(two.account, two.points, two.variance, two.enterprises, epoch)
-            for two in fold_points(engine, statements, links)
-        ]
-    return Books(epoch, balances, points, total)
+    points = [
+        PointsBalance(one.account, one.points, one.variance, one.enterprises, epoch)
+        for one in fold_points(engine, statements, links)
+    ]
+    balances, total = [], BooksSum()
+    for two in fold_accounts(engine, statements, links):
+        total.add(two)
+        balances.append(Balance(two.account, two.balance_mg, two.variance_mg2, two.enterprises, epoch))
+    return Books(epoch, balances, points, total, Released(statements, links))
 
 
 def write_balances(connection: Connection, folded: Books) -> None:

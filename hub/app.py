@@ -13,15 +13,18 @@ from typing import Self
 
 from sqlalchemy import Engine
 
+from engine.eligibility import CelConditions
 from hub import rpc
 from hub.accounts import Closer, Resources
 from hub.api import Parts, create_app
 from hub.beacons import Beacons
+from hub.closing import LEDGER_FOLDER, LedgerCloser
 from hub.custodian_client import connected_custodian
 from hub.deadlines import Deadlines
 from hub.https import HttpsServer
 from hub.intake import Intake, Step
 from hub.join import Registrar
+from hub.ledger import Ledger
 from hub.log import LogWriter, PublicLog, WriterLock
 from hub.setup import Opened
 from hub.state import State
@@ -119,6 +122,11 @@ class Hub:
         return self._deadlines
 
     @property
+    def ledger(self) -> Ledger:
+        """Give what takes operations on the ledgers."""
+        return self._ledger
+
+    @property
     def closer(self) -> Closer:
         """Give what closes epochs."""
         return self._closer
@@ -170,6 +178,15 @@ class Hub:
             clock=self._clock,
             step=self._step,
         )
+        self._ledger = Ledger(
+            self._state,
+            self._intake,
+            self._writer,
+            self._readers,
+            CelConditions(),
+            clock=self._clock,
+            step=self._step,
+        )
         self._closer = Closer(
             self._state,
             self._intake,
@@ -178,6 +195,9 @@ class Hub:
             Resources(self._opened.home.work, settings.close_memory_mb, settings.close_threads),
             random=secrets.token_bytes,
             step=self._step,
+            ledgers=LedgerCloser(
+                self._state, self._ledger, self._readers, self._opened.home.work / LEDGER_FOLDER
+            ),
             wait_witnessed=lambda size: self._witnessing.wait(size, seconds=WITNESS_SECONDS_MAX),
         )
         self._beacons = Beacons(
@@ -212,6 +232,8 @@ class Hub:
         home, settings = self._opened.home, self._opened.settings
         self._writer.start()
         stack.callback(self._writer.stop)
+        self._ledger.start()
+        stack.callback(self._ledger.stop)
         self._deadlines.start()
         stack.callback(self._deadlines.stop)
         if self._is_erasure_open():

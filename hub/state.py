@@ -37,6 +37,7 @@ _OF_ENTERPRISES = frozenset(
     }
 )
 _ERASURES = frozenset({Kind.ERASURE_ORDER, Kind.HUB_ERASURE_ORDER})
+_CHANGING_BOOKS = _ERASURES | {Kind.POLICY, Kind.PROGRAMME, Kind.LINK_BATCH, Kind.ACCOUNT_CHANGE}
 
 
 class State:
@@ -45,6 +46,7 @@ class State:
     def __init__(self, origin: str) -> None:
         self.origin = origin
         self._log = LogState(replaying=True)
+        self._books_changed = -1
         self._pseudonyms: dict[str, bytearray] = {}
         # Enterprises that have sent something; a later trust root may no longer name them.
         self._senders: set[str] = set()
@@ -64,10 +66,17 @@ class State:
             if admission.kind is Kind.ROSTER_BATCH and isinstance(admission.rows, RosterRows):
                 rows = self._pseudonyms.setdefault(admission.issuer, bytearray())
                 rows += admission.rows.pseudonyms or b""
+            if admission.kind in _CHANGING_BOOKS:
+                self._books_changed = admission.index
             if admission.kind in _ERASURES:
                 mine = self._pseudonyms.get(admission.message.enterprise_id, bytearray())
                 for slot in admission.message.slots:
                     mine[slot * HALF_BYTES : (slot + 1) * HALF_BYTES] = ERASED
+
+    @property
+    def log(self) -> LogState:
+        """Give the log's state itself, for what runs in the writer's turn or while it waits."""
+        return self._log
 
     def open_dues(self, now: int) -> list[Due]:
         """List what parties owe for epochs that are over."""
@@ -235,7 +244,10 @@ class State:
             return [one for one in self.silent(epoch) if self._log.is_unstated(one, epoch)]
 
     def last_change(self, epoch: Epoch) -> int:
-        """Give the index of the newest answer for an epoch or one before it, or erasure; -1 without any."""
+        """Give the index of the newest entry that a close of the epoch depends on; -1 without any.
+
+        Answers for it or an epoch before it, and whatever changes whose grams or points are whose.
+        """
         with self._lock:
             answers = (
                 answer.index
@@ -243,7 +255,7 @@ class State:
                 for spoken, answer in self._log.answers(enterprise).items()
                 if spoken <= epoch
             )
-            return max([*answers, *(order.index for order in self._log.erasures)], default=-1)
+            return max([*answers, self._books_changed])
 
     def beacons(self) -> dict[Epoch, Drawn]:
         """Give the beacons by epoch."""

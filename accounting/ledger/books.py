@@ -147,6 +147,10 @@ class Books(Protocol):
         """Say whether an account may be debited."""
         ...
 
+    def holder(self, account: bytes) -> bytes:
+        """Give the account that has what an account had: another once a close has merged it."""
+        ...
+
     def pools(self, account: bytes) -> frozenset[str]:
         """Name the programmes that an account lets pool its grams, as choices stand for the open epoch."""
         ...

@@ -130,6 +130,7 @@ def dispute(books: Books, operation: ledger_pb2.Operation) -> Decision:
         raise _unknown()
     if made.state is not ReservationState.CONFIRMED:
         raise Refused(REASON_RESERVATION_ENDED, "Only a confirmed delivery is disputed, and once.")
+    made = replace(made, account=books.holder(made.account))
     _, reward = _reserved(books, made)
     points = points_ledger(made.programme)
     redeemed = chart.redeemed(made.programme, reward.kind.value, made.reward)
@@ -209,7 +210,7 @@ def _open_reservation(books: Books, key: bytes) -> Reservation:
         raise _unknown()
     if made.state is not ReservationState.RESERVED:
         raise Refused(REASON_RESERVATION_ENDED, f"The reservation {_ENDED[made.state]}.")
-    return made
+    return replace(made, account=books.holder(made.account))
 
 
 def _check_limits(books: Books, programme: Programme, asked: ledger_pb2.Reserve, reward: Reward) -> None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, func, insert, select
 
 from accounting.ledger.books import Outcome, Received
-from accounting.ledger.transfers import Transfer
+from accounting.ledger.transfers import Code, Transfer
 from hub.store.ledger_schema import operation, received, segment, transfer
 from hub.store.rows import ROWS_AT_ONCE, cut
 from protos.epochs import Epoch
@@ -32,6 +32,26 @@ def find_operations(connection: Connection, keys: Collection[bytes]) -> dict[byt
         for row in connection.execute(select(operation).where(operation.c.key.in_(some))):
             found[row.key] = _operation(row)
     return found
+
+
+def operations_moving(connection: Connection, code: Code) -> list[bytes]:
+    """Give the operations with transfers of a code, in order."""
+    moving = select(transfer.c.operation).where(transfer.c.code == int(code)).distinct()
+    query = select(operation.c.data).where(operation.c.seq.in_(moving)).order_by(operation.c.seq)
+    return list(connection.scalars(query))
+
+
+def last_operation_at(connection: Connection) -> int:
+    """Give the time of the last operation; 0 before the first."""
+    return connection.scalar(select(operation.c.at).order_by(operation.c.seq.desc()).limit(1)) or 0
+
+
+def all_received(connection: Connection) -> list[Received]:
+    """Give all points that operations gave otherwise than by a close."""
+    query = select(received).order_by(received.c.operation)
+    return [
+        Received(row.ledger, row.account, Epoch(row.epoch), row.points) for row in connection.execute(query)
+    ]
 
 
 def next_operation(connection: Connection) -> int:

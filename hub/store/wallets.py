@@ -67,6 +67,13 @@ def walk_wallets(connection: Connection, ledger: str) -> Iterator[StoredWallet]:
         yield StoredWallet(*row)
 
 
+def wallets_applied(connection: Connection, epoch: int) -> Iterator[StoredWallet]:
+    """Give the wallets stepped to the close of an epoch: whatever operations have touched since."""
+    query = select(wallet).where(wallet.c.applied_epoch == epoch)
+    for row in connection.execute(query).yield_per(ROWS_AT_ONCE):
+        yield StoredWallet(*row)
+
+
 def put_wallets(connection: Connection, wallets: Iterable[StoredWallet]) -> None:
     """Store wallets as they are now."""
     put(connection, wallet, ("account", "ledger"), map(astuple, wallets))
@@ -90,6 +97,13 @@ def read_credits(
                     one = StoredCredit(Epoch(row.epoch), row.delta, row.capped, row.variance)
                     found[ledger, row.account].append(one)
     return dict(found)
+
+
+def all_credits(connection: Connection, ledger: str, epoch: Epoch) -> list[tuple[bytes, int, int, int]]:
+    """Give what a close credited: (account, delta, capped, variance), ascending by account."""
+    columns = (credit.c.account, credit.c.delta, credit.c.capped, credit.c.variance)
+    query = select(*columns).where(credit.c.epoch == epoch, credit.c.ledger == ledger)
+    return [tuple(row) for row in connection.execute(query.order_by(credit.c.account))]
 
 
 def read_received(connection: Connection, keys: Collection[WalletKey]) -> dict[WalletKey, list[Received]]:

@@ -171,6 +171,7 @@ def test_books_survive_a_restart(enrolled: World) -> None:
 def test_columnar_files_can_be_lost(enrolled: World, lost: str) -> None:
     close(release_all(enrolled))
     enrolled.follow()
-    for path in enrolled.opened.home.work.glob(lost):
-        path.unlink()
+    for path in enrolled.opened.home.work.rglob(lost):
+        if path.is_file():
+            path.unlink()
     check_books(enrolled, close(release_all(enrolled, NEXT), NEXT), NEXT)

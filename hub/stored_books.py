@@ -1,0 +1,212 @@
+"""The books as the store keeps them, read for one batch of operations: one query a kind of row.
+
+A wallet's row is stepped through the closes since it was written last, when somebody touches it: no operation
+has touched it between those closes, so the result is the one of stepping it at each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
+
+from accounting.ledger.books import Batch, Received, Reservation
+from accounting.ledger.chart import CLAIMS, LedgerAccount, points_ledger
+from accounting.ledger.decide import accounts_of, counters_of, reservation_of
+from accounting.ledger.transfers import Balance
+from accounting.ledger.wallets import Credit, Recent, Terms, Wallet, step
+from accounting.programmes.eligibility import Conditions
+from engine.closing import terms_of
+from engine.kept_books import EMPTY, KeptBooks
+from engine.ledgers import Found
+from engine.log_facts import LogFacts
+from hub.store.reservations import read_counts, read_reservations
+from hub.store.wallets import (
+    StoredCredit,
+    StoredWallet,
+    WalletKey,
+    read_credits,
+    read_received,
+    read_wallets,
+)
+from protos.epochs import Epoch
+from protos.v1 import ledger_pb2
+
+
+@dataclass(slots=True)
+class Shared:
+    """What every batch reads and few write: other accounts, batches of units, counters that are few."""
+
+    balances: dict[LedgerAccount, Balance]
+    issued: list[Batch]
+
+
+class StoredBooks(KeptBooks):
+    """Implements Books over the store, inside one transaction."""
+
+    def __init__(
+        self, connection: Connection, facts: LogFacts, conditions: Conditions, shared: Shared
+    ) -> None:
+        super().__init__(facts, conditions)
+        self._log = facts
+        self._connection = connection
+        self._closes = facts.closed_epochs()
+        self._last = self._closes[-1] if self._closes else Epoch(0)
+        self._stored: dict[WalletKey, StoredWallet] = {}
+        self._read: set[bytes] = set()
+        self._aliases = _aliases(facts.merged(self._last))
+        self._ledgers = [CLAIMS, *(points_ledger(one) for one in facts.programmes())]
+        self.balances = dict(shared.balances)
+        self.issued = list(shared.issued)
+
+    def prefetch(self, operations: Sequence[ledger_pb2.Operation]) -> None:
+        """Read at once what decisions on these operations will read."""
+        keys = [key for one in operations if (key := reservation_of(one)) is not None]
+        found = read_reservations(self._connection, keys)
+        self.reservations.update({key: found.get(key) for key in keys})
+        accounts = {account for one in operations for account in accounts_of(one)}
+        accounts |= {one.account for one in found.values()}
+        self._load(accounts)
+        names = {name for one in operations for name in counters_of(one, self.epoch)}
+        self.counts.update(dict.fromkeys(names, 0) | read_counts(self._connection, names))
+
+    def find_wallet(self, ledger: str, account: bytes) -> Found:
+        """Read an account's wallets; what is in none of them is empty."""
+        if account in self._read:
+            return EMPTY
+        self._load([account])
+        return self.wallets.get((ledger, account), EMPTY)
+
+    def find_count(self, name: str) -> int:
+        """Read a counter."""
+        return read_counts(self._connection, [name]).get(name, 0)
+
+    def find_reservation(self, key: bytes) -> Reservation | None:
+        """Read a reservation."""
+        return read_reservations(self._connection, [key]).get(key)
+
+    def written(self) -> list[StoredWallet]:
+        """Give the wallets that operations changed as they are to be written."""
+        return [
+            _with(self._stored.get(key, _new(key)), self.wallets[key].wallet, self._last)
+            for key in sorted(self.changed)
+        ]
+
+    def stored(self, account: bytes) -> dict[str, StoredWallet]:
+        """Give an account's wallets by ledger, stepped to the last close."""
+        self._load([account])
+        return {ledger: one for (ledger, holder), one in self._stored.items() if holder == account}
+
+    def _load(self, accounts: Iterable[bytes]) -> None:
+        """Read wallets, credits and gifts of accounts, and step each wallet to the last close."""
+        fresh = sorted(set(accounts) - self._read)
+        if not fresh:
+            return
+        self._read.update(fresh)
+        keys = [(ledger, account) for ledger in self._ledgers for account in fresh]
+        rows = read_wallets(self._connection, keys)
+        for ledger in self._ledgers:
+            self._load_ledger(ledger, fresh, rows)
+
+    def _load_ledger(
+        self, ledger: str, accounts: Sequence[bytes], rows: Mapping[WalletKey, StoredWallet]
+    ) -> None:
+        applied = [rows.get((ledger, one), _new((ledger, one))).applied_epoch for one in accounts]
+        epochs = self._epochs(ledger, min(applied))
+        parts = {*accounts, *(part for one in accounts for part in self._aliases.get(one, ()))}
+        keys = [(ledger, part) for part in parts]
+        credits = read_credits(self._connection, keys, epochs)
+        gifts = read_received(self._connection, keys)
+        for account in accounts:
+            key = (ledger, account)
+            if key in rows or key in credits:
+                stepped = self._stepped(rows.get(key, _new(key)), credits, gifts)
+                self._stored[key] = stepped
+                self.wallets[key] = Found(wallet_of(stepped), stepped.variance, stepped.credited)
+
+    def _epochs(self, ledger: str, applied: int) -> list[Epoch]:
+        """Name the closes whose credits a step needs: those not applied, and what then was recent."""
+        steps = [one for one in self._closes if one > applied]
+        if not steps:
+            return []
+        terms = [found for one in steps if (found := terms_of(self._log, ledger, one)) is not None]
+        cutoffs = [
+            cutoff for one in terms for cutoff in (one.expiry_cutoff, one.claim_cutoff) if cutoff is not None
+        ]
+        first = min([*cutoffs, Epoch(steps[0] - 1)])
+        return [one for one in self._closes if one > first]
+
+    def _stepped(
+        self,
+        row: StoredWallet,
+        credits: Mapping[WalletKey, Sequence[StoredCredit]],
+        gifts: Mapping[WalletKey, Sequence[Received]],
+    ) -> StoredWallet:
+        """Step one wallet through the closes since it was written, by the rule of each epoch."""
+        parts = [(row.ledger, part) for part in (row.account, *self._aliases.get(row.account, ()))]
+        gained = [(one.epoch, one.delta) for part in parts for one in credits.get(part, ()) if one.delta > 0]
+        given = [(one.epoch, one.points) for part in parts for one in gifts.get(part, ())]
+        mine = {one.epoch: one for one in credits.get((row.ledger, row.account), ())}
+        for epoch in self._closes:
+            terms = terms_of(self._log, row.ledger, epoch) if epoch > row.applied_epoch else None
+            if terms is not None:
+                row = _step(row, mine.get(epoch, StoredCredit(epoch, 0, 0, 0)), gained, given, terms)
+        return row
+
+
+def _new(key: WalletKey) -> StoredWallet:
+    ledger, account = key
+    return StoredWallet(account, ledger)
+
+
+def wallet_of(row: StoredWallet) -> Wallet:
+    """Give the amounts of a row."""
+    return Wallet(row.available, row.claimable, row.pending, row.deficit, row.deficit_since)
+
+
+def _with(row: StoredWallet, wallet: Wallet, applied: Epoch) -> StoredWallet:
+    """Give a row with other amounts."""
+    return replace(
+        row,
+        available=wallet.available,
+        claimable=wallet.claimable,
+        pending=wallet.pending,
+        deficit=wallet.deficit,
+        deficit_since=wallet.deficit_since,
+        applied_epoch=applied,
+    )
+
+
+def _step(
+    row: StoredWallet,
+    credit: StoredCredit,
+    gained: Sequence[tuple[Epoch, int]],
+    given: Sequence[tuple[Epoch, int]],
+    terms: Terms,
+) -> StoredWallet:
+    recent = _recent(gained, given, terms)
+    wallet, moves = step(wallet_of(row), Credit(credit.delta, credit.capped), recent, terms)
+    return replace(
+        _with(row, wallet, terms.epoch),
+        credited=row.credited + credit.delta,
+        expired=row.expired + moves.expired,
+        written_off=row.written_off + moves.written_off,
+        variance=credit.variance,
+    )
+
+
+def _recent(gained: Sequence[tuple[Epoch, int]], given: Sequence[tuple[Epoch, int]], terms: Terms) -> Recent:
+    """Count what was recent at a close: later closes and gifts have not happened then."""
+    expiry, claim = terms.expiry_cutoff or Epoch(0), terms.claim_cutoff or Epoch(0)
+    return Recent(
+        sum(points for epoch, points in (*gained, *given) if expiry < epoch <= terms.epoch),
+        sum(points for epoch, points in gained if claim < epoch <= terms.epoch),
+    )
+
+
+def _aliases(merged: Mapping[bytes, bytes]) -> dict[bytes, tuple[bytes, ...]]:
+    found: dict[bytes, tuple[bytes, ...]] = {}
+    for account, target in sorted(merged.items()):
+        found[target] = (*found.get(target, ()), account)
+    return found
