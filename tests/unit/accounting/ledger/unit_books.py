@@ -62,6 +62,9 @@ class UnitBooks:
     def status(self, account: bytes) -> AccountStatus:
         return AccountStatus()
 
+    def holder(self, account: bytes) -> bytes:
+        return account
+
     def pools(self, account: bytes) -> frozenset[str]:
         return frozenset()
 
