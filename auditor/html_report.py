@@ -175,9 +175,11 @@ def _cost(figures: dict[str, Any]) -> Iterator[str]:
     if not figures:
         return
     yield "<h2>隐私预算 · What a release costs a person</h2>"
-    heads = ("企业 enterprise", "人日 person-day", "人月 person-month")
-    rows = [(name, one["person_day"], one["person_month"]) for name, one in figures.items()]
-    yield _table(heads, rows, numbers=(1, 2))
+    heads = ("企业 enterprise", "人日 person-day", "活跃日 active days", "其人月 their person-month")
+    rows = [
+        (name, one["person_day"], one["active_days"], one["person_month"]) for name, one in figures.items()
+    ]
+    yield _table(heads, rows, numbers=(1, 2, 3))
 
 
 def _method() -> Iterator[str]:

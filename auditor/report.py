@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from auditor.findings import MEANINGS, Results, Verdict
+from privacy.charges import cost_line
 
 FINDINGS_SHOWN_MAX = 20
 
@@ -65,3 +66,5 @@ class Report:
                 yield f"            not checked: {why}"
             for remark in result.remarks:
                 yield f"            {remark}"
+        for name, cost in (self.figures.get("cost") or {}).items():
+            yield f"whole cost 总隐私成本 {name}: {cost_line(cost)}"

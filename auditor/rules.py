@@ -12,10 +12,10 @@ from accounting.periods import plan_period
 from accounting.tariffs import plan_points
 from auditor.findings import Check, Result, Results
 from auditor.replay import Replay
-from privacy.charges import allowance, whole_cost
+from privacy.charges import ALL_ENTERPRISES, allowance, cost_table
 from privacy.policy import EnterprisePolicy, Policy
 from privacy.series import MeasureKind
-from protos.epochs import Epoch, format_epoch
+from protos.epochs import Epoch, days_in, format_epoch
 from protos.problems import Problem
 from protos.v1.release_pb2 import PRIVACY_UNIT_PERSON_DAY, PRIVACY_UNIT_PERSON_MONTH
 
@@ -125,6 +125,6 @@ def check_budgets(replayed: Replay, results: Results) -> dict[str, Any]:
                     f"entry {released.index}",
                     f"{issuer} charged {spent} to a {name} of {format_epoch(epoch)}; {allowed} is allowed.",
                 )
-        cost = whole_cost(policy, issuer)
-        figures[issuer] = {"person_day": str(cost.person_day), "person_month": str(cost.person_month)}
+        costs = cost_table(policy, days_in(epoch))
+        figures |= {name: costs[name].to_json() for name in (issuer, ALL_ENTERPRISES)}
     return figures

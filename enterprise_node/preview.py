@@ -14,7 +14,15 @@ from enterprise_node.budget import UNIT_NAMES
 from enterprise_node.contents import losses
 from enterprise_node.release import planned_charges
 from enterprise_node.terms import check_policy
-from privacy.charges import NOTHING_COVERED, UNITS, WholeCost, allowance, cost, whole_cost
+from privacy.charges import (
+    ALL_ENTERPRISES,
+    NOTHING_COVERED,
+    UNITS,
+    WholeCost,
+    allowance,
+    cost,
+    cost_table,
+)
 from privacy.laplace import interval_halfwidth, sigma_upper
 from protos.epochs import Epoch, days_in, format_epoch
 
@@ -57,7 +65,8 @@ class Preview:
     # What the release charges, and what could still be charged before it, by unit.
     charge: Mapping[str, Fraction]
     remaining: Mapping[str, Fraction]
-    cost: WholeCost
+    # Here, and for a person known to all enterprises of the policy.
+    costs: Mapping[str, WholeCost]
     losses: Mapping[str, Losses]
     # What statements carry of earlier months' days and what finds no room, by measure.
     late: Mapping[str, Mapping[str, int]]
@@ -83,11 +92,8 @@ class Preview:
             ],
             "charge": {unit: str(value) for unit, value in self.charge.items()},
             "remaining": {unit: str(value) for unit, value in self.remaining.items()},
-            "whole_cost": {
-                "person_day": str(self.cost.person_day),
-                "person_month": str(self.cost.person_month),
-                "active_days": self.cost.active_days,
-            },
+            "whole_cost": self.costs[self.enterprise_id].to_json(),
+            "whole_cost_everywhere": self.costs[ALL_ENTERPRISES].to_json(),
             "clamp_losses_local_only": {
                 name: {"persons": loss.persons, "days": loss.days, "mg": loss.mg}
                 for name, loss in self.losses.items()
@@ -109,10 +115,9 @@ class Preview:
             )
         for unit, charge in self.charge.items():
             yield f"  charge per {unit} 隐私消耗 {charge} of remaining 剩余 {self.remaining[unit]}"
-        yield (
-            f"  whole cost 总隐私成本: person-day {self.cost.person_day}, person-month of "
-            f"{self.cost.active_days} active days {self.cost.person_month}"
-        )
+        yield f"  whole cost 总隐私成本: {self.costs[self.enterprise_id].line()}"
+        everywhere = self.costs[ALL_ENTERPRISES]
+        yield f"  … at all {everywhere.enterprises} enterprises 所有企业合计: {everywhere.line()}"
         for name, loss in self.losses.items():
             touched = f"{loss.persons} persons, {loss.days} days"
             yield f"  clamp loss 截断损失（仅本地） {name}: {loss.mg} mg, {touched}"
@@ -152,7 +157,7 @@ def preview(
         series=tuple(_series(item, len(active)) for item in series),
         charge={UNIT_NAMES[unit]: cost(series, unit) for unit in UNITS},
         remaining={UNIT_NAMES[unit]: ledger.remaining(epoch, unit, allowances) for unit in UNITS},
-        cost=whole_cost(policy, enterprise_id, active_days=days_in(epoch)),
+        costs=cost_table(policy, days_in(epoch)),
         losses=losses(reductions, epoch, policy, enterprise_id, active),
         late={one.id: late.parts(epoch, policy, one).to_json() for one in mine.measures},
     )

@@ -258,7 +258,7 @@ def publish_policy(folder: Path, file: Path, key_files: Sequence[Path], *, as_js
     limits.require(limits.judge(checked))
     index = publish_document(opened, data)
     result = {"index": index, "id": checked.id, "version": checked.version, **_whole_cost(checked)}
-    print_result(result, as_json=as_json, lines=_cost_lines(result))
+    print_result(result, as_json=as_json, lines=_cost_lines(checked, result))
 
 
 @policy.command(name="simulate")
@@ -336,19 +336,11 @@ def _described(root: TrustRoot, data: bytes) -> dict[str, Any]:
 
 def _whole_cost(policy: Policy) -> dict[str, Any]:
     """State what one epoch's releases cost a person at each enterprise, and at all of them together."""
-    from privacy.charges import whole_cost
+    from privacy.charges import cost_table
     from protos.epochs import days_in
 
-    days = days_in(policy.first_epoch)
+    costs = cost_table(policy, days_in(policy.first_epoch))
     ids = [one.enterprise_id for one in policy.enterprises]
-    costs: dict[str, Any] = {}
-    for name, chosen in (*((one, (one,)) for one in ids), ("all", tuple(ids))):
-        cost = whole_cost(policy, *chosen, active_days=days)
-        costs[name] = {
-            "person_day": str(cost.person_day),
-            "person_month": str(cost.person_month),
-            "active_days": days,
-        }
     series = {
         one: [
             {
@@ -361,10 +353,13 @@ def _whole_cost(policy: Policy) -> dict[str, Any]:
         ]
         for one in ids
     }
-    return {"whole_cost": costs, "series": series}
+    return {"whole_cost": {name: cost.to_json() for name, cost in costs.items()}, "series": series}
 
 
-def _cost_lines(result: Mapping[str, Any]) -> list[str]:
+def _cost_lines(policy: Policy, result: Mapping[str, Any]) -> list[str]:
+    from privacy.charges import cost_table
+    from protos.epochs import days_in
+
     lines = [f"policy {result['id']} version {result['version']}: entry {result['index']}"]
     for enterprise, series in result["series"].items():
         lines += [
@@ -372,13 +367,9 @@ def _cost_lines(result: Mapping[str, Any]) -> list[str]:
             f"epsilon {one['epsilon']}"
             for one in series
         ]
-    lines.append("whole cost of an epoch (epsilon):")
-    for name, cost in result["whole_cost"].items():
-        lines.append(
-            f"  {name:20} person-day {cost['person_day']}; a month of {cost['active_days']} active days "
-            f"{cost['person_month']}"
-        )
-    return lines
+    lines.append("whole cost of an epoch (epsilon) 总隐私成本:")
+    costs = cost_table(policy, days_in(policy.first_epoch))
+    return [*lines, *(f"  {name:20} {cost.line()}" for name, cost in costs.items())]
 
 
 COMMANDS: Mapping[str, click.Command] = {"trust": trust, "pack": pack, "policy": policy}

@@ -17,9 +17,12 @@ from protos.v1.problem_pb2 import REASON_CLAIM_WRONG
 from protos.v1.release_pb2 import PRIVACY_UNIT_PERSON_DAY, PRIVACY_UNIT_PERSON_MONTH, PrivacyUnit
 
 UNITS = (PRIVACY_UNIT_PERSON_DAY, PRIVACY_UNIT_PERSON_MONTH)
+# No enterprise has this id.
+ALL_ENTERPRISES = "(all)"
 NOTHING_COVERED: Mapping[str, tuple[Epoch, ...]] = {}
 
 __all__ = [
+    "ALL_ENTERPRISES",
     "UNITS",
     "Claim",
     "WholeCost",
@@ -30,6 +33,8 @@ __all__ = [
     "check_claim",
     "claim_for",
     "cost",
+    "cost_line",
+    "cost_table",
     "whole_cost",
 ]
 
@@ -58,6 +63,25 @@ class WholeCost:
     def person_month(self) -> Fraction:
         """Cost of all records of one person-month."""
         return self.active_days * (self.statements + self.anchors) + self.histogram
+
+    def to_json(self) -> dict[str, str | int]:
+        """Say it to programs, fractions as text."""
+        return {
+            "person_day": str(self.person_day),
+            "person_month": str(self.person_month),
+            "active_days": self.active_days,
+            "enterprises": self.enterprises,
+        }
+
+    def line(self) -> str:
+        """Say it to people."""
+        return cost_line(self.to_json())
+
+
+def cost_line(cost: Mapping[str, str | int]) -> str:
+    """Say what `WholeCost.to_json` gives, in the same words at node, hub and auditor."""
+    month = f"person-month of {cost['active_days']} active days 活跃日的人月 {cost['person_month']}"
+    return f"person-day 人日 {cost['person_day']}; {month}"
 
 
 def charges_of(
@@ -120,6 +144,13 @@ def allowance(policy: Policy, unit: PrivacyUnit.ValueType) -> Fraction:
     if unit == PRIVACY_UNIT_PERSON_DAY:
         return policy.person_day_allowance
     return policy.person_month_allowance
+
+
+def cost_table(policy: Policy, active_days: int) -> dict[str, WholeCost]:
+    """State the whole cost at each of a policy's enterprises, and for a person known to all of them."""
+    ids = [one.enterprise_id for one in policy.enterprises]
+    found = {one: whole_cost(policy, one, active_days=active_days) for one in ids}
+    return found | {ALL_ENTERPRISES: whole_cost(policy, *ids, active_days=active_days)}
 
 
 def whole_cost(policy: Policy, *enterprise_ids: str, active_days: int = 1) -> WholeCost:

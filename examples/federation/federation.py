@@ -96,7 +96,7 @@ def release(federation: Federation, progress: Progress, *, kill: bool) -> report
     if not kill:
         with progress.step("enrol", "Nodes ingest, enrol with two custodians, preview 企业节点入库与登记"):
             operation.prepare_release()
-    with progress.step("release", "Nodes release and submit two months 企业节点发布"):
+    with progress.step("release", "Nodes release and submit 企业节点发布"):
         nodes = operation.start_nodes()
         if kill:
             operation.kill_each_once(nodes, federation.hub, [federation.witness, *federation.custodians])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from examples.federation.layout import EPOCHS
+from privacy.charges import cost_line
 
 Json = dict[str, Any]
 
@@ -52,6 +53,7 @@ def summarise(figures: Figures) -> Json:
             "verdict": "PASS" if is_pass(figures.verdicts) else worst(figures.verdicts),
             "checks": online["checks"],
             "findings": [*online["findings"], *offline["findings"]],
+            "whole_cost": online["figures"]["cost"],
             "online": online["verdict"],
             "offline": offline["verdict"],
         },
@@ -155,6 +157,8 @@ def _interval(total: Json) -> str:
 
 
 def _audit_lines(audit: Json) -> Iterator[str]:
+    for name, cost in audit["whole_cost"].items():
+        yield f"whole cost 总隐私成本 {name}: {cost_line(cost)}"
     checks = ", ".join(f"{check['check']} {check['examined']:,}" for check in audit["checks"])
     yield f"checked {checks}"
     for finding in audit["findings"]:

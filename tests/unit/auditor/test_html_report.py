@@ -62,7 +62,7 @@ def evil_report() -> Report:
         },
         "accounts": {"epoch": EVIL, "accounts": 3},
         "pseudonyms": {EVIL: {"enrolled": 3, "evaluated": 4}},
-        "cost": {EVIL: {"person_day": EVIL, "person_month": "1"}},
+        "cost": {EVIL: {"person_day": EVIL, "person_month": "1", "active_days": 31, "enterprises": 1}},
     }
     return Report(EVIL, EVIL, 3, bytes(32), EVIL, results, figures)
 

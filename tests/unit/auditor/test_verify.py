@@ -14,6 +14,7 @@ from auditor.app import verify, verify_source
 from auditor.findings import Check, Results, Verdict
 from auditor.report import Report
 from privacy import checkpoint, codec, envelope, rosters, trust
+from privacy.charges import ALL_ENTERPRISES
 from privacy.checkpoint import Checkpoint
 from privacy.envelope import Kind
 from privacy.merkle import Tree, leaf_hash
@@ -60,7 +61,10 @@ def test_a_clean_log_passes_with_every_check_made(tmp_path: Path) -> None:
     assert report.figures["accounts"]["epoch"] == "2021-01"
     assert report.figures["accounts"]["accounts"] == 20
     assert report.figures["accounts"]["in_two_or_more"] == 6
-    assert report.figures["cost"]["retailer"] == {"person_day": "3/2", "person_month": "3/2"}
+    cost = {"person_day": "3/2", "person_month": "33/2", "active_days": 31, "enterprises": 1}
+    assert report.figures["cost"]["retailer"] == cost
+    assert report.figures["cost"][ALL_ENTERPRISES]["person_day"] == "3"
+    assert sum("whole cost" in line for line in report.lines()) == 3
     assert set(report.figures["population"]) == {"2020-12", "2021-01"}
     assert report.figures["population"]["2020-12"]["grams"]["halfwidth_95"] > 0
 

@@ -22,6 +22,7 @@ STATUS: dict[str, Any] = {
         "egress_bytes": 4_321,
     },
 }
+COST = {"person_day": "3/2", "person_month": "33/2", "active_days": 31, "enterprises": 1}
 CHECK = {"check": "tree", "verdict": "PASS", "examined": 3, "findings": 0, "unchecked": []}
 
 
@@ -32,6 +33,7 @@ def verdict(name: str = "PASS", findings: tuple[dict[str, str], ...] = ()) -> di
         "witnesses": "none cosigned, quorum 0",
         "checks": [CHECK],
         "findings": list(findings),
+        "figures": {"cost": {"bikeshare": COST}},
     }
 
 
@@ -81,5 +83,6 @@ def test_table_says_what_people_ask() -> None:
         "4 persons: insufficient history",
     ):
         assert words in text
+    assert "bikeshare: person-day 人日 3/2; person-month of 31 active days" in text
     for words in ("fed by two or more enterprises 2", "2.0 ± 0.5", "witness quorum 0", "1/2 / 1", "PASS"):
         assert words in text
