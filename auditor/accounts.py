@@ -54,13 +54,15 @@ def _figures(close: books_pb2.EpochClose, books: BooksSum | None = None) -> dict
 def _points(replayed: Replay, files: StatementFiles, close: books_pb2.EpochClose) -> dict[str, int]:
     """Sum the released points after a close; nothing where no enterprise releases any."""
     accounts = total = 0
-    for account in files.fold_points(*_stated(replayed, close)):
+    for account in files.fold_points(*_stated(replayed, files, close)):
         accounts, total = accounts + 1, total + account.points
     return {"accounts_with_points": accounts, "total_points": total} if accounts else {}
 
 
-def _stated(replayed: Replay, close: books_pb2.EpochClose) -> tuple[list[ReleasedFiles], list[Path]]:
-    """Give the files of what stands in the beginning of the log that the close names."""
+def _stated(
+    replayed: Replay, files: StatementFiles, close: books_pb2.EpochClose
+) -> tuple[list[ReleasedFiles], list[Path]]:
+    """Give the files of what stands in the beginning of the log that the close names, changes applied."""
     statements = [
         released.files
         for released in replayed.releases
@@ -71,12 +73,13 @@ def _stated(replayed: Replay, close: books_pb2.EpochClose) -> tuple[list[Release
         for linked in replayed.links
         if linked.index < close.log_size and linked.effective <= close.epoch
     ]
-    return statements, links
+    moves = replayed.state.participants.moves_on(Epoch(close.epoch), close.log_size)
+    return files.moved(statements, links, moves)
 
 
 def _folded(replayed: Replay, files: StatementFiles, close: books_pb2.EpochClose) -> BooksSum:
     books = BooksSum()
-    for account in files.fold(*_stated(replayed, close)):
+    for account in files.fold(*_stated(replayed, files, close)):
         books.add(account)
     return books
 

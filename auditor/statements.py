@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from engine.duckdb_engine import DuckDbEngine
+from engine.moved import apply_moves
 from engine.released import (
     FoldedAccount,
     FoldedPoints,
@@ -20,6 +21,7 @@ from engine.released import (
     write_statements,
 )
 from privacy.links import LinkRows
+from privacy.ownership import Move
 
 MEMORY_LIMIT_MB = 2048
 THREADS = 2
@@ -44,6 +46,12 @@ class StatementFiles:
     def write_links(self, leaf_hash: bytes, links: LinkRows) -> Path:
         """Write one link batch's rows."""
         return write_links(self._engine, self._folder, leaf_hash, links)
+
+    def moved(
+        self, statements: Sequence[ReleasedFiles], links: Sequence[Path], moves: Sequence[Move]
+    ) -> tuple[list[ReleasedFiles], list[Path]]:
+        """Give the files after changes to accounts."""
+        return apply_moves(self._engine, self._folder, statements, links, moves)
 
     def fold(self, statements: Sequence[ReleasedFiles], links: Sequence[Path]) -> Iterator[FoldedAccount]:
         """Fold the files' statements into accounts, ascending by account."""

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine
 
 from engine.closing import ClosedBooks, Released
 from engine.duckdb_engine import DuckDbEngine
+from engine.moved import apply_moves
 from engine.released import BooksSum, ReleasedRows, fold_accounts, fold_points, write_links, write_statements
 from hub.closing import CLOSING, Attempt, LedgerCloser
 from hub.erasures import remove_folded
@@ -292,6 +293,8 @@ def fold_into(
             write_links(engine, resources.folder, leaf_hash, rows)
             for leaf_hash, rows in linked_rows(connection, epoch, log_size)
         ]
+    moves = state.moves(epoch, log_size)
+    statements, links = apply_moves(engine, resources.folder, statements, links, moves)
     points = [
         PointsBalance(one.account, one.points, one.variance, one.enterprises, epoch)
         for one in fold_points(engine, statements, links)

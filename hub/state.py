@@ -16,6 +16,7 @@ from privacy.chunks import HALF_BYTES
 from privacy.deadlines import Due
 from privacy.envelope import Kind
 from privacy.erasures import ERASED, Ordered
+from privacy.ownership import Move
 from privacy.policy import Policy
 from privacy.rosters import RosterRows
 from privacy.standing import HUB_ID, AnswerKind, Chain, ProgrammeStanding, Role, Selection
@@ -92,6 +93,11 @@ class State:
         """End the replay: rows of messages to come may not be empty."""
         with self._lock:
             self._log.go_live()
+
+    def moves(self, epoch: Epoch, log_size: int | None = None) -> list[Move]:
+        """List what changes whose grams are whose in an epoch's books."""
+        with self._lock:
+            return self._log.participants.moves_on(epoch, log_size)
 
     def is_selected(self, enterprise_id: str, epoch: Epoch) -> bool:
         """Say whether an enterprise's epoch has its selection."""

@@ -68,6 +68,7 @@ class _Case:
     message: programme_pb2.AccountChange
     body: programme_pb2.AccountChangeBody
     tickets: Sequence[bytes]
+    index: int
     replaying: bool
 
     @property
@@ -145,7 +146,9 @@ def check_account_change(
     if submission.bodies is None:
         return Verdict(bodies_checked=False)
     body, tickets = _opened(message, submission.bodies)
-    decided = _RULES[message.kind](_Case(standing, message, body, tickets, submission.replaying))
+    decided = _RULES[message.kind](
+        _Case(standing, message, body, tickets, submission.index, submission.replaying)
+    )
     check_distinct(decided.tickets)
 
     def apply() -> None:
@@ -199,7 +202,7 @@ def _close(case: _Case) -> _Decided:
     _check_state(case, account, AccountState.OPEN)
     ticket = _ticket(case, 0, "close", account)
     move = Closure(case.effective, account)
-    return _Decided([ticket], lambda: case.standing.ownership.take(move, at=case.at))
+    return _Decided([ticket], lambda: case.standing.ownership.take(move, index=case.index, at=case.at))
 
 
 def _merge(case: _Case) -> _Decided:
@@ -220,7 +223,7 @@ def _merge(case: _Case) -> _Decided:
     first = _ticket(case, 0, "merge", stays)
     second = _ticket(case, 1, "merge", ends, subject=first.hash)
     move = Merge(case.effective, ends, stays)
-    return _Decided([first, second], lambda: case.standing.ownership.take(move, at=case.at))
+    return _Decided([first, second], lambda: case.standing.ownership.take(move, index=case.index, at=case.at))
 
 
 def _split(case: _Case) -> _Decided:
@@ -236,7 +239,7 @@ def _split(case: _Case) -> _Decided:
     move = Split(case.effective, pseudonym, fresh)
 
     def apply() -> None:
-        standing.ownership.take(move, at=case.at)
+        standing.ownership.take(move, index=case.index, at=case.at)
         standing.linked[pseudonym] = fresh
 
     return _Decided([ticket], apply)
@@ -259,7 +262,7 @@ def _share_out(case: _Case) -> _Decided:
     if case.standing.ownership.gets_part(household, case.effective):
         raise _misshapen("an account that gets a part shares out nothing")
     move = ShareOut(case.effective, household, parts)
-    return _Decided(tickets, lambda: case.standing.ownership.take(move, at=case.at))
+    return _Decided(tickets, lambda: case.standing.ownership.take(move, index=case.index, at=case.at))
 
 
 _RULES: dict[int, Callable[[_Case], _Decided]] = {

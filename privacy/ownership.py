@@ -79,7 +79,8 @@ Move = Merge | Split | Closure | ShareOut
 class Ownership:
     """All changes so far, in log order; accounts are named by the ids they had when they were linked."""
 
-    moves: list[Move] = field(default_factory=list)
+    # Each with its entry.
+    moves: list[tuple[int, Move]] = field(default_factory=list)
     _holders: dict[bytes, Holder] = field(default_factory=dict)
     _merged_into: dict[bytes, bytes] = field(default_factory=dict)
 
@@ -93,9 +94,9 @@ class Ownership:
             account = self._merged_into[account]
         return account
 
-    def take(self, move: Move, *, at: int) -> None:
-        """Take a change that was checked; `at` is when the hub signed it."""
-        self.moves.append(move)
+    def take(self, move: Move, *, index: int, at: int) -> None:
+        """Take a change that was checked, logged at `index`; `at` is when the hub signed it."""
+        self.moves.append((index, move))
         match move:
             case Merge(ends=ends, stays=stays):
                 self._merged_into[ends] = stays
@@ -126,7 +127,7 @@ class Ownership:
 
     def _sharing(self, epoch: Epoch) -> dict[bytes, tuple[tuple[bytes, int], ...]]:
         """Give every household's parts in an epoch; of two changes the later counts."""
-        acting = [one for one in self.moves if isinstance(one, ShareOut) and one.effective <= epoch]
+        acting = [one for _, one in self.moves if isinstance(one, ShareOut) and one.effective <= epoch]
         return {one.household: one.parts for one in sorted(acting, key=lambda one: one.effective)}
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from privacy import choice_rules, selections
 from privacy.choices import Choices
 from privacy.ownership import AccountState, Move, owner
@@ -46,9 +44,15 @@ class Participants:
         return self._standing.ownership.holder(account).is_proved
 
     @property
-    def moves(self) -> Sequence[Move]:
+    def moves(self) -> tuple[Move, ...]:
         """List what changed whose grams are whose, in log order."""
-        return tuple(self._standing.ownership.moves)
+        return tuple(move for _, move in self._standing.ownership.moves)
+
+    def moves_on(self, epoch: Epoch, log_size: int | None = None) -> list[Move]:
+        """List what changes an epoch's books, in log order; of the log's first entries or all."""
+        size = self._standing.tree.size if log_size is None else log_size
+        logged = self._standing.ownership.moves
+        return [move for index, move in logged if index < size and move.effective <= epoch]
 
     @property
     def choices(self) -> Choices:
