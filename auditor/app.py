@@ -12,6 +12,7 @@ from typing import Any
 from auditor.accounts import check_accounts
 from auditor.counts import check_pseudonyms
 from auditor.deadlines import check_deadlines
+from auditor.deposits import check_deposits
 from auditor.erasures import check_erasures, is_erasure
 from auditor.findings import Check, Results
 from auditor.joining import load_member
@@ -40,6 +41,8 @@ class Options:
 
     # A folder of receipts as a node keeps it.
     receipts: Path | None = None
+    # A folder of deposits, likewise.
+    deposits: Path | None = None
     state: Path | None = None
     # Told how many entries of how many are done.
     watch: Callable[[int, int], None] = lambda done, total: None
@@ -141,6 +144,8 @@ def _verify(
         as_of = None if head.exported else int(time.time())
         log = AuditedLog(head.note, saved.tree, lambda tile: reader.tile(0, tile.index, tile.width))
         check_receipts(options.receipts, log, replayed.state.trust_roots or (root,), results, as_of=as_of)
+    if options.deposits is not None:
+        check_deposits(options.deposits, replayed, results)
     # 3. The trust root now in force says who must have witnessed the checkpoint.
     witnesses = _witnesses(head, replayed, results)
     # 4. What must hold over the whole log.

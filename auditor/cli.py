@@ -50,6 +50,11 @@ def join(token: str, home: Path, *, as_json: bool) -> None:
     help="Folder of receipts kept by a node. 节点保存的回执目录。",
 )
 @click.option(
+    "--deposits",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of deposits kept by a node. 节点保存的存证目录。",
+)
+@click.option(
     "--state",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Keep what was verified in this file; a killed or later audit goes on from it. 断点文件。",
@@ -67,6 +72,7 @@ def verify(
     trust_root: Path,
     identity: Path | None,
     receipts: Path | None,
+    deposits: Path | None,
     state: Path | None,
     report: Path | None,
     html_file: Path | None,
@@ -85,7 +91,7 @@ def verify(
 
     _check_source(source)
     with Progress("verify 核验", unit="entries", silent_if_short=True) as progress:
-        options = Options(receipts, state, progress.reach)
+        options = Options(receipts, deposits, state, progress.reach)
         outcome: Report = verify_source(source, trust_root, identity, options)
     if report is not None:
         import json

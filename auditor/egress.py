@@ -30,7 +30,7 @@ from runtime.log_reader import LogReader
 JOURNAL_BYTES_MAX = 1 << 30
 ELEMENT_BYTES = 32
 BLINDED_BATCH = "blinded-batch"
-UNLOGGED = frozenset({"join", "read"})
+UNLOGGED = frozenset({"join", "read", "deposit"})
 _MESSAGES: dict[Kind, type[Any]] = {
     Kind.ROSTER_BATCH: roster_pb2.RosterBatch,
     Kind.RESERVATION: release_pb2.Reservation,

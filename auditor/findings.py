@@ -31,6 +31,7 @@ class Check(StrEnum):
     CHECKPOINT = "checkpoint"
     TREE = "tree"
     RECEIPTS = "receipts"
+    DEPOSITS = "deposits"
     ENTRIES = "entries"
     BODIES = "bodies"
     PACKS = "packs"
@@ -50,6 +51,7 @@ MEANINGS: dict[Check, str] = {
     Check.CHECKPOINT: "the log's key signed the checkpoint, and its witnesses did",
     Check.TREE: "entries alone give the signed root, and every tile served is part of that tree",
     Check.RECEIPTS: "what the hub promised in receipts stands in the log, where and when it promised",
+    Check.DEPOSITS: "nobody is called missing whose answer a witness had seen in time",
     Check.ENTRIES: "every signature, sequence, policy, claim, budget and roster rule held when it was logged",
     Check.BODIES: "every body hashes to what its signed entry says",
     Check.PACKS: "the policies' reach is no smaller than what the methodology packs prove",

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from auditor.witness_home import WitnessHome
-from privacy import checkpoint
+from privacy import checkpoint, deposits
 from privacy.checkpoint import Vkey
+from privacy.deposits import Deposit
 from privacy.tiles import HashReader, Tile
 from privacy.witnessing import (
     SIZE_TYPE,
@@ -29,6 +30,7 @@ from runtime.log_reader import LogReader
 
 logger = logging.getLogger(__name__)
 
+ENVELOPE_TYPE = "application/octet-stream"
 TEXT_TYPE = "text/plain; charset=utf-8"
 # A log's own record of a checkpoint that must not be cosigned: worth keeping, whoever sent it.
 _EVIDENCE = frozenset({Status.UNPROCESSABLE_ENTITY})
@@ -58,6 +60,18 @@ class Witness:
             return Answer(Status.BAD_REQUEST, f"{problem.message}\n".encode())
         with self._home.turn():
             return self.decide(request)
+
+    def deposit(self, body: bytes) -> Answer:
+        """Date the hash of a message for a log this witness follows; nothing of it is kept here."""
+        try:
+            origin, envelope_hash = deposits.parse_request(body)
+        except Malformed as problem:
+            return Answer(Status.BAD_REQUEST, f"{problem.message}\n".encode())
+        if origin not in self._home.logs():
+            return Answer(Status.NOT_FOUND, b"This witness does not follow that log.\n")
+        keys = self._home.keys
+        seen = Deposit(origin, envelope_hash, self._clock(), keys.name)
+        return Answer(Status.OK, deposits.sign_deposit(seen, keys.key), ENVELOPE_TYPE)
 
     def decide(self, request: AddCheckpoint) -> Answer:
         """Compare, keep and cosign; the caller holds the home's turn."""

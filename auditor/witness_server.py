@@ -1,4 +1,4 @@
-"""Serves a witness over HTTP (c2sp.org/tlog-witness): POST /add-checkpoint, GET /livez; nothing else.
+"""Serves a witness over HTTP: POST /add-checkpoint (c2sp.org/tlog-witness), POST /deposit, GET /livez.
 
 Requests need no authentication beyond the log's signature, and cosignatures vouch for themselves, so plain
 HTTP does behind a proxy that speaks TLS; with a certificate the server speaks it itself.
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from auditor.witness import TEXT_TYPE, Answer, Witness
+from privacy import deposits
 from privacy.witnessing import REQUEST_BYTES_MAX
 from protos.problems import Problem, Unavailable
 from protos.v1.problem_pb2 import REASON_BUSY
@@ -24,6 +25,8 @@ from runtime.addresses import Address, parse_address
 logger = logging.getLogger(__name__)
 
 ADD_CHECKPOINT = "/add-checkpoint"
+DEPOSIT = "/deposit"
+_BYTES_MAX = {ADD_CHECKPOINT: REQUEST_BYTES_MAX, DEPOSIT: deposits.REQUEST_BYTES_MAX}
 SECONDS_MAX = 10.0
 CONNECTIONS_MAX = 64
 
@@ -120,13 +123,13 @@ class _Handler(BaseHTTPRequestHandler):
         )
 
     def do_POST(self) -> None:
-        """Take a checkpoint."""
+        """Take a checkpoint, or a hash to date."""
         length = self.headers.get("Content-Length", "")
-        if self.path != ADD_CHECKPOINT:
+        if self.path not in _BYTES_MAX:
             self._end(HTTPStatus.NOT_FOUND)
         elif not length.isdecimal() or self.headers.get("Transfer-Encoding"):
             self._end(HTTPStatus.LENGTH_REQUIRED)
-        elif int(length) > REQUEST_BYTES_MAX:
+        elif int(length) > _BYTES_MAX[self.path]:
             self._end(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         else:
             answer = self._answer(self.rfile.read(int(length)))
@@ -137,7 +140,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, body: bytes) -> Answer | None:
         try:
-            return self.server.witness.add_checkpoint(body)
+            witness = self.server.witness
+            return witness.deposit(body) if self.path == DEPOSIT else witness.add_checkpoint(body)
         except (Problem, OSError):
             logger.exception("a request could not be decided")
             return None

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 _DATA = ("check", "ingest", "explain", "person", "status", "doctor")
-_RELEASE = ("join", "enrol", "preview", "release", "submit", "run", "egress")
+_RELEASE = ("join", "enrol", "preview", "release", "submit", "recover", "run", "egress", "deposit")
 _PACK = ("pack", "footprint")
 _PREMISES = ("rehearse", "exact")
 

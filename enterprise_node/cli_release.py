@@ -244,6 +244,39 @@ def egress(home: Path, as_json: bool) -> None:
     print_result(value, as_json=as_json, lines=_egress_lines(rows, total))
 
 
+@click.command("deposit")
+@EPOCH
+@click.option("--witness", "url", required=True, help="The witness's http or https address. 见证方地址。")
+@HOME
+@json_option
+def deposit(epoch: Epoch, url: str, home: Path, as_json: bool) -> None:
+    """Have a witness date the answers signed for EPOCH, should the hub not take them. 向见证方存证。
+
+    Only hashes leave. What the witness signs is kept in the folder deposits, for `cgsp-audit verify`.
+    """
+    from enterprise_node.deposits import FOLDER
+    from enterprise_node.deposits import deposit as deposit_answers
+    from enterprise_node.outbox import send_deposit
+    from enterprise_node.store.outbox import OutboxTable
+    from privacy.deadlines import moment
+
+    with _opened(home, as_json=as_json) as app:
+        kept = deposit_answers(
+            OutboxTable(app.workspace.database),
+            epoch,
+            app.workspace.home / FOLDER,
+            app.pipeline.following.trust.witness_vkeys,
+            app.membership.origin,
+            lambda origin, envelope_hash: send_deposit(app.journal, url, origin, envelope_hash),
+        )
+    rows = [
+        {"kind": one.message.kind, "witness": one.deposit.witness, "at": moment(one.deposit.deposited_at)}
+        for one in kept
+    ]
+    lines = [f"{one['kind']}: seen by 见证于 {one['witness']}, {one['at']}" for one in rows]
+    print_result({"deposits": rows}, as_json=as_json, lines=lines)
+
+
 def _egress_lines(rows: list[dict[str, Any]], total: int) -> Iterator[str]:
     for row in rows:
         yield (
@@ -260,5 +293,6 @@ def _figures(app: App) -> dict[str, Any]:
 
 
 COMMANDS: dict[str, click.Command] = {
-    command.name or "": command for command in (join, enrol, preview, release, submit, recover, run, egress)
+    command.name or "": command
+    for command in (join, enrol, preview, release, submit, recover, run, egress, deposit)
 }

@@ -34,6 +34,7 @@ class EgressKind(StrEnum):
     RELEASE = "release"
     NOTHING_TO_REPORT = "nothing-to-report"
     ERASURE_ORDER = "erasure-order"
+    DEPOSIT = "deposit"
     COMMITMENT = "commitment"
     BLINDED_BATCH = "blinded-batch"
 

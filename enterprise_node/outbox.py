@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
 from enterprise_node.egress import EgressJournal, EgressKind
+from privacy import deposits
 from privacy.tiles import entries_path, tile_path
+from protos.problems import Unavailable
 from protos.v1.custodian_pb2 import EvaluateRequest, EvaluateResponse
+from protos.v1.problem_pb2 import REASON_PEER_UNREACHABLE
 from runtime.joining import join
 from runtime.log_reader import body_path
+from runtime.posting import post
 from runtime.retries import DEFAULT_POLICY, RetryPolicy, Wait, log_wait, retry, unary
 
 if TYPE_CHECKING:
@@ -164,3 +169,17 @@ def send_join(
         journal.record(EgressKind.JOIN, token.hub, (body,))
 
     return join(token, signing_key, address=listen_address, before_send=record)
+
+
+def send_deposit(journal: EgressJournal, url: str, origin: str, envelope_hash: bytes) -> bytes:
+    """Send a message's hash to a witness, which dates it; nothing but the hash and the log's name leave."""
+    body = deposits.format_request(origin, envelope_hash)
+    journal.record(EgressKind.DEPOSIT, url, (body,), envelope_hash=envelope_hash)
+    status, answer, _ = post(url, "/deposit", body, limit=deposits.DEPOSIT_BYTES_MAX)
+    if status != HTTPStatus.OK:
+        raise Unavailable(
+            REASON_PEER_UNREACHABLE,
+            f"The witness at {url} answered {status}.",
+            remedy="Ask a witness that the trust root names and that follows this log.",
+        )
+    return answer

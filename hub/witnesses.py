@@ -7,15 +7,11 @@ but not yet witnessed is not served: the checkpoint before it stays.
 
 from __future__ import annotations
 
-import http.client
 import logging
-import ssl
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from hub.log import CHECKPOINT_FILE, PublicLog
 from privacy import checkpoint
@@ -27,12 +23,12 @@ from privacy.witnessing import SIZE_TYPE, AddCheckpoint, Status, format_request,
 from protos.problems import Problem, Refused, Unavailable
 from protos.v1.problem_pb2 import REASON_EPOCH_NOT_READY, REASON_PEER_UNREACHABLE
 from runtime.configuration import read_bounded, write_atomic
+from runtime.posting import SECONDS_MAX, post
 
 logger = logging.getLogger(__name__)
 
 POLICY_FILE = "witness-policy"
 ANSWER_BYTES_MAX = 65_536
-SECONDS_MAX = 10.0
 RETRY_SECONDS = 1.0
 RETRY_SECONDS_MAX = 30.0
 # Checkpoints waiting for a quorum; beyond it the oldest are given up, newer ones cover them.
@@ -128,7 +124,7 @@ class Witnessing:
         while (newest := self._newest_after(done)) is not None:
             try:
                 lines = client.ask(newest.note, newest.size, newest.vkeys)
-            except (Problem, OSError, http.client.HTTPException, ValueError) as error:
+            except (Problem, ValueError) as error:
                 logger.warning("a witness did not cosign", extra={"url": url, "why": str(error)})
                 self._stopping.wait(pause)
                 pause = min(2 * pause, RETRY_SECONDS_MAX)
@@ -171,11 +167,12 @@ class WitnessClient:
         """Give the lines by these keys that hold, none where it is ahead; raises Unavailable on a refusal."""
         for _ in range(2):
             proof = tuple(self._proof(self._old_size, size))
-            status, body, headers = self._post(format_request(AddCheckpoint(self._old_size, proof, note)))
+            request = format_request(AddCheckpoint(self._old_size, proof, note))
+            status, body, content_type = post(self._url, "/add-checkpoint", request, limit=ANSWER_BYTES_MAX)
             if status == Status.OK:
                 self._old_size = size
                 return parse_lines(checkpoint.parse_note(note), body, vkeys)
-            if status != Status.CONFLICT or headers.get("Content-Type") != SIZE_TYPE:
+            if status != Status.CONFLICT or content_type != SIZE_TYPE:
                 break
             self._old_size = int(body.decode("ascii"))
             if self._old_size > size:
@@ -187,23 +184,3 @@ class WitnessClient:
             return []
         hashes = HashReader(lambda tile: self._public.tile(tile.path.removeprefix("tile/")), size)
         return hashes.consistency_proof(old_size)
-
-    def _post(self, body: bytes) -> tuple[int, bytes, Mapping[str, str]]:
-        parts = urlsplit(self._url)
-        connection = (
-            http.client.HTTPSConnection(
-                parts.netloc, timeout=SECONDS_MAX, context=ssl.create_default_context()
-            )
-            if parts.scheme == "https"
-            else http.client.HTTPConnection(parts.netloc, timeout=SECONDS_MAX)
-        )
-        try:
-            connection.request("POST", f"{parts.path.rstrip('/')}/add-checkpoint", body)
-            response = connection.getresponse()
-            deadline = time.monotonic() + SECONDS_MAX
-            answer = response.read(ANSWER_BYTES_MAX + 1)
-            if len(answer) > ANSWER_BYTES_MAX or time.monotonic() > deadline:
-                raise Unavailable(REASON_PEER_UNREACHABLE, f"The witness at {self._url} says too much.")
-            return response.status, answer, dict(response.headers)
-        finally:
-            connection.close()

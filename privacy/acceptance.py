@@ -333,6 +333,10 @@ class LogState:
         """List what parties (or one) owe for epochs that are over; seconds since 1970."""
         return deadlines.open_dues(self._standing, now, party)
 
+    def due_at(self, role: Role, party_id: str, epoch: Epoch) -> int | None:
+        """Give a party's deadline for an epoch; None without one."""
+        return deadlines.due_at(self._standing, role, party_id, epoch)
+
     def is_unstated(self, enterprise_id: str, epoch: Epoch) -> bool:
         """Say whether an enterprise has a deadline for an epoch and no entry says that it missed it."""
         key = (Role.ENTERPRISE, enterprise_id, epoch)

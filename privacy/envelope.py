@@ -60,6 +60,7 @@ class Kind(enum.Enum):
     RECEIPT = "receipt"
     ATTESTATION = "attestation"
     SETTLEMENT = "settlement"
+    DEPOSIT = "deposit"
     EVALUATION_ORDER = "evaluation-order"
 
     @property

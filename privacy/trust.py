@@ -105,6 +105,10 @@ class TrustRoot:
         """The SPIFFE trust domain: the origin's part before the first slash."""
         return self.origin.partition("/")[0]
 
+    def names(self, enterprise_id: str) -> bool:
+        """Say whether an enterprise is registered."""
+        return any(one.id == enterprise_id for one in self.enterprises)
+
     def enterprise(self, enterprise_id: str) -> Enterprise:
         """Find an enterprise; raises Refused NOT_REGISTERED."""
         return _found(self.enterprises, enterprise_id, "enterprise")

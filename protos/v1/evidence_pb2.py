@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from protos.v1 import envelope_pb2 as protos_dot_v1_dot_envelope__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18protos/v1/evidence.proto\x12\x07\x63gsp.v1\x1a\x18protos/v1/envelope.proto\"U\n\x0c\x45rasureOrder\x12\x1f\n\x06header\x18\x01 \x01(\x0b\x32\x0f.cgsp.v1.Header\x12\x15\n\renterprise_id\x18\x02 \x01(\t\x12\r\n\x05slots\x18\x03 \x03(\x07\"Y\n\x07Missing\x12\x1f\n\x06header\x18\x01 \x01(\x0b\x32\x0f.cgsp.v1.Header\x12\r\n\x05\x65poch\x18\x02 \x01(\x07\x12\x0c\n\x04role\x18\x03 \x01(\t\x12\x10\n\x08party_id\x18\x04 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18protos/v1/evidence.proto\x12\x07\x63gsp.v1\x1a\x18protos/v1/envelope.proto\"U\n\x0c\x45rasureOrder\x12\x1f\n\x06header\x18\x01 \x01(\x0b\x32\x0f.cgsp.v1.Header\x12\x15\n\renterprise_id\x18\x02 \x01(\t\x12\r\n\x05slots\x18\x03 \x03(\x07\"Y\n\x07Missing\x12\x1f\n\x06header\x18\x01 \x01(\x0b\x32\x0f.cgsp.v1.Header\x12\r\n\x05\x65poch\x18\x02 \x01(\x07\x12\x0c\n\x04role\x18\x03 \x01(\t\x12\x10\n\x08party_id\x18\x04 \x01(\t\"[\n\x0bHashDeposit\x12\x0e\n\x06origin\x18\x01 \x01(\t\x12\x15\n\renvelope_hash\x18\x02 \x01(\x0c\x12\x14\n\x0c\x64\x65posited_at\x18\x03 \x01(\x06\x12\x0f\n\x07witness\x18\x04 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,4 +36,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ERASUREORDER']._serialized_end=148
   _globals['_MISSING']._serialized_start=150
   _globals['_MISSING']._serialized_end=239
+  _globals['_HASHDEPOSIT']._serialized_start=241
+  _globals['_HASHDEPOSIT']._serialized_end=332
 # @@protoc_insertion_point(module_scope)

@@ -83,3 +83,35 @@ class Missing(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Missing: _TypeAlias = Missing  # noqa: Y015
+
+@_typing.final
+class HashDeposit(_message.Message):
+    """A witness saw an envelope's hash; signed by the witness's Ed25519 key as an envelope of its own, never logged."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    ENVELOPE_HASH_FIELD_NUMBER: _builtins.int
+    DEPOSITED_AT_FIELD_NUMBER: _builtins.int
+    WITNESS_FIELD_NUMBER: _builtins.int
+    origin: _builtins.str
+    envelope_hash: _builtins.bytes
+    """SHA-256 of the envelope."""
+    deposited_at: _builtins.int
+    witness: _builtins.str
+    """The witness's name, as in its verifier key."""
+    def __init__(
+        self,
+        *,
+        origin: _builtins.str = ...,
+        envelope_hash: _builtins.bytes = ...,
+        deposited_at: _builtins.int = ...,
+        witness: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deposited_at", b"deposited_at", "envelope_hash", b"envelope_hash", "origin", b"origin", "witness", b"witness"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HashDeposit: _TypeAlias = HashDeposit  # noqa: Y015

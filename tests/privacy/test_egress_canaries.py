@@ -18,7 +18,7 @@ import pytest
 from enterprise_node import egress, membership
 from enterprise_node.egress import EgressJournal, EgressKind
 from enterprise_node.erase import erase
-from enterprise_node.outbox import send_join
+from enterprise_node.outbox import send_deposit, send_join
 from enterprise_node.serving import serving, status
 from privacy import codec
 from protos.epochs import Epoch, next_epoch
@@ -138,6 +138,8 @@ def test_marked_values_are_on_no_path_out(
         assert person is not None
         erase(app.workspace, person)
         app.pipeline.enrol(next_epoch(JANUARY))
+        with pytest.raises(Problem):
+            send_deposit(app.journal, "http://127.0.0.1:9", ORIGIN, bytes(32))
         with serving(app):
             address = next(line for line in lines if "health" in line).rsplit("http://", 1)[1]
             with urllib.request.urlopen(f"http://{address}/metrics") as answer:

@@ -18,6 +18,7 @@ from privacy import checkpoint, envelope, links, merkle
 from privacy.acceptance import Admission
 from privacy.checkpoint import Checkpoint
 from privacy.claims import ratio
+from privacy.deposits import Deposit, sign_deposit
 from privacy.envelope import Kind
 from privacy.receipts import Receipt, sign_receipt
 from privacy.standing import HUB_ID, Role
@@ -783,6 +784,22 @@ def missing_dated_ahead(folder: Path) -> Liar:
 
 
 @story
+def missing_although_deposited(folder: Path) -> Liar:
+    """The hub takes nothing from an enterprise and calls it missing; a witness had dated the answer in time."""
+    hub = _witnessed(quorum=0, policy_changes={"deadline_days": DEADLINE_DAYS})
+    for pack in hub.packs:
+        hub.publish_pack(pack)
+    hub.publish_policy()
+    data = hub.signed(Kind.RESERVATION, hub.reservation(RETAILER), RETAILER)
+    seen = Deposit(ORIGIN, envelope.envelope_hash(data), DUE_AT - 60, WITNESS.name)
+    (folder / "deposits").mkdir()
+    (folder / "deposits" / "000001-reservation.envelope").write_bytes(data)
+    (folder / "deposits" / "000001-reservation.deposit").write_bytes(sign_deposit(seen, key("witness")))
+    hub.miss(RETAILER, issued_at=DUE_AT)
+    return hub
+
+
+@story
 def silence_covered_up(folder: Path) -> Liar:
     """Weeks behind a deadline the hub goes on without a word about the enterprise that missed it."""
     hub = awaited()
@@ -925,8 +942,8 @@ def wrong_log_key(folder: Path) -> Liar:
     return hub
 
 
-def _witnessed(quorum: int = 1) -> Liar:
-    hub = lying(Federation(**parts()))
+def _witnessed(quorum: int = 1, **changes: Any) -> Liar:
+    hub = lying(Federation(**parts(), **changes))
     root = hub.trust_root()
     root.witness_vkeys.append(str(WITNESS))
     root.witness_quorum = quorum

@@ -21,7 +21,8 @@ KINDS_MIN = 40
 
 def verified(folder: Path) -> Report:
     receipts = folder / "receipts"
-    options = Options(receipts if receipts.exists() else None)
+    deposits = folder / "deposits"
+    options = Options(receipts if receipts.exists() else None, deposits if deposits.exists() else None)
     return verify_source(str(folder / "bundle"), folder / "trust-root", None, options)
 
 
