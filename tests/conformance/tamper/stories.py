@@ -785,7 +785,7 @@ def missing_dated_ahead(folder: Path) -> Liar:
 
 @story
 def missing_although_deposited(folder: Path) -> Liar:
-    """The hub takes nothing from an enterprise and calls it missing; a witness had dated the answer in time."""
+    """The hub takes nothing from an enterprise and calls it missing; a witness had dated its answer."""
     hub = _witnessed(quorum=0, policy_changes={"deadline_days": DEADLINE_DAYS})
     for pack in hub.packs:
         hub.publish_pack(pack)
