@@ -55,7 +55,7 @@ def test_a_clean_log_passes_with_every_check_made(tmp_path: Path) -> None:
     assert report.verdict is Verdict.PASS
     assert report.verdict.exit_code == 0
     for result in report.results.all():
-        # Receipts and deposits are what nodes hand over, programmes and tickets are optional; here there are none.
+        # Receipts and deposits are handed over by nodes, programmes and tickets are optional: none here.
         optional = (Check.RECEIPTS, Check.DEPOSITS, Check.PROGRAMMES, Check.TICKETS)
         assert result.examined > 0 or result.check in optional, result.check
     assert report.figures["accounts"]["epoch"] == "2021-01"
