@@ -19,7 +19,7 @@ _HOME = (
     "rebuild",
     "doctor",
 )
-_STORE = ("migrate", "backup", "restore")
+_STORE = ("migrate", "backup", "restore", "reconcile")
 _PUBLISH = ("trust", "pack", "policy")
 _PROGRAMME = ("programme",)
 

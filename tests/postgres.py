@@ -19,11 +19,11 @@ from pathlib import Path
 import pytest
 
 START_SECONDS_MAX = 60
-_SETTINGS = "-c fsync=off -c full_page_writes=off -c synchronous_commit=off -c listen_addresses=''"
+QUICK = "-c fsync=off -c full_page_writes=off -c synchronous_commit=off"
 
 
 @contextmanager
-def running_server() -> Iterator[str]:
+def running_server(settings: str = QUICK) -> Iterator[str]:
     """Give a superuser's connection string; a server started here is gone afterwards."""
     named = os.environ.get("CGSP_TEST_PG_DSN")
     if named:
@@ -38,7 +38,7 @@ def running_server() -> Iterator[str]:
     data = folder / "data"
     try:
         _run(user, binaries / "initdb", "-D", data, "-U", "cgsp", "-A", "trust", "-E", "UTF8", "--no-sync")
-        options = f"{_SETTINGS} -c unix_socket_directories={folder}"
+        options = f"{settings} -c listen_addresses='' -c unix_socket_directories={folder}"
         start = ("-D", data, "-l", folder / "log", "-w", "-t", str(START_SECONDS_MAX))
         _run(user, binaries / "pg_ctl", *start, "-o", options, "start")
         try:

@@ -104,7 +104,7 @@ def pseudonyms_of(connection: Connection, account: bytes) -> set[bytes]:
 def replace_balances(connection: Connection, balances: Iterable[Balance]) -> None:
     """Swap all balances for those of a newer close."""
     connection.execute(delete(balance))
-    bulk.load(connection, balance, _balance_columns(balances))
+    bulk.load(connection, balance, balance_columns(balances))
 
 
 def replace_points(connection: Connection, found: Iterable[PointsBalance]) -> None:
@@ -177,7 +177,8 @@ def closed_epochs(connection: Connection) -> Sequence[ClosedEpoch]:
     return [ClosedEpoch(*row) for row in connection.execute(query)]
 
 
-def _balance_columns(balances: Iterable[Balance]) -> Iterator[Mapping[str, Column]]:
+def balance_columns(balances: Iterable[Balance]) -> Iterator[Mapping[str, Column]]:
+    """Give balances as columns of their table, in bounded batches."""
     iterator = iter(balances)
     while batch := list(islice(iterator, ROWS_TOGETHER)):
         yield {

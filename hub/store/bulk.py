@@ -7,18 +7,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import repeat
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Table
 
+from hub.store.dump import SIGNATURE, TRAILER
+
 # A column is an array of integers, an array of equally long bytes, or one value that every row has.
 Column = NDArray[Any] | int | str | bytes
-
-_SIGNATURE = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-_TRAILER = b"\xff\xff"
 
 
 def load(connection: Connection, table: Table, batches: Iterable[Mapping[str, Column]]) -> int:
@@ -30,16 +28,12 @@ def load(connection: Connection, table: Table, batches: Iterable[Mapping[str, Co
 
 def _insert(connection: Connection, table: Table, batch: Mapping[str, Column]) -> int:
     """Insert by the driver itself: its statement is prepared once and no row becomes a dictionary."""
-    rows = _length(batch)
     names = ", ".join(f'"{name}"' for name in batch)
     marks = ", ".join("?" * len(batch))
-    values = [one.tolist() if isinstance(one, np.ndarray) else repeat(one, rows) for one in batch.values()]
     driver: Any = connection.connection.driver_connection
-    driver.executemany(
-        f'insert into "{table.name}" ({names}) values ({marks})',  # noqa: S608 - the table's own names
-        zip(*values, strict=False),
-    )
-    return rows
+    text = f'insert into "{table.name}" ({names}) values ({marks})'  # noqa: S608 - the table's own names
+    driver.executemany(text, tuples(batch))
+    return _length(batch)
 
 
 def _copy(connection: Connection, table: Table, batches: Iterable[Mapping[str, Column]]) -> int:
@@ -54,17 +48,24 @@ def _copy(connection: Connection, table: Table, batches: Iterable[Mapping[str, C
         driver.cursor() as cursor,
         cursor.copy(f'copy "{table.name}" ({names}) from stdin (format binary)') as copy,
     ):
-        copy.write(_SIGNATURE)
+        copy.write(SIGNATURE)
         batch: Mapping[str, Column] | None = first
         while batch is not None:
-            copy.write(_encoded(batch))
+            copy.write(encoded(batch))
             rows += _length(batch)
             batch = next(iterator, None)
-        copy.write(_TRAILER)
+        copy.write(TRAILER)
     return rows
 
 
-def _encoded(batch: Mapping[str, Column]) -> bytes:
+def tuples(batch: Mapping[str, Column]) -> Iterator[tuple[Any, ...]]:
+    """Give the rows of a batch."""
+    rows = _length(batch)
+    values = [one.tolist() if isinstance(one, np.ndarray) else [one] * rows for one in batch.values()]
+    return zip(*values, strict=True)
+
+
+def encoded(batch: Mapping[str, Column]) -> bytes:
     """Lay rows out as binary COPY wants them: a count of fields, then length and bytes of each."""
     encoded = [_field(one) for one in batch.values()]
     layout: list[tuple[str, str]] = [("fields", ">i2")]

@@ -1,0 +1,131 @@
+"""A close of accounts fed by three enterprises, into a store, beside the bare load of the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from sqlalchemy import Engine
+
+from accounting.ledger.chart import CLAIMS
+from accounting.ledger.closing import claims_terms
+from benchmarks.books_floors import bare_load, timed
+from engine.duckdb_engine import DuckDbEngine
+from engine.ledgers import ClosedLedger, LedgerCredits, LedgerFiles, step_wallets, walk_credits, write_credits
+from engine.released import BooksSum, ReleasedFiles, fold_accounts
+from hub.store import books, bulk
+from hub.store.books import Balance
+from hub.store.bulk import Column
+from hub.store.wallets import load_credits
+from protos.epochs import Epoch, next_epoch
+
+ENTERPRISES = 3
+FIRST_EPOCH = Epoch(202012)
+EPOCHS = 2
+MEMORY_MB = 2048
+ROWS_TOGETHER = 1 << 17
+_STATEMENTS = """
+SELECT 'enterprise-{number}' AS enterprise, CAST({epoch} AS INTEGER) AS epoch, 'rides' AS measure,
+  range AS slot, unhex(md5(concat('p', range))) AS pseudonym,
+  CAST(hash(range, {epoch}, {number}) % 4000 AS BIGINT) - 1500 AS grams, CAST(1960000 AS BIGINT) AS variance
+FROM range({count})
+"""
+_LINKS = """
+SELECT unhex(md5(concat('p', range))) AS pseudonym, unhex(md5(concat('a', range))) AS account
+FROM range({count})
+"""
+_POSITIONS = "SELECT account, balance_mg AS position, variance FROM folded"
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Seconds of one close's parts, and of loading rows that are ready without a key."""
+
+    fold: float
+    step: float
+    load: float
+    bare_load: float
+    bare_statements: float
+
+    @property
+    def whole(self) -> float:
+        """Give the seconds from released files to a store that serves the new books."""
+        return self.fold + self.step + self.load
+
+
+class Released:
+    """Statements of a few epochs and the links of their pseudonyms, as files."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        self.folder = folder
+        self.count = count
+        self.epochs = [FIRST_EPOCH]
+        while len(self.epochs) < EPOCHS:
+            self.epochs.append(next_epoch(self.epochs[-1]))
+        with DuckDbEngine(memory_limit_mb=MEMORY_MB) as engine:
+            self.links = folder / "links.parquet"
+            engine.write_parquet(_LINKS.format(count=count), self.links)
+            self.files = [
+                self._write(engine, number, epoch) for epoch in self.epochs for number in range(ENTERPRISES)
+            ]
+
+    def _write(self, engine: DuckDbEngine, number: int, epoch: Epoch) -> ReleasedFiles:
+        path = self.folder / f"{number}-{epoch}.parquet"
+        engine.write_parquet(_STATEMENTS.format(number=number, epoch=epoch, count=self.count), path)
+        return ReleasedFiles(f"enterprise-{number}", epoch, path, None, None, variances={"rides": 1_960_000})
+
+    def statements(self) -> list[Mapping[str, Column]]:
+        """Give one epoch's statements as columns."""
+        rows = np.arange(self.count * ENTERPRISES, dtype=np.int64)
+        columns: dict[str, Column] = {"epoch": int(FIRST_EPOCH), "slot": rows, "grams": rows % 4000 - 1500}
+        return list(bulk.cut(columns, ROWS_TOGETHER))
+
+
+def close_all(writer: Engine, released: Released, folder: Path) -> Close:
+    """Close every epoch into an empty store; tells of the last close, and its floors right after it."""
+    files, told = LedgerFiles(), None
+    for epoch in released.epochs:
+        place = folder / f"{writer.dialect.name}-{epoch}"
+        place.mkdir()
+        with DuckDbEngine(memory_limit_mb=MEMORY_MB) as engine:
+            balances, fold = timed(partial(_fold, engine, released, epoch))
+            closed, step = timed(partial(_step, engine, place, epoch, files))
+            files = closed.files
+            _, load = timed(partial(_load, writer, engine, epoch, balances, closed))
+            told = fold, step, load
+    assert told is not None
+    with DuckDbEngine(memory_limit_mb=MEMORY_MB) as engine:
+        rows = [
+            {**one, "epoch": int(epoch), "ledger": CLAIMS} for one in walk_credits(engine, files.credits[-1])
+        ]
+    bare = bare_load(writer, rows) + bare_load(writer, list(books.balance_columns(balances)))
+    return Close(*told, bare, bare_load(writer, released.statements()))
+
+
+def _fold(engine: DuckDbEngine, released: Released, epoch: Epoch) -> list[Balance]:
+    """Fold statements into accounts and their root, as the hub's closer does."""
+    total, balances = BooksSum(), []
+    until = [one for one in released.files if one.epoch <= epoch]
+    for one in fold_accounts(engine, until, [released.links]):
+        total.add(one)
+        balances.append(Balance(one.account, one.balance_mg, one.variance_mg2, one.enterprises, epoch))
+    total.root()
+    return balances
+
+
+def _step(engine: DuckDbEngine, place: Path, epoch: Epoch, before: LedgerFiles) -> ClosedLedger:
+    """Step every wallet of claims, with the root over all."""
+    credits = LedgerCredits(CLAIMS, claims_terms(epoch), _POSITIONS, before)
+    return step_wallets(engine, place, write_credits(engine, place, credits), {}, [])
+
+
+def _load(
+    writer: Engine, engine: DuckDbEngine, epoch: Epoch, balances: list[Balance], closed: ClosedLedger
+) -> None:
+    """Store the close as the hub does, in one durable transaction."""
+    with writer.begin() as connection:
+        books.replace_balances(connection, balances)
+        load_credits(connection, CLAIMS, epoch, walk_credits(engine, closed.files.credits[-1]))

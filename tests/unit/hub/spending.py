@@ -1,0 +1,129 @@
+"""A hub with a programme: points to spend, money in its fund, a reward to ask for."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+from accounting.programmes.parse import parse_programme
+from hub.intake import Own
+from hub.ledger import Answered
+from hub.store.wallets import StoredWallet
+from privacy.account_changes import build_change
+from privacy.claims import ratio
+from privacy.envelope import Kind
+from protos.epochs import next_epoch
+from protos.v1 import envelope_pb2, ledger_pb2, programme_pb2
+from tests.simulator import EPOCH, pseudonym
+from tests.unit.hub.test_accounts import close, release_all
+from tests.unit.hub.world import World, enrol
+
+PROGRAMME = """\
+id = "city"
+version = 1
+first_epoch = 202012
+names = { en = "City", zh = "城市" }
+cited = { source = "made for tests", illustrative = true }
+unit = { code = "COIN", names = { en = "coin", zh = "币" } }
+
+[earn.all]
+names = { en = "All", zh = "全部" }
+ratio = [1, 1]
+
+[caps]
+epoch_points = 9000
+
+[funds.main]
+names = { en = "Main", zh = "主" }
+sources = ["government"]
+
+[rewards.bus]
+names = { en = "Bus", zh = "公交" }
+kind = "policy"
+cost_points = 20
+funds = ["main"]
+unit_cost_fen = 500
+partner = "transit"
+quantity_max = 5
+"""
+DEPOSIT_FEN = 100_000
+
+
+def begin_with_programme(world: World, text: str = PROGRAMME) -> World:
+    """Log documents and a programme, under a policy that keeps little of a wallet back."""
+    world.policy_changes = {**world.policy_changes, "reserve_z": ratio(Fraction(1, 100))}
+    world.publish_trust()
+    for pack in world.packs:
+        world.publish_pack(pack)
+    world.publish_policy()
+    world.publish_programme(parse_programme(text.encode()).canonical_bytes())
+    return enrol(world)
+
+
+def settled(world: World) -> list[bytes]:
+    """Close an epoch, prove control of all accounts, fill the fund; give who has points, richest first."""
+    release_all(begin_with_programme(world))
+    close(world)
+    world.follow()
+    accounts = sorted({account for account, _ in world.linked.values()})
+    for account in accounts:
+        prove(world, account)
+    submit(
+        world, deposit=ledger_pb2.Deposit(programme="city", fund="main", source="government", fen=DEPOSIT_FEN)
+    )
+    found = {account: points_of(world, account).available for account in accounts}
+    return sorted((one for one, points in found.items() if points >= 100), key=lambda one: -found[one])
+
+
+def prove(world: World, account: bytes) -> None:
+    """Log that an account's person has proved control."""
+    enterprise, person = next(
+        (one.id, person)
+        for one in world.enterprises
+        for person in one.persons
+        if world.linked[pseudonym(person)][0] == account
+    )
+    ticket = world.ticket(enterprise, person, "prove")
+
+    def build(header: envelope_pb2.Header) -> Own:
+        built = build_change(
+            header,
+            kind=programme_pb2.ACCOUNT_CHANGE_KIND_PROVE,
+            effective=next_epoch(EPOCH),
+            salt=world.randomness.randbytes(32),
+            account=account,
+            tickets=[ticket],
+        )
+        return Own(Kind.ACCOUNT_CHANGE, built.message, built.bodies)
+
+    intake = world.hub._intake
+    world.hub._writer.call(lambda connection: intake.append_own(connection, build))
+    world.follow()
+
+
+def submit(world: World, key: bytes | None = None, **act: Any) -> Answered:
+    """Ask for an operation."""
+    operation = ledger_pb2.Operation(key=key or world.randomness.randbytes(16), **act)
+    return world.hub.ledger.submit(operation)
+
+
+def reserve(account: bytes, quantity: int = 1) -> ledger_pb2.Reserve:
+    """Ask for the reward."""
+    return ledger_pb2.Reserve(
+        programme="city",
+        programme_version=1,
+        reward="bus",
+        account=account,
+        quantity=quantity,
+        channel="portal",
+    )
+
+
+def points_of(world: World, account: bytes) -> StoredWallet:
+    """Give an account's wallet of points as the books have it."""
+    with world.hub._readers.begin() as connection:
+        books = world.hub.ledger.books(connection)
+        wallet = books.wallet("P:city", account)
+        return StoredWallet(
+            account, "P:city", wallet.available, wallet.claimable, wallet.pending, wallet.deficit
+        )
