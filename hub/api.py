@@ -17,10 +17,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from hub import pages
+from hub.api_rewards import reward_routes
 from hub.bounds import CallerBounds
 from hub.callers import Peer, require
 from hub.join import Registrar
 from hub.log import PublicLog
+from hub.redemption import Redemptions
 from hub.views import AccountView, EnterpriseView, EpochView, PopulationView, StatusView, Views
 from protos.problems import Malformed, Problem, Unavailable
 from protos.v1.problem_pb2 import (
@@ -61,6 +63,7 @@ class Parts:
     metrics: Metrics
     waiting_for: Callable[[], str]
     join_bytes_max: int
+    redemptions: Redemptions
 
 
 def create_app(parts: Parts) -> FastAPI:
@@ -79,6 +82,7 @@ def create_app(parts: Parts) -> FastAPI:
     _account_routes(app, parts)
     _join_route(app, parts)
     _page_routes(app, parts)
+    app.include_router(reward_routes(parts.redemptions))
     return app
 
 

@@ -14,7 +14,7 @@ from typing import Self
 from sqlalchemy import Engine
 
 from engine.eligibility import CelConditions
-from hub import rpc
+from hub import rpc, rpc_rewards
 from hub.accounts import Closer, Resources
 from hub.api import Parts, create_app
 from hub.beacons import Beacons
@@ -26,6 +26,7 @@ from hub.intake import Intake, Step
 from hub.join import Registrar
 from hub.ledger import Ledger
 from hub.log import LogWriter, PublicLog, WriterLock
+from hub.redemption import Redemptions
 from hub.setup import Opened
 from hub.state import State
 from hub.store import entries
@@ -218,6 +219,7 @@ class Hub:
         self._closer.log_missing_with(self._deadlines.log_missing)
         self._intake.on_erasure(self._forget_erased)
         self._views = Views(self._state, self._readers, clock=self._clock)
+        self._redemptions = Redemptions(self._state, self._ledger, self._readers, self._clock)
         self._registrar = Registrar(
             settings,
             self._opened.authority,
@@ -246,13 +248,14 @@ class Hub:
             self._metrics,
             self._waiting_for,
             settings.limits.http_body_bytes_max,
+            self._redemptions,
         )
         self._https = HttpsServer(create_app(parts), settings.listen_https, home.server)
         self._https.start()
         stack.callback(self._https.stop)
         options = ServerOptions(
             settings.listen_grpc,
-            rpc.SERVICES,
+            (*rpc.SERVICES, rpc_rewards.SERVICE),
             workers=GRPC_WORKERS,
             calls_max=GRPC_CALLS_MAX,
             reflection=True,
@@ -266,6 +269,7 @@ class Hub:
                 self._intake, self._registrar, self._closer, self._views, settings.limits, self._beacons
             ),
         )
+        rpc_rewards.register(self._grpc.server, rpc_rewards.RewardRpc(self._redemptions))
         self._grpc.start()
         stack.callback(self._grpc.stop)
         threading.Thread(target=self._renew, name="renewal", daemon=True).start()

@@ -1,0 +1,121 @@
+"""Rewards over HTTPS, for apps with an enterprise's certificate and for the portal without one.
+
+A ticket travels as base64; it is bound to its order, so whoever sees it can do nothing else with it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query
+from google.protobuf.message import Message
+from pydantic import BaseModel, ConfigDict, Field
+
+from hub.callers import Peer, require
+from hub.redemption import PORTAL, Caller, Redemptions
+from privacy.tickets import TICKET_BYTES_MAX
+from protos.problems import Malformed
+from protos.v1 import reward_pb2
+from protos.v1.problem_pb2 import REASON_TICKET_INVALID
+from runtime.identity import Role, SpiffeName
+
+KeyText = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+PathKey = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="16 bytes in hex")]
+Id = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
+
+
+class OrderBody(BaseModel):
+    """An order and the ticket that names it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    key: KeyText
+    programme: Id
+    programme_version: Annotated[int, Field(ge=1, lt=2**32)]
+    reward: Id
+    quantity: Annotated[int, Field(ge=1, le=1_000)] = 1
+    ticket: Annotated[str, Field(max_length=TICKET_BYTES_MAX * 2)]
+
+    def order(self) -> reward_pb2.RewardOrder:
+        """Give the order whose bytes the ticket's subject is of."""
+        return reward_pb2.RewardOrder(
+            key=bytes.fromhex(self.key),
+            programme=self.programme,
+            programme_version=self.programme_version,
+            reward=self.reward,
+            quantity=self.quantity,
+        )
+
+    def ticket_bytes(self) -> bytes:
+        """Give the ticket's envelope; raises Malformed unless it is base64."""
+        try:
+            return base64.b64decode(self.ticket, validate=True)
+        except (binascii.Error, ValueError):
+            raise Malformed(REASON_TICKET_INVALID, "The ticket is not base64.") from None
+
+
+class KeyBody(BaseModel):
+    """The key of a confirmation or cancellation: the same again gives the first answer."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    key: KeyText
+
+
+def reward_routes(redemptions: Redemptions) -> APIRouter:
+    """Make the routes."""
+    router = APIRouter(tags=["rewards"])
+
+    @router.get("/v1/rewards")
+    def offers(programme: Annotated[str, Query(max_length=63)] = "") -> list[dict[str, Any]]:
+        """List what programmes in force offer."""
+        return [_json(one) for one in redemptions.offers(programme)]
+
+    @router.post("/v1/quotes")
+    def quote(body: OrderBody, client: Peer) -> dict[str, Any]:
+        """Say what an order would cost, and what speaks against it."""
+        return _json(redemptions.quote(_caller(client), body.order(), body.ticket_bytes()))
+
+    @router.post("/v1/redemptions")
+    def reserve(body: OrderBody, client: Peer) -> dict[str, Any]:
+        """Reserve an order."""
+        return _json(redemptions.reserve(_caller(client), body.order(), body.ticket_bytes()))
+
+    @router.get("/v1/redemptions/{order_key}")
+    def find(order_key: PathKey, client: Peer) -> dict[str, Any]:
+        """Say how an order stands."""
+        return _json(redemptions.find(_caller(client), bytes.fromhex(order_key)))
+
+    @router.post("/v1/redemptions/{order_key}/confirmation")
+    def confirm(order_key: PathKey, body: KeyBody, client: Peer) -> dict[str, Any]:
+        """Record that the partner delivered."""
+        require(client, Role.NODE, Role.OPERATOR)
+        keys = bytes.fromhex(body.key), bytes.fromhex(order_key)
+        return _json(redemptions.confirm(_caller(client), *keys))
+
+    @router.post("/v1/redemptions/{order_key}/cancellation")
+    def cancel(order_key: PathKey, body: KeyBody, client: Peer) -> dict[str, Any]:
+        """Call an order off."""
+        keys = bytes.fromhex(body.key), bytes.fromhex(order_key)
+        return _json(redemptions.cancel(_caller(client), *keys))
+
+    return router
+
+
+def _caller(client: SpiffeName | None) -> Caller:
+    if client is not None and client.role is Role.NODE:
+        return Caller(client.id)
+    return Caller(PORTAL, is_operator=client is not None and client.role is Role.OPERATOR)
+
+
+def _json(message: Message) -> dict[str, Any]:
+    """Write a message with snake_case names, whole numbers as numbers and keys in hex."""
+    found: dict[str, Any] = {}
+    for field in message.DESCRIPTOR.fields:
+        value = getattr(message, field.name)
+        if isinstance(value, bytes):
+            value = value.hex()
+        found[field.name] = list(value) if field.is_repeated else value
+    return found

@@ -1,0 +1,191 @@
+"""Rewards as people meet them: what is offered, what an order would cost, and how an order stands.
+
+Nothing here decides: the ledger does. Here a ticket becomes an account, an order an operation, and only the
+enterprise whose app reserved (or the operator) says that the partner delivered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine
+
+from accounting.ledger import spending
+from accounting.ledger.books import Reservation, ReservationState
+from accounting.ledger.chart import points_ledger
+from accounting.ledger.decide import decide
+from accounting.programmes.programme import Programme
+from hub.ledger import Ledger
+from hub.state import State
+from hub.store.operations import find_operations
+from hub.store.reservations import read_reservations
+from privacy import codec
+from privacy.tickets import subject_of
+from protos.problems import Problem, Refused
+from protos.v1 import ledger_pb2, reward_pb2
+from protos.v1.problem_pb2 import (
+    REASON_CONTROL_NOT_PROVED,
+    REASON_PROGRAMME_UNKNOWN,
+    REASON_RESERVATION_UNKNOWN,
+    REASON_ROLE_NOT_ALLOWED,
+    REASON_TICKET_INVALID,
+)
+
+PURPOSE = "redeem"
+PORTAL = "portal"
+_STATES = {
+    ReservationState.RESERVED: "reserved",
+    ReservationState.CONFIRMED: "confirmed",
+    ReservationState.CANCELLED: "cancelled",
+    ReservationState.LAPSED: "lapsed",
+    ReservationState.DISPUTED: "disputed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: an enterprise's app, the portal a person uses, or the operator."""
+
+    channel: str
+    is_operator: bool = False
+
+    @property
+    def is_portal(self) -> bool:
+        """Tell whether a person asks without an enterprise's app."""
+        return self.channel == PORTAL and not self.is_operator
+
+
+class Redemptions:
+    """Rewards over the ledger; every method may be called by several threads."""
+
+    def __init__(self, state: State, ledger: Ledger, readers: Engine, clock: Callable[[], int]) -> None:
+        self._state = state
+        self._ledger = ledger
+        self._readers = readers
+        self._clock = clock
+
+    def offers(self, programme: str = "") -> Iterator[reward_pb2.Offer]:
+        """List the rewards of the programmes in force, or of one."""
+        with self._readers.begin() as connection:
+            facts = self._ledger.facts(connection)
+            names = [programme] if programme else sorted(self._state.programmes)
+            for name in names:
+                found = facts.in_force(name)
+                if found is None and programme:
+                    raise Refused(REASON_PROGRAMME_UNKNOWN, f"Programme {programme} is not in force.")
+                if found is not None:
+                    yield from _offers(found, facts.epoch)
+
+    def quote(self, caller: Caller, order: reward_pb2.RewardOrder, ticket: bytes) -> reward_pb2.QuoteResponse:
+        """Say what an order would cost this person and why it would be refused, if it would."""
+        operation = self._operation(caller, order, ticket)
+        with self._readers.begin() as connection:
+            books = self._ledger.books(connection)
+            ledger, account = points_ledger(order.programme), operation.reserve.account
+            spendable = spending.spendable(
+                books.wallet(ledger, account), books.variance(ledger, account), books.reserve_z
+            )
+            answer = reward_pb2.QuoteResponse(spendable_points=max(spendable, 0))
+            try:
+                outcome = decide(books, operation).outcome
+            except Problem as problem:
+                answer.refused_reason, answer.refused_message = problem.reason, problem.message
+            else:
+                answer.points, answer.claim_milligrams = outcome.points, outcome.milligrams
+        return answer
+
+    def reserve(self, caller: Caller, order: reward_pb2.RewardOrder, ticket: bytes) -> reward_pb2.Redemption:
+        """Reserve an order; a ticket is for one order, whose key gives its first answer again."""
+        self._ledger.submit(self._operation(caller, order, ticket))
+        return self.find(caller, order.key)
+
+    def confirm(self, caller: Caller, key: bytes, order_key: bytes) -> reward_pb2.Redemption:
+        """Record that the partner delivered."""
+        if caller.is_portal:
+            raise Refused(REASON_ROLE_NOT_ALLOWED, "A delivery is confirmed by who arranged it.")
+        self._own(caller, order_key)
+        operation = ledger_pb2.Operation(key=key)
+        operation.confirm.reserve_key = order_key
+        self._ledger.submit(operation)
+        return self.find(caller, order_key)
+
+    def cancel(self, caller: Caller, key: bytes, order_key: bytes) -> reward_pb2.Redemption:
+        """Call an order off."""
+        self._own(caller, order_key)
+        operation = ledger_pb2.Operation(key=key)
+        operation.cancel.reserve_key = order_key
+        self._ledger.submit(operation)
+        return self.find(caller, order_key)
+
+    def find(self, caller: Caller, order_key: bytes) -> reward_pb2.Redemption:
+        """Say how an order stands."""
+        made = self._own(caller, order_key)
+        return reward_pb2.Redemption(
+            order_key=made.key,
+            state=_STATES[made.state],
+            programme=made.programme,
+            programme_version=made.version,
+            reward=made.reward,
+            quantity=made.quantity,
+            points=made.points,
+            claim_milligrams=made.milligrams,
+            funded=bool(made.fund) or not made.fen,
+            expires_at=made.expires_at,
+        )
+
+    def _operation(self, caller: Caller, order: reward_pb2.RewardOrder, data: bytes) -> ledger_pb2.Operation:
+        """Make the operation of an order that its ticket names, for the account behind the ticket."""
+        participants = self._state.log.participants
+        ticket = participants.check_ticket(
+            data, purpose=PURPOSE, at=self._clock(), subject=subject_of(codec.encode(order))
+        )
+        if not caller.is_portal and ticket.enterprise_id != caller.channel:
+            raise Refused(REASON_TICKET_INVALID, "The ticket is another enterprise's.")
+        account = participants.account(ticket.pseudonym)
+        if account is None:
+            raise Refused(
+                REASON_CONTROL_NOT_PROVED,
+                "The person has no account yet.",
+                remedy="An account comes with the first close of an epoch the person is enrolled in.",
+            )
+        operation = ledger_pb2.Operation(key=order.key, at=self._clock())
+        reserve = operation.reserve
+        reserve.programme, reserve.programme_version = order.programme, order.programme_version
+        reserve.reward, reserve.quantity = order.reward, order.quantity
+        reserve.account, reserve.channel = account, caller.channel
+        return operation
+
+    def _own(self, caller: Caller, order_key: bytes) -> Reservation:
+        """Find an order that the caller may know of; every other is unknown to it."""
+        with self._readers.begin() as connection:
+            made = read_reservations(connection, [order_key]).get(order_key)
+            if made is None or not (caller.is_operator or caller.channel == _channel(connection, made)):
+                raise Refused(REASON_RESERVATION_UNKNOWN, "No reservation of yours has that key.")
+            return made
+
+
+def _channel(connection: Connection, made: Reservation) -> str:
+    stored = find_operations(connection, [made.key])[made.key]
+    return ledger_pb2.Operation.FromString(stored.data).reserve.channel
+
+
+def _offers(programme: Programme, epoch: int) -> Iterator[reward_pb2.Offer]:
+    for name, reward in programme.rewards.items():
+        if (reward.since or epoch) <= epoch <= (reward.until or epoch):
+            yield reward_pb2.Offer(
+                programme=programme.id,
+                programme_version=programme.version,
+                reward=name,
+                kind=reward.kind.value,
+                name_en=reward.names.en,
+                name_zh=reward.names.zh,
+                cost_points=reward.cost_points,
+                unit_en=programme.unit.names.en,
+                unit_zh=programme.unit.names.zh,
+                partner=reward.partner or "",
+                claim=reward.claim.value,
+                claim_grams=reward.claim_grams,
+                quantity_max=reward.quantity_max,
+                timeout_seconds=reward.timeout_seconds,
+            )

@@ -1,0 +1,86 @@
+"""RewardService: who calls, and what hub.redemption answers."""
+
+# ruff: noqa: N802 (methods are named as the protocol names them)
+
+from __future__ import annotations
+
+import grpc
+
+from hub.bounds import CallerBounds
+from hub.redemption import PORTAL, Caller, Redemptions
+from protos.v1 import reward_pb2, reward_pb2_grpc
+from runtime.channels import require_role
+from runtime.identity import Role
+
+SERVICE = "cgsp.v1.RewardService"
+CALLS_PER_MINUTE = 60_000
+CALLS_AT_ONCE = 64
+
+
+def register(server: grpc.Server, rewards: RewardRpc) -> None:
+    """Add the service to a server."""
+    reward_pb2_grpc.add_RewardServiceServicer_to_server(rewards, server)
+
+
+class RewardRpc(reward_pb2_grpc.RewardServiceServicer):
+    """Answers enterprises' apps, and the operator."""
+
+    def __init__(self, redemptions: Redemptions) -> None:
+        self._redemptions = redemptions
+        self._bounds = CallerBounds(per_minute=CALLS_PER_MINUTE, at_once=CALLS_AT_ONCE)
+
+    def ListRewards(
+        self, request: reward_pb2.ListRewardsRequest, context: grpc.ServicerContext
+    ) -> reward_pb2.ListRewardsResponse:
+        """List what programmes offer."""
+        _caller(context)
+        return reward_pb2.ListRewardsResponse(offers=self._redemptions.offers(request.programme))
+
+    def Quote(
+        self, request: reward_pb2.QuoteRequest, context: grpc.ServicerContext
+    ) -> reward_pb2.QuoteResponse:
+        """Say what an order would cost."""
+        caller = _caller(context)
+        with self._bounds.admit(caller.channel):
+            return self._redemptions.quote(caller, request.order, request.ticket)
+
+    def Reserve(
+        self, request: reward_pb2.ReserveRequest, context: grpc.ServicerContext
+    ) -> reward_pb2.ReserveResponse:
+        """Reserve an order."""
+        caller = _caller(context)
+        with self._bounds.admit(caller.channel):
+            found = self._redemptions.reserve(caller, request.order, request.ticket)
+        return reward_pb2.ReserveResponse(redemption=found)
+
+    def Confirm(
+        self, request: reward_pb2.ConfirmRequest, context: grpc.ServicerContext
+    ) -> reward_pb2.ConfirmResponse:
+        """Record that the partner delivered."""
+        caller = _caller(context)
+        with self._bounds.admit(caller.channel):
+            found = self._redemptions.confirm(caller, request.key, request.order_key)
+        return reward_pb2.ConfirmResponse(redemption=found)
+
+    def Cancel(
+        self, request: reward_pb2.CancelRequest, context: grpc.ServicerContext
+    ) -> reward_pb2.CancelResponse:
+        """Call an order off."""
+        caller = _caller(context)
+        with self._bounds.admit(caller.channel):
+            found = self._redemptions.cancel(caller, request.key, request.order_key)
+        return reward_pb2.CancelResponse(redemption=found)
+
+    def GetRedemption(
+        self, request: reward_pb2.GetRedemptionRequest, context: grpc.ServicerContext
+    ) -> reward_pb2.GetRedemptionResponse:
+        """Say how an order stands."""
+        found = self._redemptions.find(_caller(context), request.order_key)
+        return reward_pb2.GetRedemptionResponse(redemption=found)
+
+
+def _caller(context: grpc.ServicerContext) -> Caller:
+    peer = require_role(context, Role.NODE, Role.OPERATOR)
+    if peer.role is Role.OPERATOR:
+        return Caller(PORTAL, is_operator=True)
+    return Caller(peer.id)

@@ -1,0 +1,209 @@
+"""Redeeming through an enterprise's app and the portal: one ticket, one order, one outcome."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+
+from protos.epochs import next_epoch
+from protos.v1 import problem_pb2 as reasons
+from protos.v1 import reward_pb2
+from runtime.identity import Role
+from tests.simulator import EPOCH
+from tests.unit.accounting.programmes.programmes import NAMES, coupon, programme
+from tests.unit.hub.redeeming import RewardWorld, call, reward_world
+from tests.unit.hub.world import refused
+
+BIKES = "bike-share"
+NEXT = next_epoch(EPOCH)
+REWARDS = {
+    "bus": coupon(cost_points=100),
+    "badge": {"names": NAMES, "kind": "honour", "eligible": "lifetime_points >= 900"},
+    "pool": {"names": NAMES, "kind": "trading", "claim": "to_pool", "claim_grams": 1_000},
+}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RewardWorld]:
+    with reward_world(tmp_path_factory.mktemp("rewards") / "hub") as found:
+        earn = {"all": {"names": NAMES, "ratio": [1, 10]}}
+        made = programme(first_epoch=EPOCH, earn=earn, rewards=REWARDS)
+        found.publish_programme(made.canonical_bytes())
+        found.figures[BIKES, EPOCH] = [10_000] * 6 + [500] * 6
+        found.close_epoch()
+        for person in (0, 1, 2, 3, 6):
+            found.prove(person, BIKES, NEXT)
+        found.deposit("city", "city", 100_000)
+        yield found
+
+
+def reserve(world: RewardWorld, order: reward_pb2.RewardOrder, ticket: bytes, party: str = BIKES) -> Any:
+    with world.rewards(Role.NODE, party) as stub:
+        return call(stub.Reserve, reward_pb2.ReserveRequest(order=order, ticket=ticket)).redemption
+
+
+def end(world: RewardWorld, how: str, order: reward_pb2.RewardOrder, party: str = BIKES) -> Any:
+    request = {"Confirm": reward_pb2.ConfirmRequest, "Cancel": reward_pb2.CancelRequest}[how]
+    role = Role.OPERATOR if party == "operator" else Role.NODE
+    with world.rewards(role, party) as stub:
+        return call(getattr(stub, how), request(key=world.fresh_key(), order_key=order.key)).redemption
+
+
+def quote(world: RewardWorld, order: reward_pb2.RewardOrder, ticket: bytes) -> Any:
+    with world.rewards(Role.NODE, BIKES) as stub:
+        return call(stub.Quote, reward_pb2.QuoteRequest(order=order, ticket=ticket))
+
+
+def test_offers_are_those_in_force(world: RewardWorld) -> None:
+    with world.rewards(Role.NODE, BIKES) as stub:
+        offers = call(stub.ListRewards, reward_pb2.ListRewardsRequest()).offers
+        assert {(one.programme, one.reward, one.kind) for one in offers} == {
+            ("city", "bus", "commercial"),
+            ("city", "badge", "honour"),
+            ("city", "pool", "trading"),
+        }
+        unknown = reward_pb2.ListRewardsRequest(programme="village")
+        assert refused(lambda: call(stub.ListRewards, unknown)).reason == reasons.REASON_PROGRAMME_UNKNOWN
+
+
+def test_an_order_is_quoted_reserved_and_confirmed(world: RewardWorld) -> None:
+    order = world.order("city", "bus")
+    ticket = world.order_ticket(order, 0, BIKES)
+    asked = quote(world, order, ticket)
+    assert (asked.points, asked.refused_reason) == (100, 0)
+    assert 980 <= asked.spendable_points < 1_000
+    made = reserve(world, order, ticket)
+    assert (made.state, made.points, made.funded) == ("reserved", 100, True)
+    assert reserve(world, order, ticket) == made
+    again = world.order("city", "bus")
+    left = quote(world, again, world.order_ticket(again, 0, BIKES))
+    assert left.spendable_points == asked.spendable_points - 100
+    assert end(world, "Confirm", order).state == "confirmed"
+    assert refused(lambda: end(world, "Cancel", order)).reason == reasons.REASON_RESERVATION_ENDED
+
+
+def test_what_is_called_off_comes_back(world: RewardWorld) -> None:
+    order = world.order("city", "bus", quantity=1)
+    ticket = world.order_ticket(order, 1, BIKES)
+    before = quote(world, order, ticket).spendable_points
+    reserve(world, order, ticket)
+    assert end(world, "Cancel", order).state == "cancelled"
+    fresh = world.order("city", "bus")
+    assert quote(world, fresh, world.order_ticket(fresh, 1, BIKES)).spendable_points == before
+
+
+@pytest.mark.parametrize(
+    ("person", "reward", "changes", "reason"),
+    [
+        (6, "bus", {}, reasons.REASON_NOT_ENOUGH_POINTS),
+        (6, "badge", {}, reasons.REASON_NOT_ELIGIBLE),
+        (4, "bus", {}, reasons.REASON_CONTROL_NOT_PROVED),
+        (1, "tram", {}, reasons.REASON_REWARD_UNKNOWN),
+        (1, "bus", {"programme_version": 2}, reasons.REASON_PROGRAMME_UNKNOWN),
+        (1, "bus", {"quantity": 2}, reasons.REASON_UNKNOWN_FIELD_VALUE),
+        (1, "bus", {"key": b"short"}, reasons.REASON_WRONG_SHAPE),
+    ],
+)
+def test_a_refused_order_says_why_and_changes_nothing(
+    world: RewardWorld, person: int, reward: str, changes: dict[str, Any], reason: int
+) -> None:
+    order = world.order("city", reward, **changes)
+    ticket = world.order_ticket(order, person, BIKES)
+    before = world.hub.log_size
+    asked = quote(world, order, ticket) if "key" not in changes else None
+    problem = refused(lambda: reserve(world, order, ticket))
+    assert problem.reason in (reason, reasons.REASON_UNKNOWN_FIELD_VALUE)
+    assert problem.remedy
+    if asked is not None:
+        assert asked.refused_reason == problem.reason
+        assert asked.refused_message == problem.message
+    with world.rewards(Role.NODE, BIKES) as stub:
+        find = reward_pb2.GetRedemptionRequest(order_key=order.key)
+        assert refused(lambda: call(stub.GetRedemption, find))
+    assert world.hub.log_size == before
+
+
+def test_a_ticket_is_for_its_order_person_purpose_and_enterprise_only(world: RewardWorld) -> None:
+    order, other = world.order("city", "bus"), world.order("city", "bus")
+    for ticket in (
+        world.order_ticket(other, 1, BIKES),
+        world.order_ticket(order, 1, BIKES, purpose="view"),
+        world.order_ticket(order, 1, BIKES, issued_at=1_600_000_000),
+        world.order_ticket(order, 15, BIKES),
+    ):
+        assert refused(partial(reserve, world, order, ticket)).reason == reasons.REASON_TICKET_INVALID
+    theirs = world.order_ticket(order, 7, "utility")
+    assert refused(lambda: reserve(world, order, theirs)).reason == reasons.REASON_TICKET_INVALID
+    good = world.order_ticket(order, 1, BIKES)
+    for at in range(0, len(good), 5):
+        changed = good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :]
+        assert refused(partial(reserve, world, order, changed))
+
+
+def test_the_same_key_for_another_order_is_a_conflict(world: RewardWorld) -> None:
+    order = world.order("city", "pool")
+    reserve(world, order, world.order_ticket(order, 2, BIKES))
+    other = world.order("city", "bus", key=order.key)
+    problem = refused(lambda: reserve(world, other, world.order_ticket(other, 2, BIKES)))
+    assert problem.reason == reasons.REASON_IDEMPOTENCY_CONFLICT
+
+
+def test_only_who_reserved_or_the_operator_ends_an_order(world: RewardWorld) -> None:
+    order = world.order("city", "pool")
+    reserve(world, order, world.order_ticket(order, 2, BIKES))
+    for how in ("Confirm", "Cancel"):
+        problem = refused(partial(end, world, how, order, "utility"))
+        assert problem.reason == reasons.REASON_RESERVATION_UNKNOWN
+    assert end(world, "Confirm", order, "operator").state == "confirmed"
+
+
+def test_roles_without_an_app_are_refused(world: RewardWorld) -> None:
+    with world.rewards(Role.AUDITOR, "auditor") as stub:
+        problem = refused(lambda: call(stub.ListRewards, reward_pb2.ListRewardsRequest()))
+    assert problem.reason == reasons.REASON_ROLE_NOT_ALLOWED
+
+
+def test_the_portal_redeems_over_https(world: RewardWorld) -> None:
+    order = world.order("city", "bus")
+    body = order_body(order, world.order_ticket(order, 3, BIKES))
+    assert [one["reward"] for one in get(world, "/v1/rewards?programme=city")] == ["badge", "bus", "pool"]
+    assert post(world, "/v1/quotes", body)["points"] == 100
+    made = post(world, "/v1/redemptions", body)
+    assert (made["state"], made["order_key"]) == ("reserved", order.key.hex())
+    assert post(world, "/v1/redemptions", body) == made
+    assert get(world, f"/v1/redemptions/{order.key.hex()}") == made
+    key = {"key": world.fresh_key().hex()}
+    path = f"/v1/redemptions/{order.key.hex()}"
+    confirmed = refused(lambda: post(world, f"{path}/confirmation", key))
+    assert confirmed.reason == reasons.REASON_ROLE_NOT_ALLOWED
+    assert post(world, f"{path}/cancellation", key)["state"] == "cancelled"
+    for wrong in ({**body, "quantity": 0}, {**body, "colour": 1}, {**body, "ticket": "?"}, {}):
+        assert refused(partial(post, world, "/v1/redemptions", wrong))
+
+
+def order_body(order: reward_pb2.RewardOrder, ticket: bytes) -> dict[str, Any]:
+    return {
+        "key": order.key.hex(),
+        "programme": order.programme,
+        "programme_version": order.programme_version,
+        "reward": order.reward,
+        "quantity": order.quantity,
+        "ticket": base64.b64encode(ticket).decode(),
+    }
+
+
+def get(world: RewardWorld, path: str) -> Any:
+    return json.loads(world.get(path))
+
+
+def post(world: RewardWorld, path: str, body: dict[str, Any]) -> Any:
+    client = world.https()
+    try:
+        return json.loads(client.post_json(path, json.dumps(body).encode(), 1 << 16))
+    finally:
+        client.close()
