@@ -93,7 +93,7 @@ def roots_sql(
     texts = [
         f"SELECT number, {_text_sql(activities[code])} AS text FROM {name}" for code, name in records.items()
     ]
-    if _reads_contracts(measure):
+    if reads_contracts(measure):
         dates = _BETWEEN.join([literal("contract"), *map(_word, ("p.since_day", "p.until_day"))])
         texts.append(
             f"SELECT l.number, {dates} AS text FROM {leaves} AS l JOIN {relations.persons} AS p "
@@ -102,6 +102,11 @@ def roots_sql(
     hashed = f"SELECT number, sha256(text) AS hash FROM ({' UNION ALL '.join(texts)}) AS t"
     root = "sha256(string_agg(hash, '' ORDER BY hash)) AS root"
     return f"SELECT number, {root} FROM ({hashed}) AS h GROUP BY number"
+
+
+def reads_contracts(measure: Measure | PeriodMeasure) -> bool:
+    """Say whether persons' dates stand behind a whole month's leaf."""
+    return isinstance(measure, Measure) and measure.own_history
 
 
 def record_text(activity: Activity, record: Mapping[str, object]) -> str:
@@ -125,10 +130,6 @@ def record_root(texts: Iterable[str]) -> bytes:
 def pack_names(measure: Measure | PeriodMeasure) -> tuple[str, ...]:
     """Name a measure's packs as evidence does, id@version."""
     return tuple(f"{one.pack.id}@{one.pack.version}" for one in measure.packs)
-
-
-def _reads_contracts(measure: Measure | PeriodMeasure) -> bool:
-    return isinstance(measure, Measure) and measure.own_history
 
 
 def _group_sql(measure: Measure, group: Sequence[CompiledPack], relations: Relations, epoch: Epoch) -> str:

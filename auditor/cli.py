@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from auditor.cli_egress import compare_egress
+from auditor.cli_sample import check_sample, sample
 from auditor.cli_witness import witness
 
 
@@ -19,6 +20,8 @@ def audit(**_: Any) -> None:
 
 audit.add_command(witness)
 audit.add_command(compare_egress)
+audit.add_command(sample)
+audit.add_command(check_sample)
 
 
 @audit.command()

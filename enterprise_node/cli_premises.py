@@ -66,4 +66,30 @@ def exact(epoch: Epoch, out: Path, home: Path, as_json: bool) -> None:
     print_result({"rows": rows, "out": str(out)}, as_json=as_json)
 
 
-COMMANDS: Mapping[str, click.Command] = {"rehearse": rehearse, "exact": exact}
+@click.command("open")
+@click.argument("challenge", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="A new folder on the premises, for the auditor. 现场新目录。",
+)
+@HOME
+@json_option
+def open_sample(challenge: Path, out: Path, home: Path, as_json: bool) -> None:
+    """Open the leaves that CHALLENGE draws, with their records; nothing is sent. 打开抽样（仅限现场）。"""
+    from enterprise_node.app import open_app
+    from enterprise_node.openings import open_challenge
+    from privacy.sampling import CHALLENGE_BYTES_MAX
+    from runtime.files import read_bounded
+
+    app = open_app(home)
+    try:
+        opening = open_challenge(app, read_bounded(challenge, CHALLENGE_BYTES_MAX), out)
+    finally:
+        app.close()
+    records = sum(len(one.records) for one in opening.leaves)
+    print_result({"leaves": len(opening.leaves), "records": records, "out": str(out)}, as_json=as_json)
+
+
+COMMANDS: Mapping[str, click.Command] = {"rehearse": rehearse, "exact": exact, "open": open_sample}

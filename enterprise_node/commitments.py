@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from accounting.leaves import leaves_sql, pack_names, records_sql, roots_sql
+from accounting.leaves import leaves_sql, pack_names, reads_contracts, records_sql, roots_sql
 from accounting.quantities import MG_PER_GRAM
 from enterprise_node.contents import person_numbers, rows_of
 from enterprise_node.store.commitments import StoredCommitment
@@ -64,6 +64,8 @@ logger = logging.getLogger(__name__)
 FOLDER = "commitments"
 LEAVES_FILE = "leaves.npz"
 RECORDS_PREFIX = "records."
+# In an activity's place: the dates of persons whose own history stands behind a leaf.
+CONTRACTS = "contracts"
 _LEAVES, _RECORDS = "committed_leaves", "committed_records_"
 _LEAF_COLUMNS = {"number": "BIGINT", "person": "BIGINT", "day": "INTEGER"}
 
@@ -266,6 +268,11 @@ class _Maker:
             engine.write_parquet(f"SELECT * FROM ({sql}) AS r ORDER BY number", path)
             path.chmod(0o600)
             engine.view(names[code], [path])
+        if reads_contracts(planned):
+            path = self._folder / f"{RECORDS_PREFIX}{number}.{CONTRACTS}.parquet"
+            dates = f"SELECT l.number, p.* FROM {_LEAVES} AS l JOIN {relations.persons} AS p USING (person)"
+            engine.write_parquet(f"{dates} WHERE l.day = {merkle_sum.WHOLE_MONTH} ORDER BY number", path)
+            path.chmod(0o600)
         found = engine.columns(
             f"SELECT * FROM ({roots_sql(planned, relations, names, _LEAVES)}) AS h ORDER BY number"
         )

@@ -386,6 +386,7 @@ COMMANDS: Mapping[str, click.Command] = {
         invite,
         close,
         status,
+        beacon,
         export,
         account,
         erase,

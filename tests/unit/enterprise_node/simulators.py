@@ -11,7 +11,7 @@ from typing import Self
 import grpc
 
 from enterprise_node.local_keys import LocalKeys, derive_keys
-from privacy import checkpoint, codec, envelope, trust
+from privacy import beacon, checkpoint, codec, envelope, trust
 from privacy.envelope import Kind
 from privacy.keys import SigningKey
 from privacy.pseudonyms import evaluate_batch
@@ -37,6 +37,7 @@ from runtime.authority import CertificateAuthority
 from runtime.channels import require_role
 from runtime.identity import Identity, Role, SpiffeName
 from runtime.servers import GrpcServer, ServerOptions
+from tests.simulator import beacon_dealing
 
 ORIGIN = "test.cgsp.example/log"
 DOMAIN = "test.cgsp.example"
@@ -180,6 +181,11 @@ class Federation:
                 key_id=self.dealing.key_id,
                 threshold=self.dealing.threshold,
                 commitments=self.dealing.commitments,
+            ),
+            beacon_key=trust_pb2.BeaconKey(
+                key_id=beacon.key_id(beacon_dealing().commitments[0]),
+                threshold=beacon_dealing().threshold,
+                commitments=beacon_dealing().commitments,
             ),
             custodians=[
                 trust_pb2.Custodian(
