@@ -5,7 +5,7 @@ version = 1
 first_epoch = "2020-12"
 regions = ["east", "west"]
 packs = ["bike-trips", "plant-protein@2"]     # the newest in the log, or a version
-unmatched_per_mille = 0
+unmatched_per_mille = 20                      # more evaluations beyond enrolments are a finding
 commitment_deadline_days = 20                 # optional: releases need a commitment, late after so many days
 roster_batch_min = 1
 lag_days = 10                                 # releases wait so long for corrections; optional
@@ -146,7 +146,8 @@ class PolicyFile(Settings):
     regions: list[str] = Field(min_length=1)
     domains: list[str] = Field(default_factory=list)
     packs: list[str] = Field(min_length=1)
-    unmatched_per_mille: int = Field(default=0, ge=0, le=1000)
+    # Evaluations beyond enrolments: a batch whose enrolment was called off, a node set up anew.
+    unmatched_per_mille: int = Field(default=20, ge=0, le=1000)
     roster_batch_min: int = Field(default=1, ge=1)
     epsilon: Epsilons = Epsilons()
     allowance: Allowances
