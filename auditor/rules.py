@@ -114,6 +114,7 @@ def check_budgets(replayed: Replay, results: Results) -> dict[str, Any]:
     result = results[Check.BUDGETS]
     state = replayed.state
     figures: dict[str, Any] = {}
+    together: dict[str, Any] = {}
     for released in replayed.releases:
         issuer, epoch = released.message.header.issuer, Epoch(released.message.epoch)
         policy = state.policy_by_hash(released.message.policy_hash)
@@ -126,5 +127,6 @@ def check_budgets(replayed: Replay, results: Results) -> dict[str, Any]:
                     f"{issuer} charged {spent} to a {name} of {format_epoch(epoch)}; {allowed} is allowed.",
                 )
         costs = cost_table(policy, days_in(epoch))
-        figures |= {name: costs[name].to_json() for name in (issuer, ALL_ENTERPRISES)}
-    return figures
+        figures[issuer] = costs[issuer].to_json()
+        together = {ALL_ENTERPRISES: costs[ALL_ENTERPRISES].to_json()}
+    return dict(sorted(figures.items())) | together
