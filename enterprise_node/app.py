@@ -164,7 +164,6 @@ def build_app(
     slot_erasures = SlotErasures(database, enrolment_table, outbox_table, chain, enterprise_id)
     ledger = BudgetLedger(database, ChargeTable(database), workspace.configuration.ceilings)
     late = LateRecords(
-        workspace.engine,
         workspace.activities,
         workspace.reductions,
         Kept(workspace.home),

@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from engine.opening import DUCKDB, check_engine
+from engine.spark_settings import check_settings
 from enterprise_node.file_settings import (
     ColumnName,
     Columns,
@@ -22,6 +24,7 @@ from enterprise_node.file_settings import (
     Text,
     TextForm,
 )
+from protos.problems import Problem
 from runtime.configuration import Settings, load_settings
 
 NODE_FILE = "node.toml"
@@ -268,10 +271,30 @@ class PersonRegister(FileSettings):
 
 
 class EngineSettings(Settings):
-    """[engine]: what computing may use."""
+    """[engine]: where reductions are computed, and what computing may use; engine = "…" says where alone."""
 
+    # "duckdb", in the node's own process; "spark://host:port", or "local[2]" to try Spark on one machine.
+    at: Text = DUCKDB
+    # Spark's own settings by their names (spark.executor.memory); none that would make a figure inexact.
+    spark: dict[Text, str] = Field(default_factory=dict)
     memory_limit_mb: Annotated[int, Field(ge=128, le=1 << 20)] = 2048
     threads: Annotated[int, Field(ge=1, le=256)] = 2
+
+    @model_validator(mode="after")
+    def _engine_known(self) -> Self:
+        try:
+            check_engine(self.at)
+            check_settings(self.spark)
+        except Problem as problem:
+            raise ValueError(f"{problem.message} {problem.remedy}") from problem
+        if self.spark and self.at == DUCKDB:
+            raise ValueError("settings for Spark are of no use to DuckDB")
+        return self
+
+
+def _engine(value: object) -> object:
+    """Let `engine = "duckdb"` stand for `[engine] at = "duckdb"`."""
+    return {"at": value} if isinstance(value, str) else value
 
 
 def _fraction(value: object) -> object:
@@ -334,7 +357,7 @@ class NodeConfiguration(Settings):
     data: Text = "real"
     source: Annotated[tuple[SourceSettings, ...], Field(min_length=1, max_length=SOURCES_MAX)]
     persons: PersonRegister | None = None
-    engine: EngineSettings = EngineSettings()
+    engine: Annotated[EngineSettings, BeforeValidator(_engine)] = EngineSettings()
     ceilings: Ceilings = Ceilings()
     noise: NoiseSettings = NoiseSettings()
     retention: Retention = Retention()

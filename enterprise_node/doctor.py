@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.opening import DUCKDB
+from engine.spark_session import check_installed
 from enterprise_node.configuration import NodeConfiguration, SourceSettings, load_configuration
 from enterprise_node.file_settings import FileSettings
 from enterprise_node.local_keys import KEY_FILE, open_keys
@@ -38,6 +40,7 @@ def examine(folder: Path) -> Iterator[Symptom]:
     if not (home.good and configuration.good):
         return
     settings = load_configuration(folder)
+    yield _tried("engine 计算引擎", lambda: _installed(settings.engine.at))
     yield _tried("packs 方法学", lambda: ", ".join(load_node_packs(folder, settings)))
     for source in settings.source:
         if source.kind == "postgresql":
@@ -60,6 +63,12 @@ def _files(settings: NodeConfiguration) -> Iterator[tuple[str, FileSettings]]:
             yield f"lookup 对照表 {source.id}/{lookup.key}", lookup
     if settings.persons is not None:
         yield "register 人员登记表", settings.persons
+
+
+def _installed(at: str) -> str:
+    if at != DUCKDB:
+        check_installed()
+    return at
 
 
 def _counted(folder: Path, part: FileSettings) -> Callable[[], str]:

@@ -190,7 +190,7 @@ def _explanation(workspace: Workspace, activity: Activity, record: str, path: An
     one_row = f"(SELECT {names} {where} LIMIT 1)"
     figures = tuple(_figure(workspace, compiled, row, one_row) for compiled in packs)
     person, day = int(row["person"]), int(row["day"])
-    month = workspace.reductions.person_months(epoch_of(day), person)
+    month = workspace.lookups.person_months(epoch_of(day), person)
     drawn = workspace.released().drawn
     released = released_parts(workspace.engine, Kept(workspace.home), drawn, person, day)
     return Explanation(activity, row, source, file, figures, month, tuple(released))

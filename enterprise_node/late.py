@@ -90,7 +90,6 @@ class LateRecords:
 
     def __init__(
         self,
-        engine: Engine,
         activities: Activities,
         reductions: Reductions,
         kept: Kept,
@@ -101,7 +100,7 @@ class LateRecords:
         enterprise_id: str,
         policy_by_hash: Callable[[bytes], Policy],
     ) -> None:
-        self._engine = engine
+        self._engine = reductions.engine
         self._activities = activities
         self._reductions = reductions
         self._kept = kept

@@ -99,14 +99,14 @@ def show_person(workspace: Workspace, number: int, epochs: tuple[Epoch, ...] = (
 def _active_epochs(workspace: Workspace, number: int) -> tuple[Epoch, ...]:
     """List the months in which the person has records."""
     days: set[int] = set()
-    for view in workspace.reductions.views().activities.values():
+    for view in workspace.lookups.views().activities.values():
         rows = workspace.engine.rows(f"SELECT DISTINCT day FROM {view} WHERE person = {number}")
         days.update(int(row[0]) for row in rows)
     return tuple(sorted({epoch_of(day) for day in days}))
 
 
 def _month(workspace: Workspace, number: int, epoch: Epoch) -> PersonMonth:
-    relations = workspace.reductions.views()
+    relations = workspace.lookups.views()
     records = {}
     for code, view in relations.activities.items():
         within = f"day >= {first_day(epoch)} AND day < {end_day(epoch)}"
@@ -115,7 +115,7 @@ def _month(workspace: Workspace, number: int, epoch: Epoch) -> PersonMonth:
         )
         if count:
             records[code] = int(count)
-    totals = workspace.reductions.person_months(epoch, number)
+    totals = workspace.lookups.person_months(epoch, number)
     by_purpose: dict[Purpose, dict[str, int]] = {purpose: {} for purpose in Purpose}
     for pack_id, (mg, _) in totals.items():
         by_purpose[workspace.packs[pack_id].pack.purpose][pack_id] = mg
@@ -124,13 +124,13 @@ def _month(workspace: Workspace, number: int, epoch: Epoch) -> PersonMonth:
         records,
         by_purpose[Purpose.CREDIT],
         by_purpose[Purpose.FOOTPRINT],
-        workspace.reductions.person_points(epoch, number),
+        workspace.lookups.person_points(epoch, number),
     )
 
 
 def _latest(workspace: Workspace, number: int) -> Iterator[dict[str, Any]]:
     """Give the person's last records of each activity."""
-    for code, view in workspace.reductions.views().activities.items():
+    for code, view in workspace.lookups.views().activities.items():
         activity = workspace.activities.registry[code]
         columns = list(activity.columns())
         names = ", ".join(map(quoted, columns))

@@ -145,6 +145,11 @@ class Reductions:
         self._selected: list[tuple[int, bytes]] = []
 
     @property
+    def engine(self) -> Engine:
+        """Give the engine this runs on, where `views` and `reckoned` name tables."""
+        return self._engine
+
+    @property
     def packs(self) -> Mapping[str, CompiledPack]:
         """Give the compiled packs this node runs, by id."""
         return self._packs

@@ -44,7 +44,7 @@ def records_of(data: Path, activity: Activity) -> Iterator[tuple[Engine, str, st
 
         workspace = open_workspace(data, schemas=SCHEMAS)
         try:
-            views = workspace.reductions.views()
+            views = workspace.lookups.views()
             name = views.activities.get(activity.code)
             if name is None:
                 workspace.engine.view("acts", [], activity.columns())

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from accounting.compiler import CompiledPack, compile_pack
 from accounting.packs import Pack
+from engine.opening import DUCKDB, open_engine
 from enterprise_node.activities import Activities
 from enterprise_node.commitments import forget_records_before
 from enterprise_node.configuration import REGISTER_SOURCE, NodeConfiguration, load_configuration
@@ -47,7 +48,8 @@ from runtime.pack_files import PACK_FILE, load_activities, load_pack, load_packs
 
 if TYPE_CHECKING:
     from engine.duckdb_engine import DuckDbEngine
-    from enterprise_node.configuration import SourceSettings
+    from engine.engine import Engine
+    from enterprise_node.configuration import EngineSettings, SourceSettings
     from enterprise_node.sources.source import Source
     from enterprise_node.spool import Spool
 
@@ -74,7 +76,10 @@ CIVIL_ZONE = datetime.timezone(datetime.timedelta(hours=8))
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """Everything the node's commands work with; `close` when done."""
+    """Everything the node's commands work with; `close` when done.
+
+    `reductions` run on the engine of node.toml; `lookups`, of single persons and records, always here.
+    """
 
     home: Path
     configuration: NodeConfiguration
@@ -87,6 +92,7 @@ class Workspace:
     quarantine: Quarantine
     packs: Mapping[str, CompiledPack]
     reductions: Reductions
+    lookups: Reductions
     today: datetime.date
 
     def stage(self, *, store: bool = True) -> Stage:
@@ -186,7 +192,9 @@ class Workspace:
         return Register(self.home, engine, settings, self.persons, self.quarantine, self.files)
 
     def close(self) -> None:
-        """Close the state and the engine."""
+        """Close the state and the engines."""
+        if self.reductions is not self.lookups:
+            self.reductions.engine.close()
         self.engine.close()
         self.database.close()
 
@@ -217,6 +225,10 @@ def open_workspace(
     )
     files = source_store.SourceFiles(database)
     activities = Activities(home, files, load_activities())
+    parts = activities, persons, packs, SelectionTable(database)
+    lookups = reductions = Reductions(home, engine, *parts)
+    if configuration.engine.at != DUCKDB:
+        reductions = Reductions(home, _cluster(configuration.engine, temp), *parts)
     return Workspace(
         home=home,
         configuration=configuration,
@@ -228,8 +240,15 @@ def open_workspace(
         activities=activities,
         quarantine=Quarantine(home, files, engine),
         packs=packs,
-        reductions=Reductions(home, engine, activities, persons, packs, SelectionTable(database)),
+        reductions=reductions,
+        lookups=lookups,
         today=today or datetime.datetime.now(CIVIL_ZONE).date(),
+    )
+
+
+def _cluster(settings: EngineSettings, temp: Path) -> Engine:
+    return open_engine(
+        settings.at, memory_limit_mb=settings.memory_limit_mb, temp_dir=temp, settings=settings.spark
     )
 
 

@@ -88,6 +88,26 @@ def test_what_cannot_work_is_refused(tmp_path: Path, old: str, new: str, said: s
     assert said in refused(tmp_path, HEAD + TRIPS.replace(old, new, 1))
 
 
+@pytest.mark.parametrize("at", ["duckdb", "spark://10.0.0.1:7077", "local[2]"])
+def test_the_engine_is_named_in_a_word_or_in_a_section(tmp_path: Path, at: str) -> None:
+    assert loaded(tmp_path, HEAD + f'engine = "{at}"\n' + TRIPS).engine.at == at
+    assert loaded(tmp_path, HEAD + TRIPS + f'[engine]\nat = "{at}"\nthreads = 3\n').engine.at == at
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ('at = "postgresql"', "no query engine"),
+        ('at = "local[2]"\nspark = { "spark.sql.ansi.enabled" = "false" }', "spark.sql.ansi.enabled"),
+        ('at = "local[2]"\nspark = { "spark.sql.session.timeZone" = "Asia/Tokyo" }', "timeZone"),
+        ('at = "local[2]"\nspark = { "memory" = "1g" }', "spark."),
+        ('spark = { "spark.executor.memory" = "1g" }', "no use to DuckDB"),
+    ],
+)
+def test_an_engine_that_would_be_inexact_is_refused(tmp_path: Path, section: str, said: str) -> None:
+    assert said in refused(tmp_path, HEAD + TRIPS + f"[engine]\n{section}\n")
+
+
 def test_two_sources_of_one_id_are_refused(tmp_path: Path) -> None:
     assert "share an id" in refused(tmp_path, HEAD + TRIPS + TRIPS)
 
