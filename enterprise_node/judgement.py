@@ -227,7 +227,7 @@ class Judgement:
         )
 
     def _crowds(self, good: str, mapped: MappedActivity) -> None:
-        """Set aside what is more than a person can have on one day."""
+        """Set aside what is more than a person can have on one day, the same rows in whatever order."""
         limit = mapped.activity.records_per_day_max
         kept = (
             f"({self.activities.versions(mapped.activity.code)} ANTI JOIN"
@@ -243,7 +243,7 @@ class Judgement:
         if self._rows("SELECT count(*) FROM crowd")[0][0]:
             self._late(
                 "SELECT line, {reason} FROM (SELECT line, room, row_number() OVER (PARTITION BY person, day"
-                f" ORDER BY line) AS place FROM {good} JOIN crowd USING (person, day)) WHERE place > room",
+                f" ORDER BY record) AS place FROM {good} JOIN crowd USING (person, day)) WHERE place > room",
                 Flaw.TOO_MANY_RECORDS,
                 self.settings.person,
             )

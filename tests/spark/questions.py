@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from accounting.compiler import CompiledPack
 from accounting.contributions import (
@@ -56,19 +57,31 @@ def of_language(packs: Sequence[CompiledPack], relations: Relations) -> dict[str
     return {f"language_{name}": asked[name] for name in ("days", "months")}
 
 
-def contributions(packs: Sequence[CompiledPack], relations: Relations) -> dict[str, str]:
-    """Ask for all a release is made from: reductions, statements, histograms, and what clamps took."""
-    latest = {one.pack.id: one for one in packs}
-    credits = [one for one in latest.values() if one.pack.purpose is Purpose.CREDIT]
-    by_day = [one for one in credits if not one.own_history]
-    days = [
-        f"SELECT {number} AS place, x.* FROM ({relations.days_of(one, EPOCH, REGIONS)}) AS x"
-        for number, one in enumerate(by_day)
-    ]
-    asked = {
-        "reductions": " UNION ALL ".join(days),
-        "totals": person_totals_sql(packs, relations, EPOCH),
-    }
+def reduced(relations: Relations) -> str:
+    """Ask for the person-days of every pack that is summed by day, each named by its place."""
+    return " UNION ALL ".join(
+        f"SELECT {place} AS place, x.* FROM ({relations.days_of(one, EPOCH, REGIONS)}) AS x"
+        for place, one in enumerate(_by_day())
+    )
+
+
+def with_days(relations: Relations, name: str) -> Relations:
+    """Let the relations read those person-days from the table that holds them, as a node does."""
+    columns = "person, day, mg, records, region_code"
+    return replace(
+        relations,
+        days={
+            (one.pack.id, EPOCH): f"(SELECT {columns} FROM {name} WHERE place = {place}) AS kept_{place}"
+            for place, one in enumerate(_by_day())
+        },
+    )
+
+
+def contributions(relations: Relations) -> dict[str, str]:
+    """Ask for all a release is made from: statements, histograms, totals, and what clamps took."""
+    latest = _latest()
+    credits = [one for one in latest if one.pack.purpose is Purpose.CREDIT]
+    asked = {"totals": person_totals_sql(latest, relations, EPOCH)}
     statements, losses = [], []
     for number, measure in enumerate(measures(credits)):
         statements.append(_numbered(number, "x.person, x.grams", statement_sql(measure, relations, EPOCH)))
@@ -76,7 +89,7 @@ def contributions(packs: Sequence[CompiledPack], relations: Relations) -> dict[s
         losses.append(_numbered(number, lost, statement_loss_sql(measure, relations, EPOCH)))
     asked["statements"] = " UNION ALL ".join(statements)
     asked["statement_losses"] = " UNION ALL ".join(losses)
-    pointed = plan_points("points", [one for one in latest.values() if one.pack.tariff is not None])
+    pointed = plan_points("points", [one for one in latest if one.pack.tariff is not None])
     asked["point_statements"] = points_statement_sql(pointed, relations, EPOCH)
     histogram = plan_histogram(
         credits,
@@ -88,6 +101,14 @@ def contributions(packs: Sequence[CompiledPack], relations: Relations) -> dict[s
     asked["histogram"] = histogram_sql(histogram, relations, EPOCH)
     asked["histogram_losses"] = histogram_loss_sql(histogram, relations, EPOCH)
     return asked
+
+
+def _latest() -> list[CompiledPack]:
+    return list({one.pack.id: one for one in shipped_packs()}.values())
+
+
+def _by_day() -> list[CompiledPack]:
+    return [one for one in _latest() if one.pack.purpose is Purpose.CREDIT and not one.own_history]
 
 
 def _numbered(number: int, columns: str, sql: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,8 @@ from engine.engine import Engine
 from tests.spark.comparison import assert_equal, assert_equal_rows
 from tests.spark.conftest import CLUSTER, LOCAL
 from tests.spark.oracle import ONE_PERSON_IN, evaluate_world
-from tests.spark.questions import by_pack, contributions, of_language
-from tests.spark.world import RECORDS, World, shipped_packs
+from tests.spark.questions import by_pack, contributions, of_language, reduced, with_days
+from tests.spark.world import RECORDS, World
 
 Packs = tuple[CompiledPack, ...]
 
@@ -23,26 +24,28 @@ LEAST = {"records": RECORDS, "days": 300_000, "months": 10_000, "reductions": 20
 # What the cluster is asked again; one process is asked everything.
 BOTH = ("records", "reductions", "totals", "statements", "point_statements", "histogram")
 ONE_PROCESS = ("unmatched", "language_days", "language_months", "statement_losses", "histogram_losses")
-ASKED = [
-    *((LOCAL, name) for name in (*BOTH, *ONE_PROCESS)),
-    *((CLUSTER, name) for name in BOTH),
-]
+REDUCED = "reduced"
 
 
-def questions(engine: Engine, world: World, packs: Packs) -> dict[str, str]:
-    """Define the world in an engine and ask; days and months of every pack are for the evaluation."""
+def answer(engine: Engine, world: World, packs: Packs, folder: Path) -> dict[str, str]:
+    """Define the world in an engine, sum all person-days into the folder, and give what is asked of both.
+
+    Days and months of every pack are for the evaluation.
+    """
     relations = world.define(engine, packs)
-    of_release = contributions(shipped_packs(), relations)
-    return by_pack(packs, relations) | of_language(packs, relations) | of_release
+    engine.write_parquet(reduced(relations), folder / "reductions.parquet")
+    engine.view(REDUCED, [folder / "reductions.parquet"])
+    asked = by_pack(packs, relations) | of_language(packs, relations)
+    return asked | contributions(with_days(relations, REDUCED))
 
 
 @pytest.fixture(scope="session")
 def answered(duckdb: Engine, world: World, packs: Packs, answers: Path) -> dict[str, Path]:
     """Answer every question on DuckDB."""
-    asked = questions(duckdb, world, packs)
+    asked = answer(duckdb, world, packs, answers)
     for name, sql in asked.items():
         duckdb.write_parquet(sql, answers / f"{name}.parquet")
-    return {name: answers / f"{name}.parquet" for name in asked}
+    return {name: answers / f"{name}.parquet" for name in ("reductions", *asked)}
 
 
 def test_a_million_records_are_asked_about(duckdb: Engine, world: World, packs: Packs) -> None:
@@ -77,27 +80,51 @@ def test_python_agrees_with_duckdb(
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Spark's answers beside DuckDB's."""
+
+    spark: Engine
+    duckdb: Engine
+    asked: dict[str, str]
+    answered: dict[str, Path]
+    folder: Path
+
+    def hold(self, name: str) -> None:
+        """Hold that every row of one answer is the same."""
+        found = self.folder / f"{name}.parquet"
+        if name != "reductions":
+            self.spark.write_parquet(self.asked[name], found)
+        assert_equal_rows(self.duckdb, [found], [self.answered[name]], LEAST.get(name, 1))
+
+
 @pytest.fixture(scope="session")
-def asked(spark: Engine, world: World, packs: Packs) -> dict[str, str]:
-    """Define the world in Spark, once."""
-    return questions(spark, world, packs)
-
-
-@pytest.mark.parametrize(("spark", "name"), ASKED, indirect=["spark"], scope="session")
-def test_spark_agrees_with_duckdb(
-    name: str,
+def comparison(
     spark: Engine,
     duckdb: Engine,
-    asked: dict[str, str],
+    world: World,
+    packs: Packs,
     answered: dict[str, Path],
-    tmp_path: Path,
-) -> None:
-    assert set(asked) == set(answered)
-    spark.write_parquet(asked[name], tmp_path / "found.parquet")
-    assert_equal_rows(duckdb, [tmp_path / "found.parquet"], [answered[name]], LEAST.get(name, 1))
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Comparison:
+    """Define the world in Spark, and sum its person-days, once."""
+    folder = tmp_path_factory.mktemp("spark_answers")
+    return Comparison(spark, duckdb, answer(spark, world, packs, folder), answered, folder)
+
+
+# Only the engine is a parameter of the session: were the question one too, Spark would start for each anew.
+@pytest.mark.parametrize("spark", [LOCAL], indirect=True, scope="session")
+@pytest.mark.parametrize("name", [*BOTH, *ONE_PROCESS])
+def test_spark_in_one_process_agrees_with_duckdb(name: str, comparison: Comparison) -> None:
+    comparison.hold(name)
+
+
+@pytest.mark.parametrize("spark", [CLUSTER], indirect=True, scope="session")
+@pytest.mark.parametrize("name", BOTH)
+def test_two_workers_agree_with_duckdb(name: str, comparison: Comparison) -> None:
+    comparison.hold(name)
 
 
 def test_every_question_is_asked(answered: dict[str, Path]) -> None:
     """Days, months and points of shipped packs are inside what a release asks."""
-    inside = {"days", "months", "points"}
-    assert {name for _, name in ASKED} | inside == set(answered)
+    assert {*BOTH, *ONE_PROCESS, "days", "months", "points"} == set(answered)

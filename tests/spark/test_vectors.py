@@ -15,7 +15,6 @@ from accounting.tariffs import points_month_sql
 from accounting.vectors import vector_month, vector_records
 from engine.engine import Engine
 from protos.epochs import Epoch, end_day, first_day
-from tests.spark.conftest import LOCAL
 from tests.spark.world import shipped_packs
 from tests.unit.accounting import samples
 
@@ -108,7 +107,6 @@ def test_duckdb_gives_every_packs_examples(name: str, duckdb: Engine, examples: 
     assert_given(name, duckdb, examples)
 
 
-@pytest.mark.parametrize("spark", [LOCAL], indirect=True, scope="session")
 @pytest.mark.parametrize("name", ["milligrams", "points"])
 def test_spark_gives_every_packs_examples(name: str, spark: Engine, examples: Examples) -> None:
     assert_given(name, spark, examples)

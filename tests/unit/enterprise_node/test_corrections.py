@@ -6,6 +6,8 @@ import itertools
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from enterprise_node.reductions import MeasureSpec
 from enterprise_node.store.releases import ReleaseState, StoredRelease
@@ -130,6 +132,45 @@ def test_versions_within_one_file(tmp_path: Path) -> None:
     outcome = home.outcome()
     assert (outcome.taken, outcome.repeated, outcome.quarantined) == (1, 3, 0)
     assert distances(home) == {"t1": 1000}
+
+
+@settings(max_examples=4, deadline=None)
+@given(data=st.data())
+def test_order_of_rows_and_cuts_into_files_are_nothing(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Records, some of them in several versions, in any order in any files: the same is kept and released."""
+    versions = st.tuples(st.integers(0, 9), st.integers(1, 3), st.sampled_from([ANNA, BERT]))
+    found = data.draw(
+        st.lists(
+            st.tuples(versions, st.integers(1, 28), st.integers(0, 9999)), max_size=25, unique_by=first_two
+        )
+    )
+    rows = [
+        f"t{trip},{mobile},2021-01-{day:02d} 08:00:00,{metres / 1000:.3f},{version}"
+        for (trip, version, mobile), day, metres in found
+    ]
+    answers = []
+    for name, cuts, ordered in (
+        ("whole", 1, rows),
+        ("cut", data.draw(st.integers(2, 4)), data.draw(st.permutations(rows))),
+    ):
+        home = home_at(tmp_path_factory.mktemp("order") / name, VERSIONED)
+        # Everybody is numbered in the same order.
+        home.write("trips-0.csv", *FIRST_OF_EACH, header=TRIP_HEADER + ",changed")
+        for cut in range(cuts):
+            home.write(f"trips-{cut + 1}.csv", *ordered[cut::cuts], header=TRIP_HEADER + ",changed")
+        home.read()
+        with home.opened() as workspace:
+            answers.append((kept(workspace), grams(workspace, JANUARY)))
+    assert answers[0] == answers[1]
+
+
+FIRST_OF_EACH = [f"a{mobile},{mobile},2021-01-01 08:00:00,1,1" for mobile in (ANNA, BERT)]
+
+
+def first_two(row: tuple[tuple[int, int, str], int, int]) -> tuple[int, int]:
+    return row[0][:2]
 
 
 @pytest.mark.parametrize("version", ["2021-01-09 10:00:00", "2021-01-09T02:00:00Z", "2021-01-09"])

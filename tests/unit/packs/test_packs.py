@@ -7,6 +7,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import examples.federation as federation
 from accounting.compiler import compile_pack
@@ -14,10 +16,10 @@ from accounting.documents import day_of
 from accounting.evaluator import Record
 from accounting.factors import parse_table
 from accounting.months import person_months, person_points
-from accounting.packs import BaselineKind, parse_canonical
+from accounting.packs import BaselineKind, Pack, parse_canonical
 from accounting.reach import measure_reach
 from accounting.tariffs import PointsReach, pack_reach
-from protos.epochs import first_day, shift_epoch
+from protos.epochs import end_day, first_day, shift_epoch
 from tests.unit.accounting import samples
 
 RETAILER = Path(federation.__file__).parent / "retailer"
@@ -171,12 +173,51 @@ def test_a_person_who_changes_nothing_earns_nothing_by_own_history(pack_id: str)
     days = [first + offset for first in months for offset in range(10)]
     if pack.baseline.days is not None:
         days = list(range(months[1], months[0] + 31))
-    inputs: dict[str, int | str] = {
-        name: "appliance" if unit == "key" else min(9000, pack.activity.input(name).maximum)
-        for name, unit in pack.inputs.items()
-    }
-    records = [Record(0, day, "", inputs) for day in days]
+    records = [Record(0, day, "", inputs_of(pack, 9000)) for day in days]
     everybody = samples.everybody(1)
     assert person_months(pack, records, everybody, samples.EPOCH) == {0: 0}
     if pack.tariff is not None:
         assert person_points(pack, records, everybody, samples.EPOCH) == {0: 0}
+
+
+OWN_HISTORY = [one for one in samples.shipped_ids() if samples.shipped(one).baseline.own_history]
+
+
+@pytest.mark.parametrize("pack_id", OWN_HISTORY)
+@settings(max_examples=10, deadline=None)
+@given(data=st.data())
+def test_behaviour_that_varies_but_does_not_change_earns_zero_on_average(
+    pack_id: str, data: st.DataObject
+) -> None:
+    """Whatever the periods were, in every turn of their order: what some turns earn, the others owe."""
+    one = compile_pack(samples.shipped(pack_id))
+    assert one.history is not None
+    # A period is a month, or a day where days are averaged; there only days above the population's line.
+    by_day = one.pack.baseline.days is not None
+    periods = 7 if by_day else len(one.history.window.offsets) + 1
+    amount = st.integers(9_000, 40_000) if by_day else st.integers(0, 20_000)
+    days = st.lists(amount, min_size=1, max_size=1 if by_day else 4)
+    drawn = data.draw(st.lists(days, min_size=periods, max_size=periods))
+    starts = (
+        list(range(first_day(samples.EPOCH) - 7, end_day(samples.EPOCH)))
+        if by_day
+        else [first_day(shift_epoch(samples.EPOCH, -back)) for back in (0, *one.history.window.offsets)]
+    )
+    total = 0
+    for turn in range(periods):
+        records = [
+            Record(0, start + offset, "", inputs_of(one.pack, amount))
+            for number, start in enumerate(starts)
+            for offset, amount in enumerate(drawn[(number + turn) % periods])
+        ]
+        total += person_months(one.pack, records, samples.everybody(1), samples.EPOCH)[0]
+    # The floor takes up to a milligram from each turn.
+    assert -periods <= total <= 0
+
+
+def inputs_of(pack: Pack, amount: int) -> dict[str, int | str]:
+    """Give an activity's inputs of about this size."""
+    return {
+        name: "appliance" if unit == "key" else min(amount, pack.activity.input(name).maximum)
+        for name, unit in pack.inputs.items()
+    }
