@@ -21,6 +21,7 @@ from accounting.histograms import (
     Histogram,
     dense_tables,
     histogram_loss_sql,
+    histogram_months_sql,
     histogram_sql,
     plan_histogram,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "clamped_days_sql",
     "dense_tables",
     "histogram_loss_sql",
+    "histogram_months_sql",
     "histogram_sql",
     "person_totals_sql",
     "plan_histogram",

@@ -93,8 +93,17 @@ def plan_histogram(
     )
 
 
-def histogram_sql(histogram: Histogram, relations: Relations, epoch: Epoch) -> str:
-    """Give (table_id, cell, grams, persons) after the person-month clamp, cells without anybody left out."""
+def histogram_months_sql(histogram: Histogram, relations: Relations, epoch: Epoch) -> str:
+    """Give (person, pack, domain, mg, code): the months all cells are made of, read several times."""
+    parts = [_pack_month(histogram, one, relations, epoch) for one in histogram.packs] or [_NOBODY]
+    return " UNION ALL ".join(parts)
+
+
+def histogram_sql(histogram: Histogram, relations: Relations, epoch: Epoch, months: str | None = None) -> str:
+    """Give (table_id, cell, grams, persons) after the person-month clamp, cells without anybody left out.
+
+    `months` names a table of `histogram_months_sql`.
+    """
     clamp = histogram.month_clamp_grams
     whole = _truncated("c.mg", str(MG_PER_GRAM))
     part = _truncated(f"(c.mg * {clamp})", "c.norm")
@@ -103,20 +112,22 @@ def histogram_sql(histogram: Histogram, relations: Relations, epoch: Epoch) -> s
     counted = "1" if len(histogram.packs) <= COUNT_CELLS_MAX else f"CASE WHEN {rank} <= 4 THEN 1 ELSE 0 END"
     clamped = f"SELECT c.tab, c.cell, {grams} AS grams, {counted} AS counted FROM cells AS c"
     return (
-        f"{_cells(histogram, relations, epoch)} SELECT {_names('tab')} AS table_id, "
+        f"{_cells(histogram, relations, epoch, months)} SELECT {_names('tab')} AS table_id, "
         "CAST(cell AS INTEGER) AS cell, CAST(SUM(grams) AS BIGINT) AS grams, "
         "CAST(SUM(counted) AS BIGINT) AS persons "
         f"FROM ({clamped}) AS t GROUP BY tab, cell ORDER BY tab, cell"
     )
 
 
-def histogram_loss_sql(histogram: Histogram, relations: Relations, epoch: Epoch) -> str:
+def histogram_loss_sql(
+    histogram: Histogram, relations: Relations, epoch: Epoch, months: str | None = None
+) -> str:
     """Give (table_id, persons_clamped, lost_mg, persons_without_region) by table: local figures only."""
     limit = histogram.month_clamp_grams * MG_PER_GRAM
     without = "(SELECT COUNT(DISTINCT person) FROM methods WHERE code IS NULL)"
     clamped = f"SELECT DISTINCT tab, person, norm FROM cells WHERE norm > {limit}"
     return (
-        f"{_cells(histogram, relations, epoch)} "
+        f"{_cells(histogram, relations, epoch, months)} "
         f"SELECT {_names('k.tab')} AS table_id, "
         "CAST(COUNT(n.person) AS BIGINT) AS persons_clamped, "
         f"CAST(COALESCE(SUM(n.norm - {limit}), 0) AS BIGINT) AS lost_mg, "
@@ -130,20 +141,20 @@ def _truncated(sql: str, divisor: str) -> str:
     return f"CASE WHEN c.mg >= 0 THEN {sql} // {divisor} ELSE -(-{sql} // {divisor}) END"
 
 
-def _cells(histogram: Histogram, relations: Relations, epoch: Epoch) -> str:
+def _cells(histogram: Histogram, relations: Relations, epoch: Epoch, months: str | None) -> str:
     """Give the WITH clause up to cells (tab, person, cell, mg, norm): each person's vector and its L1.
 
     A person has one row a pack, and so one cell a pack in the second table. It is one cell a domain in the
     first where no two packs share a domain; else their months are added up before.
     """
-    parts = [_pack_month(histogram, one, relations, epoch) for one in histogram.packs] or [_NOBODY]
+    raw = f"SELECT * FROM {months}" if months else histogram_months_sql(histogram, relations, epoch)
     regions, domains = len(histogram.regions), len(histogram.domains)
     consenting = f"SELECT person FROM {relations.pooled} WHERE epoch = {int(epoch)}"
     pooled = f"CASE WHEN m.person IN ({consenting}) THEN 1 ELSE 0 END"
     place = f"({regions - 1} - m.code % {regions}) * {domains} + m.domain"
     method = f"m.pack * 2 + {pooled if relations.pooled else '0'}"
     clauses = [
-        f"raw AS ({' UNION ALL '.join(parts)})",
+        f"raw AS ({raw})",
         f"months AS (SELECT person, pack, domain, {_limited('mg')} AS mg, code FROM raw)",
         f"methods AS ({_vectors('months', histogram)})",
     ]

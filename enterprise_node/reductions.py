@@ -24,6 +24,7 @@ from accounting.contributions import (
     Relations,
     dense_tables,
     histogram_loss_sql,
+    histogram_months_sql,
     histogram_sql,
     person_totals_sql,
     plan_histogram,
@@ -65,6 +66,7 @@ _EXCLUSION_COLUMNS = {
 }
 _POOLED_COLUMNS = {"epoch": "INTEGER", "person": "BIGINT"}
 _PERSON_COLUMNS = {"person": "BIGINT", "since_day": "INTEGER", "until_day": "INTEGER"}
+_CELL_MONTHS = "cell_months"
 _MONTHS = "person_months"
 _MONTHS_FILE = "person_months.parquet"
 _INPUTS_FILE = "inputs.json"
@@ -256,19 +258,24 @@ class Reductions:
 
     def histogram(self, epoch: Epoch, spec: HistogramSpec, persons: PersonNumbers) -> list[Histogram]:
         """Give both tables ("region_domain", "domain_methodology_pooled") over these persons, clamped."""
-        plan = self.histogram_plan(spec)
-        relations = self._reckoned(epoch, self._relations(persons), spec.regions)
-        tables = dense_tables(plan, self._engine.rows(histogram_sql(plan, relations, epoch)))
-        return [_table(table_id, cells) for table_id, cells in tables.items()]
+        plan, relations = self.histogram_plan(spec), self._with_cells(epoch, spec, persons)
+        rows = self._engine.rows(histogram_sql(plan, relations, epoch, _CELL_MONTHS))
+        return [_table(table_id, cells) for table_id, cells in dense_tables(plan, rows).items()]
 
     def histogram_losses(
         self, epoch: Epoch, spec: HistogramSpec, persons: PersonNumbers
     ) -> dict[str, Losses]:
         """Tell what the person-month clamp took away over these persons, by table."""
-        plan = self.histogram_plan(spec)
-        relations = self._reckoned(epoch, self._relations(persons), spec.regions)
-        rows = self._engine.rows(histogram_loss_sql(plan, relations, epoch))
+        plan, relations = self.histogram_plan(spec), self._with_cells(epoch, spec, persons)
+        rows = self._engine.rows(histogram_loss_sql(plan, relations, epoch, _CELL_MONTHS))
         return {row[0]: Losses(persons=row[1], days=0, mg=row[2]) for row in rows}
+
+    def _with_cells(self, epoch: Epoch, spec: HistogramSpec, persons: PersonNumbers) -> Relations:
+        """Give the relations of these persons, with the months their cells are made of in a table."""
+        relations = self._reckoned(epoch, self._relations(persons), spec.regions)
+        months = histogram_months_sql(self.histogram_plan(spec), relations, epoch)
+        self._engine.execute(f"CREATE OR REPLACE TABLE {_CELL_MONTHS} AS {months}")
+        return relations
 
     def totals(self, epoch: Epoch) -> int:
         """Give the exact total of all credited reductions in the epoch in mg, before any clamp."""

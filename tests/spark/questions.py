@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from accounting.compiler import CompiledPack
 from accounting.contributions import (
+    Histogram,
     Measure,
     Relations,
     histogram_loss_sql,
@@ -77,7 +78,19 @@ def with_days(relations: Relations, name: str) -> Relations:
     )
 
 
-def contributions(relations: Relations) -> dict[str, str]:
+def planned() -> Histogram:
+    """Put the histogram of all credited packs together."""
+    credits = [one for one in _latest() if one.pack.purpose is Purpose.CREDIT]
+    return plan_histogram(
+        credits,
+        pack_order=[one.pack.id for one in credits],
+        regions=REGIONS,
+        domains=samples.DOMAINS,
+        month_clamp_grams=MONTH_CLAMP_GRAMS,
+    )
+
+
+def contributions(relations: Relations, months: str) -> dict[str, str]:
     """Ask for all a release is made from: statements, histograms, totals, and what clamps took."""
     latest = _latest()
     credits = [one for one in latest if one.pack.purpose is Purpose.CREDIT]
@@ -91,15 +104,8 @@ def contributions(relations: Relations) -> dict[str, str]:
     asked["statement_losses"] = " UNION ALL ".join(losses)
     pointed = plan_points("points", [one for one in latest if one.pack.tariff is not None])
     asked["point_statements"] = points_statement_sql(pointed, relations, EPOCH)
-    histogram = plan_histogram(
-        credits,
-        pack_order=[one.pack.id for one in credits],
-        regions=REGIONS,
-        domains=samples.DOMAINS,
-        month_clamp_grams=MONTH_CLAMP_GRAMS,
-    )
-    asked["histogram"] = histogram_sql(histogram, relations, EPOCH)
-    asked["histogram_losses"] = histogram_loss_sql(histogram, relations, EPOCH)
+    asked["histogram"] = histogram_sql(planned(), relations, EPOCH, months)
+    asked["histogram_losses"] = histogram_loss_sql(planned(), relations, EPOCH, months)
     return asked
 
 

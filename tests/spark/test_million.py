@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from accounting.compiler import CompiledPack
+from accounting.contributions import histogram_months_sql
 from engine.engine import Engine
 from tests.spark.comparison import assert_equal, assert_equal_rows
 from tests.spark.conftest import CLUSTER, LOCAL
 from tests.spark.oracle import ONE_PERSON_IN, evaluate_world
-from tests.spark.questions import by_pack, contributions, of_language, reduced, with_days
-from tests.spark.world import RECORDS, World
+from tests.spark.questions import by_pack, contributions, of_language, planned, reduced, with_days
+from tests.spark.world import EPOCH, RECORDS, World
 
 Packs = tuple[CompiledPack, ...]
 
@@ -21,22 +22,26 @@ Packs = tuple[CompiledPack, ...]
 LEAST = {"records": RECORDS, "days": 300_000, "months": 10_000, "reductions": 200_000}
 
 
+# What is written on the way to the others.
+WRITTEN = ("reductions", "cell_months")
 # What the cluster is asked again; one process is asked everything.
-BOTH = ("records", "reductions", "totals", "statements", "point_statements", "histogram")
+BOTH = ("records", *WRITTEN, "totals", "statements", "point_statements", "histogram")
 ONE_PROCESS = ("unmatched", "language_days", "language_months", "statement_losses", "histogram_losses")
-REDUCED = "reduced"
 
 
 def answer(engine: Engine, world: World, packs: Packs, folder: Path) -> dict[str, str]:
-    """Define the world in an engine, sum all person-days into the folder, and give what is asked of both.
+    """Define the world in an engine, sum days and months into the folder as a node does, and give the rest.
 
     Days and months of every pack are for the evaluation.
     """
     relations = world.define(engine, packs)
-    engine.write_parquet(reduced(relations), folder / "reductions.parquet")
-    engine.view(REDUCED, [folder / "reductions.parquet"])
     asked = by_pack(packs, relations) | of_language(packs, relations)
-    return asked | contributions(with_days(relations, REDUCED))
+    engine.write_parquet(reduced(relations), folder / "reductions.parquet")
+    engine.view("reduced", [folder / "reductions.parquet"])
+    relations = with_days(relations, "reduced")
+    engine.write_parquet(histogram_months_sql(planned(), relations, EPOCH), folder / "cell_months.parquet")
+    engine.view("cell_months", [folder / "cell_months.parquet"])
+    return asked | contributions(relations, "cell_months")
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +50,7 @@ def answered(duckdb: Engine, world: World, packs: Packs, answers: Path) -> dict[
     asked = answer(duckdb, world, packs, answers)
     for name, sql in asked.items():
         duckdb.write_parquet(sql, answers / f"{name}.parquet")
-    return {name: answers / f"{name}.parquet" for name in ("reductions", *asked)}
+    return {name: answers / f"{name}.parquet" for name in (*WRITTEN, *asked)}
 
 
 def test_a_million_records_are_asked_about(duckdb: Engine, world: World, packs: Packs) -> None:
@@ -93,7 +98,7 @@ class Comparison:
     def hold(self, name: str) -> None:
         """Hold that every row of one answer is the same."""
         found = self.folder / f"{name}.parquet"
-        if name != "reductions":
+        if name not in WRITTEN:
             self.spark.write_parquet(self.asked[name], found)
         assert_equal_rows(self.duckdb, [found], [self.answered[name]], LEAST.get(name, 1))
 

@@ -34,7 +34,14 @@ REGIONS = samples.REGIONS
 
 _DAY_RECORDS_MAX = 3
 _PERSONS = {"person": "BIGINT", "since_day": "INTEGER", "until_day": "INTEGER"}
-_EXCLUDED = {"person": "BIGINT", "overlap_class": "VARCHAR"}
+_EXCLUDED = {
+    "epoch": "INTEGER",
+    "person": "BIGINT",
+    "overlap_class": "VARCHAR",
+    "first_day": "INTEGER",
+    "end_day": "INTEGER",
+}
+_POOLED = {"epoch": "INTEGER", "person": "BIGINT"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,7 @@ class World:
         for code, name in names.items():
             engine.view(name, [self.activities(code)], columns[code])
         engine.view("persons", [self.folder / "persons.parquet"], _PERSONS)
-        engine.view("pooled", [self.folder / "pooled.parquet"], {"person": "BIGINT"})
+        engine.view("pooled", [self.folder / "pooled.parquet"], _POOLED)
         engine.view("excluded", [self.folder / "excluded.parquet"], _EXCLUDED)
         return Relations(names, "persons", exclusions="excluded", pooled="pooled")
 
@@ -172,7 +179,10 @@ def _write_people(engine: Engine, folder: Path, persons: int, classes: Sequence[
     columns = f"i AS person, CAST({since} AS INTEGER) AS since_day, CAST({until} AS INTEGER) AS until_day"
     source = f"FROM range({persons}) AS t(i)"
     engine.write_parquet(f"SELECT {columns} {source} WHERE i % 10 <> 9", folder / "persons.parquet")
-    engine.write_parquet(f"SELECT i AS person {source} WHERE i % 3 = 0", folder / "pooled.parquet")
+    month = f"CAST({EPOCH} AS INTEGER) AS epoch"
+    engine.write_parquet(f"SELECT {month}, i AS person {source} WHERE i % 3 = 0", folder / "pooled.parquet")
     listed = ", ".join(f"('{word}', {number})" for number, word in enumerate(classes))
-    excluded = f"SELECT i AS person, c AS overlap_class {source}, (VALUES {listed}) AS w(c, n)"
+    span = f"CAST({first_day(EPOCH)} AS INTEGER) AS first_day, CAST({end_day(EPOCH)} AS INTEGER) AS end_day"
+    columns = f"{month}, i AS person, c AS overlap_class, {span}"
+    excluded = f"SELECT {columns} {source}, (VALUES {listed}) AS w(c, n)"
     engine.write_parquet(f"{excluded} WHERE hash(i, n) % 7 = 0", folder / "excluded.parquet")
