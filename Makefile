@@ -42,6 +42,10 @@ bench-privacy: $(STAMP) ## Measure what noise and clamps cost; BENCH_EXTRAS=1 fi
 bench-accuracy: $(STAMP) ## Simulate errors of accounts and regional totals beside their formulas; writes docs/accuracy.svg
 	@$(BIN)/python -m benchmarks.accuracy
 
+.PHONY: bench-node
+bench-node: $(STAMP) ## Measure reading and reducing 1, 10 and 50 M activities, beside floors and SQL written by hand
+	@$(BIN)/python -m benchmarks.node
+
 .PHONY: bench-evidence
 bench-evidence: $(STAMP) ## Measure appending, proving and verifying a million statements, beside floors
 	@$(BIN)/python -m benchmarks.evidence

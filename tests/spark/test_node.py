@@ -17,6 +17,7 @@ import pytest
 
 from engine.engine import Engine
 from enterprise_node.reductions import HistogramSpec, MeasureSpec, Reductions
+from enterprise_node.store.selections import SelectionTable
 from enterprise_node.workspace import Workspace
 from protos.epochs import Epoch
 from tests.unit.enterprise_node.homes import ANNA, BERT, CARL, REGISTER, TRIPS, Home, home_at
@@ -71,7 +72,12 @@ def opened_on(home: Home, engine: Engine) -> Iterator[Workspace]:
     """Open the home as node.toml would with an engine that is open already: a process holds one Spark."""
     with home.opened() as workspace:
         on_spark = Reductions(
-            workspace.home, engine, workspace.activities, workspace.persons, workspace.packs
+            workspace.home,
+            engine,
+            workspace.activities,
+            workspace.persons,
+            workspace.packs,
+            SelectionTable(workspace.database),
         )
         yield replace(workspace, reductions=on_spark)
 
