@@ -17,11 +17,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from hub import pages
+from hub.account_exports import AccountExports
+from hub.api_accounts import add_account_routes
 from hub.api_rewards import reward_routes
 from hub.bounds import CallerBounds
 from hub.callers import Peer, require
 from hub.join import Registrar
 from hub.log import PublicLog
+from hub.participation import Participation
 from hub.redemption import Redemptions
 from hub.views import AccountView, EnterpriseView, EpochView, PopulationView, StatusView, Views
 from protos.problems import Malformed, Problem, Unavailable
@@ -64,6 +67,8 @@ class Parts:
     waiting_for: Callable[[], str]
     join_bytes_max: int
     redemptions: Redemptions
+    participation: Participation
+    exports: AccountExports
 
 
 def create_app(parts: Parts) -> FastAPI:
@@ -83,6 +88,7 @@ def create_app(parts: Parts) -> FastAPI:
     _join_route(app, parts)
     _page_routes(app, parts)
     app.include_router(reward_routes(parts.redemptions))
+    add_account_routes(app, parts.participation, parts.exports)
     return app
 
 

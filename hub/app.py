@@ -14,7 +14,8 @@ from typing import Self
 from sqlalchemy import Engine
 
 from engine.eligibility import CelConditions
-from hub import rpc, rpc_rewards
+from hub import rpc, rpc_accounts, rpc_rewards
+from hub.account_exports import AccountExports
 from hub.accounts import Closer, Resources
 from hub.api import Parts, create_app
 from hub.beacons import Beacons
@@ -26,6 +27,7 @@ from hub.intake import Intake, Step
 from hub.join import Registrar
 from hub.ledger import Ledger
 from hub.log import LogWriter, PublicLog, WriterLock
+from hub.participation import Participation
 from hub.redemption import Redemptions
 from hub.setup import Opened
 from hub.state import State
@@ -219,6 +221,8 @@ class Hub:
         self._closer.log_missing_with(self._deadlines.log_missing)
         self._intake.on_erasure(self._forget_erased)
         self._views = Views(self._state, self._readers, clock=self._clock)
+        self._participation = Participation(self._state, self._intake, self._writer, clock=self._clock)
+        self._exports = AccountExports(self._state, self._readers, self._opened.hub_key)
         self._redemptions = Redemptions(self._state, self._ledger, self._readers, self._clock)
         self._registrar = Registrar(
             settings,
@@ -249,13 +253,15 @@ class Hub:
             self._waiting_for,
             settings.limits.http_body_bytes_max,
             self._redemptions,
+            self._participation,
+            self._exports,
         )
         self._https = HttpsServer(create_app(parts), settings.listen_https, home.server)
         self._https.start()
         stack.callback(self._https.stop)
         options = ServerOptions(
             settings.listen_grpc,
-            (*rpc.SERVICES, rpc_rewards.SERVICE),
+            (*rpc.SERVICES, rpc_rewards.SERVICE, rpc_accounts.SERVICE),
             workers=GRPC_WORKERS,
             calls_max=GRPC_CALLS_MAX,
             reflection=True,
@@ -270,6 +276,7 @@ class Hub:
             ),
         )
         rpc_rewards.register(self._grpc.server, rpc_rewards.RewardRpc(self._redemptions))
+        rpc_accounts.register(self._grpc.server, rpc_accounts.AccountRpc(self._participation, self._exports))
         self._grpc.start()
         stack.callback(self._grpc.stop)
         threading.Thread(target=self._renew, name="renewal", daemon=True).start()

@@ -14,11 +14,11 @@ _HOME = (
     "close",
     "status",
     "export",
-    "account",
     "erase",
     "rebuild",
     "doctor",
 )
+_ACCOUNT = ("account",)
 _STORE = ("migrate", "backup", "restore", "reconcile")
 _PUBLISH = ("trust", "pack", "policy")
 _PROGRAMME = ("programme",)
@@ -29,7 +29,7 @@ class _LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """List all commands in the order of use."""
-        return [*_HOME[:3], *_PUBLISH, *_PROGRAMME, *_HOME[3:], *_STORE]
+        return [*_HOME[:3], *_PUBLISH, *_PROGRAMME, *_HOME[3:], *_ACCOUNT, *_STORE]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Find a command by its name in the module that holds it."""
@@ -37,6 +37,10 @@ class _LazyGroup(click.Group):
             from hub.cli_home import COMMANDS
 
             return COMMANDS[cmd_name]
+        if cmd_name in _ACCOUNT:
+            from hub.cli_account import account
+
+            return account
         if cmd_name in _STORE:
             from hub.cli_store import COMMANDS as STORE_COMMANDS
 

@@ -218,17 +218,6 @@ def export(folder: Path, out: Path, *, as_json: bool) -> None:
 
 @click.command()
 @_home_option
-@click.argument("account_id", metavar="ID")
-@json_option
-def account(folder: Path, account_id: str, *, as_json: bool) -> None:
-    """Show one account by its id or the beginning of it. 查询碳账户。"""
-    from hub.lookup import look_up
-
-    print_result(look_up(_opened(folder), account_id), as_json=as_json)
-
-
-@click.command()
-@_home_option
 @click.argument("account_id", metavar="ACCOUNT")
 @json_option
 def erase(folder: Path, account_id: str, *, as_json: bool) -> None:
@@ -388,7 +377,6 @@ COMMANDS: Mapping[str, click.Command] = {
         status,
         beacon,
         export,
-        account,
         erase,
         rebuild,
         doctor,

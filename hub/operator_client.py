@@ -10,7 +10,7 @@ from hub.setup import Opened
 from hub.store.parties import Party
 from privacy.standing import HUB_ID
 from protos.epochs import Epoch
-from protos.v1 import hub_pb2, hub_pb2_grpc
+from protos.v1 import account_pb2, account_pb2_grpc, hub_pb2, hub_pb2_grpc
 from runtime.channels import open_channel
 from runtime.identity import Identity, Role, SpiffeName, trust_domain
 from runtime.retries import unary
@@ -26,6 +26,7 @@ class OperatorClient:
         hub = SpiffeName(trust_domain(opened.settings.origin), Role.HUB, HUB_ID)
         self._channel = open_channel(opened.settings.grpc_address, identity, server_name=hub.dns_name)
         self._stub = hub_pb2_grpc.OperatorServiceStub(self._channel)
+        self._accounts = account_pb2_grpc.AccountServiceStub(self._channel)
 
     def __enter__(self) -> Self:
         return self
@@ -75,6 +76,15 @@ class OperatorClient:
     def erase_account(self, account: bytes) -> Sequence[bytes]:
         """Have the person behind an account erased; give the envelopes of the orders logged."""
         return unary(lambda: self._stub.EraseAccount(hub_pb2.EraseAccountRequest(account=account))).orders
+
+    def set_frozen(self, account: bytes, *, frozen: bool) -> int:
+        """Freeze an account or open it again; give the entry that says so."""
+        request = account_pb2.SetFrozenRequest(account=account, frozen=frozen)
+        return unary(lambda: self._accounts.SetFrozen(request)).index
+
+    def export_account(self, account: bytes) -> bytes:
+        """Ask for an account's signed export."""
+        return unary(lambda: self._accounts.GetAccount(account_pb2.GetAccountRequest(account=account))).export
 
     def draw_beacon(self, epoch: Epoch) -> hub_pb2.DrawBeaconResponse:
         """Have an epoch's beacon drawn, or get it again."""

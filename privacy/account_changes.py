@@ -24,7 +24,7 @@ from privacy.ownership import (
     owner,
 )
 from privacy.standing import Standing
-from privacy.tickets import NO_SUBJECT, Ticket, check_distinct, check_ticket, subject_of
+from privacy.tickets import NO_SUBJECT, Ticket, check_distinct, check_ticket, open_ticket, subject_of
 from privacy.verdicts import Submission, Verdict
 from protos.epochs import Epoch, checked_epoch
 from protos.problems import Conflict, Malformed, Problem, Refused
@@ -218,10 +218,13 @@ def _merge(case: _Case) -> _Decided:
             raise Refused(
                 REASON_MERGE_TOO_SOON, "One of the accounts was merged within 30 days.", remedy="Wait."
             )
-    if not case.replaying and _older(case.standing, stays, ends) != stays:
+    if not case.replaying and older(case.standing, stays, ends) != stays:
         raise _misshapen("of a merge the older account stays")
-    first = _ticket(case, 0, "merge", stays)
-    second = _ticket(case, 1, "merge", ends, subject=first.hash)
+    standing = case.standing
+    named = owner(standing.ownership, standing.linked, open_ticket(standing, case.tickets[0]).pseudonym)
+    order = (ends, stays) if named == ends else (stays, ends)
+    first = _ticket(case, 0, "merge", order[0])
+    second = _ticket(case, 1, "merge", order[1], subject=first.hash)
     move = Merge(case.effective, ends, stays)
     return _Decided([first, second], lambda: case.standing.ownership.take(move, index=case.index, at=case.at))
 
@@ -335,7 +338,7 @@ def _check_shares(household: bytes, persons: Sequence[bytes], points: Sequence[i
         raise _misshapen(f"parts are at least 1 and add up to {BASIS_POINTS}")
 
 
-def _older(standing: Standing, one: bytes, other: bytes) -> bytes:
+def older(standing: Standing, one: bytes, other: bytes) -> bytes:
     """Give which account was linked first."""
     return next((account for account in standing.linked.values() if account in (one, other)), one)
 

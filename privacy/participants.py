@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from privacy import choice_rules, selections
+from privacy.account_changes import older
 from privacy.choices import Choices
 from privacy.ownership import AccountState, Move, owner
 from privacy.selection_rules import selects
 from privacy.standing import Selected, Selection, Standing
-from privacy.tickets import NO_SUBJECT, Ticket, check_ticket
+from privacy.tickets import NO_SUBJECT, Ticket, check_ticket, open_ticket
 from protos.epochs import Epoch
 
 
@@ -20,6 +23,20 @@ class Participants:
     def check_ticket(self, data: bytes, *, purpose: str, at: int, subject: bytes = NO_SUBJECT) -> Ticket:
         """Take a link ticket for this purpose at this time; looking at it does not use it up."""
         return check_ticket(self._standing, data, purpose=purpose, at=at, subject=subject)
+
+    def tickets(self, data: Sequence[bytes], *, purpose: str, at: int) -> list[Ticket]:
+        """Take several tickets for one purpose, each about whatever its subject says."""
+        return [
+            check_ticket(
+                self._standing, one, purpose=purpose, at=at, subject=open_ticket(self._standing, one).subject
+            )
+            for one in data
+        ]
+
+    def by_age(self, one: bytes, other: bytes) -> tuple[bytes, bytes]:
+        """Give two accounts, the one linked first before the other."""
+        first = older(self._standing, one, other)
+        return first, other if first == one else one
 
     def account(self, pseudonym: bytes) -> bytes | None:
         """Give the account a pseudonym's grams go to now; None for one without a link."""

@@ -5,7 +5,7 @@ All of it is folded from the log; `clear_books` and a new fold give the same row
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
@@ -99,6 +99,16 @@ def account_pseudonyms(connection: Connection, account: bytes) -> int:
 def pseudonyms_of(connection: Connection, account: bytes) -> set[bytes]:
     """Give the pseudonyms linked to an account."""
     return set(connection.scalars(select(link.c.pseudonym).where(link.c.account == account)))
+
+
+def accounts_of(connection: Connection, pseudonyms: Collection[bytes]) -> dict[bytes, bytes]:
+    """Give the accounts that pseudonyms were linked to."""
+    found: dict[bytes, bytes] = {}
+    for pseudonym in sorted(pseudonyms):
+        account = connection.scalar(select(link.c.account).where(link.c.pseudonym == pseudonym))
+        if account is not None:
+            found[pseudonym] = account
+    return found
 
 
 def replace_balances(connection: Connection, balances: Iterable[Balance]) -> None:

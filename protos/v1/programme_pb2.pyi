@@ -420,8 +420,8 @@ class AccountChangeBody(_message.Message):
     """Of a split."""
     @_builtins.property
     def ticket_hashes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
-        """SHA-256 of the link tickets it rests on, in order. Of a merge the stay's, then the end's, whose subject is the
-        first one's hash; of a share-out the household's, then each person's, with SHA-256 of this body's account and
+        """SHA-256 of the link tickets it rests on, in order. Of a merge one account's, then the other's, whose subject is
+        the first one's hash; of a share-out the household's, then each person's, with SHA-256 of this body's account and
         shares alone as their subject.
         """
 

@@ -137,7 +137,7 @@ def test_the_operators_day(served: Path) -> None:
     closed = run("close", *home, "2020-12", "--allow-missing")
     assert (closed["missing"], closed["accounts"]) == (["bikes"], 0)
     assert run("close", *home, "2020-12") == closed
-    assert "No account" in fails("account", *home, "00").message
+    assert "No account" in fails("account", "show", *home, "00").message
 
     checked = run("doctor", *home)
     assert checked["ok"]

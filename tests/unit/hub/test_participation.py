@@ -1,0 +1,212 @@
+"""Participants prove, merge, choose and look through the hub, and every line adds up to the balance."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from hub.rebuild import rebuild
+from privacy import account_changes as changes
+from privacy.choices import subject
+from privacy.exports import ACCOUNT, open_export
+from privacy.ownership import AccountState
+from protos.epochs import Epoch
+from protos.problems import Problem
+from protos.v1 import account_pb2, account_pb2_grpc, programme_pb2
+from protos.v1 import problem_pb2 as reasons
+from runtime.identity import Role
+from runtime.problems import problem_from_rpc_error
+from tests.simulator import EPOCH, key, pseudonym
+from tests.unit.hub.world import World, begin, enrol, refused, world
+
+BIKES, POWER = "bike-share", "utility"
+JANUARY = Epoch(202101)
+
+
+@pytest.fixture
+def city(tmp_path: Path) -> Iterator[World]:
+    with world(tmp_path / "hub") as found:
+        enrol(begin(found))
+        yield found
+
+
+def close(city: World, epoch: Epoch) -> None:
+    for one in city.enterprises:
+        city.release(one.id, epoch)
+    with city.operator() as client:
+        client.close(epoch, allow_missing=False)
+    city.follow()
+
+
+def ask(city: World, call: Callable[[Any], Any], *, enterprise: str = BIKES) -> Any:
+    """Call AccountService with an enterprise's certificate."""
+    with city.channel(city.identity(Role.NODE, enterprise)) as channel:
+        try:
+            return call(account_pb2_grpc.AccountServiceStub(channel))
+        except grpc.RpcError as error:
+            raise problem_from_rpc_error(error) from None
+        finally:
+            city.follow()
+
+
+def change(city: World, kind: Any, *tickets: bytes, enterprise: str = BIKES) -> Any:
+    request = account_pb2.ChangeAccountRequest(kind=kind, tickets=tickets)
+    return ask(city, lambda stub: stub.ChangeAccount(request), enterprise=enterprise)
+
+
+def shown(city: World, enterprise: str, person: int) -> dict[str, Any]:
+    """Look at a person's account through an enterprise; the export verifies with the hub's key."""
+    request = account_pb2.GetAccountRequest(ticket=city.ticket(enterprise, person, "view"))
+    export = ask(city, lambda stub: stub.GetAccount(request), enterprise=enterprise).export
+    content: dict[str, Any] = open_export(export, ACCOUNT, [key("hub").verify_key])
+    return content
+
+
+def holder(city: World, person: int) -> bytes:
+    found = city.state.participants.account(pseudonym(person))
+    assert found is not None
+    return found
+
+
+def balance(city: World, account: bytes) -> int:
+    operator = city.identity(Role.OPERATOR, "operator")
+    return int(json.loads(city.get(f"/v1/accounts/{account.hex()}", operator))["balance_mg"])
+
+
+def test_control_is_proved_before_anything_was_released_and_answered_alike_again(city: World) -> None:
+    ticket = city.ticket(BIKES, 3, "prove")
+    first = change(city, changes.PROVE, ticket)
+    assert change(city, changes.PROVE, ticket) == first
+    assert holder(city, 3) == first.account
+    assert city.state.participants.is_proved(first.account)
+    stolen = city.ticket(POWER, 8, "prove")
+    problem = refused(lambda: change(city, changes.PROVE, stolen, enterprise=BIKES))
+    assert problem.reason == reasons.REASON_TICKET_INVALID
+
+
+def test_a_refused_change_leaves_the_hub_running(city: World) -> None:
+    lone = city.ticket(BIKES, 3, "merge")
+    assert refused(lambda: change(city, changes.MERGE, lone)).reason == reasons.REASON_TICKET_INVALID
+    change(city, changes.PROVE, city.ticket(BIKES, 3, "prove"))
+
+
+def test_a_merge_brings_the_balance_and_the_lines_add_up(city: World) -> None:
+    close(city, EPOCH)
+    first = city.ticket(BIKES, 3, "merge")
+    second = city.ticket(POWER, 15, "merge", subject=hashlib.sha256(first).digest())
+    before = [balance(city, holder(city, person)) for person in (3, 15)]
+    done = change(city, changes.MERGE, first, second)
+    close(city, JANUARY)
+    account = holder(city, 3)
+    assert holder(city, 15) == account == done.account
+    assert change(city, changes.MERGE, first, second) == done
+    content = shown(city, POWER, 15)
+    assert content["balance_mg"] == balance(city, account)
+    counted = [one for one in content["lines"] if one["epoch"] == "2020-12"]
+    assert sum(one["grams"] for one in counted) * 1000 == sum(before)
+    assert {one["enterprise"] for one in counted} == {BIKES, POWER}
+    city.hub.__exit__(None, None, None)
+    made = rebuild(city.opened, write=False)
+    assert made.differences == []
+    city.hub.__enter__()
+
+
+def test_every_account_is_explained_to_the_gram(city: World) -> None:
+    close(city, EPOCH)
+    close(city, JANUARY)
+    for person in (0, 8, 19):
+        enterprise = BIKES if person < 12 else POWER
+        content = shown(city, enterprise, person)
+        assert content["balance_mg"] == balance(city, holder(city, person)), person
+        assert content["balance_mg"] == 1000 * sum(one["grams"] for one in content["lines"])
+        assert content["low_mg"] < content["balance_mg"] < content["high_mg"]
+    with pytest.raises(Problem):
+        open_export(city.ticket(BIKES, 1, "view"), ACCOUNT, [key("hub").verify_key])
+
+
+def test_every_byte_of_an_export_counts(city: World) -> None:
+    close(city, EPOCH)
+    request = account_pb2.GetAccountRequest(ticket=city.ticket(BIKES, 1, "view"))
+    export = ask(city, lambda stub: stub.GetAccount(request)).export
+    for at in range(0, len(export), 13):
+        changed = export[:at] + bytes([export[at] ^ 1]) + export[at + 1 :]
+        with pytest.raises(Problem):
+            open_export(changed, ACCOUNT, [key("hub").verify_key])
+
+
+def test_a_choice_acts_from_the_month_after_and_is_answered_alike_again(city: World) -> None:
+    choice = programme_pb2.Choice()
+    choice.recording.overlap_class, choice.recording.enterprise_id = "OC-WALK", POWER
+    ticket = city.ticket(BIKES, 8, "choose", subject=subject(choice))
+    request = account_pb2.ChooseRequest(choice=choice, ticket=ticket)
+    done = ask(city, lambda stub: stub.Choose(request))
+    assert done.effective_epoch == 202102
+    assert ask(city, lambda stub: stub.Choose(request)) == done
+    assert shown(city, BIKES, 8)["choices"] == [
+        {"from": "2021-02", "overlap_class": "OC-WALK", "enterprise": POWER}
+    ]
+
+
+def test_a_split_gives_the_number_a_new_account(city: World) -> None:
+    close(city, EPOCH)
+    old = holder(city, 8)
+    done = change(city, changes.SPLIT, city.ticket(POWER, 8, "split"), enterprise=POWER)
+    assert holder(city, 8) == done.account != old
+    close(city, JANUARY)
+    content = shown(city, POWER, 8)
+    assert {one["epoch"] for one in content["lines"]} == {"2021-01"}
+    assert content["balance_mg"] == balance(city, done.account)
+
+
+def test_the_portal_does_the_same_over_https_by_tickets_alone(city: World) -> None:
+    close(city, EPOCH)
+    client = city.https()
+
+    def post(path: str, body: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(client.post_json(path, json.dumps(body).encode(), 1 << 20))
+        return found
+
+    def text(ticket: bytes) -> str:
+        return base64.b64encode(ticket).decode()
+
+    try:
+        proved = post(
+            "/v1/my/account/changes", {"kind": "prove", "tickets": [text(city.ticket(BIKES, 3, "prove"))]}
+        )
+        seen = post("/v1/my/account", {"ticket": text(city.ticket(BIKES, 3, "view"))})
+        choice = programme_pb2.Choice()
+        choice.pool.programme, choice.pool.consents = "city-pool", True
+        ticket = city.ticket(BIKES, 3, "choose", subject=subject(choice))
+        pooled = {"programme": "city-pool", "consents": True, "ticket": text(ticket)}
+        assert post("/v1/my/choices/pool", pooled)["from"] == "2021-02"
+    finally:
+        client.close()
+    assert seen["account"]["account"] == proved["account"]
+    assert seen["account"]["control_proved"]
+    export = open_export(base64.b64decode(seen["export"]), ACCOUNT, [key("hub").verify_key])
+    assert export["balance_mg"] == seen["account"]["balance_mg"]
+
+
+def test_the_operator_freezes_and_opens(city: World) -> None:
+    close(city, EPOCH)
+    account = holder(city, 3)
+    with city.operator() as client:
+        client.set_frozen(account, frozen=True)
+        city.follow()
+        assert city.state.participants.state(account) is AccountState.FROZEN
+        assert (
+            open_export(client.export_account(account), ACCOUNT, [key("hub").verify_key])["state"] == "frozen"
+        )
+        client.set_frozen(account, frozen=False)
+        again = refused(lambda: client.set_frozen(account, frozen=False))
+    assert again.reason == reasons.REASON_ALREADY_EXISTS
+    request = account_pb2.SetFrozenRequest(account=account, frozen=True)
+    denied = refused(lambda: ask(city, lambda stub: stub.SetFrozen(request)))
+    assert denied.reason == reasons.REASON_ROLE_NOT_ALLOWED
