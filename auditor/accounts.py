@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from auditor.findings import Check, Result, Results
 from auditor.replay import Replay
 from auditor.statements import StatementFiles
-from engine.released import BooksSum, ReleasedFiles
+from engine.released import BooksSum
 from privacy.erasures import ordered_since
 from protos.epochs import Epoch, format_epoch
 from protos.v1 import books_pb2
@@ -25,7 +24,9 @@ def check_accounts(replayed: Replay, files: StatementFiles, results: Results) ->
             result.examined += close.accounts
             figures = _figures(close)
             continue
-        books = _folded(replayed, files, close)
+        books = BooksSum()
+        for account in files.fold(*replayed.stated(close, files)):
+            books.add(account)
         erased = ordered_since(replayed.state.erasures, close.log_size)
         before = len(result.findings)
         _compare(close, books, f"entry {index}", result, is_whole=erased == 0)
@@ -54,34 +55,9 @@ def _figures(close: books_pb2.EpochClose, books: BooksSum | None = None) -> dict
 def _points(replayed: Replay, files: StatementFiles, close: books_pb2.EpochClose) -> dict[str, int]:
     """Sum the released points after a close; nothing where no enterprise releases any."""
     accounts = total = 0
-    for account in files.fold_points(*_stated(replayed, files, close)):
+    for account in files.fold_points(*replayed.stated(close, files)):
         accounts, total = accounts + 1, total + account.points
     return {"accounts_with_points": accounts, "total_points": total} if accounts else {}
-
-
-def _stated(
-    replayed: Replay, files: StatementFiles, close: books_pb2.EpochClose
-) -> tuple[list[ReleasedFiles], list[Path]]:
-    """Give the files of what stands in the beginning of the log that the close names, changes applied."""
-    statements = [
-        released.files
-        for released in replayed.releases
-        if released.index < close.log_size and released.message.epoch <= close.epoch and released.files
-    ]
-    links = [
-        linked.file
-        for linked in replayed.links
-        if linked.index < close.log_size and linked.effective <= close.epoch
-    ]
-    moves = replayed.state.participants.moves_on(Epoch(close.epoch), close.log_size)
-    return files.moved(statements, links, moves)
-
-
-def _folded(replayed: Replay, files: StatementFiles, close: books_pb2.EpochClose) -> BooksSum:
-    books = BooksSum()
-    for account in files.fold(*_stated(replayed, files, close)):
-        books.add(account)
-    return books
 
 
 def _compare(

@@ -43,6 +43,7 @@ class Check(StrEnum):
     TICKETS = "tickets"
     ERASURES = "erasures"
     ACCOUNTS = "accounts"
+    LEDGERS = "ledgers"
     POPULATION = "population"
 
 
@@ -63,6 +64,7 @@ MEANINGS: dict[Check, str] = {
     Check.SELECTIONS: "who records an overlap class follows from rosters, links and choices",
     Check.TICKETS: "choices and account changes rest on link tickets of their persons, each used once",
     Check.ACCOUNTS: "accounts replayed from the statements equal the hub's, to the gram",
+    Check.LEDGERS: "operations decided again and ledgers closed again give the roots of the closes",
     Check.POPULATION: "population totals follow from the released cells, with their intervals",
 }
 

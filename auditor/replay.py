@@ -10,21 +10,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from auditor.findings import Check, Result, Results
+from auditor.ledgers import LedgerReplay
 from auditor.participants import Participation
 from auditor.statements import StatementFiles
+from engine.log_facts import LogFacts
 from engine.released import ReleasedFiles, ReleasedRows
 from privacy import envelope
 from privacy.acceptance import Admission, LogState
 from privacy.chunks import HALF_BYTES
 from privacy.envelope import Kind
 from privacy.erasures import ERASED
+from privacy.journal import JournalRows
 from privacy.links import LinkRows
 from privacy.rosters import RosterRows
-from privacy.standing import HUB_ID
+from privacy.standing import HUB_ID, LoggedProgramme
 from protos.epochs import Epoch
-from protos.problems import Problem
+from protos.problems import Problem, Unavailable
 from protos.v1 import books_pb2, custodian_pb2, evidence_pb2, release_pb2
 from protos.v1.problem_pb2 import (
+    REASON_BODIES_MISSING,
     REASON_BODY_MISMATCH,
     REASON_BODY_TRUNCATED,
     REASON_BUDGET_EXCEEDED,
@@ -48,6 +52,7 @@ WITH_BODIES = frozenset(
         Kind.CHOICE_BATCH,
         Kind.SELECTION,
         Kind.ACCOUNT_CHANGE,
+        Kind.JOURNAL_SEGMENT,
     }
 )
 PUBLIC_BODIES = frozenset({Kind.PACK, Kind.PROGRAMME})
@@ -108,6 +113,36 @@ class Replay:
     compared: set[int] = field(default_factory=set)
     newest_at: int = 0
     participation: Participation = field(default_factory=Participation)
+    ledgers: LedgerReplay = field(default_factory=LedgerReplay)
+
+    def stated(
+        self, close: books_pb2.EpochClose, files: StatementFiles
+    ) -> tuple[list[ReleasedFiles], list[Path]]:
+        """Give the files of what stands in the beginning of the log that a close names, changes applied."""
+        statements = [
+            released.files
+            for released in self.releases
+            if released.index < close.log_size and released.message.epoch <= close.epoch and released.files
+        ]
+        links = [
+            linked.file
+            for linked in self.links
+            if linked.index < close.log_size and linked.effective <= close.epoch
+        ]
+        moves = self.state.participants.moves_on(Epoch(close.epoch), close.log_size)
+        return files.moved(statements, links, moves)
+
+    def programme_body(self, logged: LoggedProgramme) -> bytes:
+        """Give the body of a programme's record; raises Unavailable where it did not come."""
+        found = self.programmes.get((logged.id, logged.version))
+        if found is None:
+            raise Unavailable(REASON_BODIES_MISSING, f"The body of programme {logged.id} is not at hand.")
+        return found
+
+    @property
+    def is_erased(self) -> bool:
+        """Say whether somebody was erased from what was seen: earlier books cannot be told apart then."""
+        return bool(self.erased or self.links_erased or self.state.erasures)
 
 
 def begin(pinned: bytes) -> Replay:
@@ -124,6 +159,8 @@ def replay(
     after: Callable[[Entry, int], None] = lambda entry, body_bytes: None,
 ) -> None:
     """Replay further entries; `after` sees each one taken, and how many bytes its bodies had."""
+    facts = LogFacts(replayed.state, replayed.programme_body)
+    replayed.ledgers.bind(files, facts)
     for entry in entries if replayed.complete else ():
         bodies = _bodies(reader, entry.index, entry.data, results)
         admission = _decide(replayed.state, entry.index, entry.data, bodies, results)
@@ -133,6 +170,7 @@ def replay(
         replayed.state.apply(admission)
         _keep(replayed, admission, bodies, files)
         _keep_time(replayed, admission)
+        _keep_ledgers(replayed, admission, files, results[Check.LEDGERS])
         replayed.participation.take(admission, bodies, results)
         results[Check.ENTRIES].examined += 1
         after(entry, sum(map(len, bodies or ())))
@@ -143,7 +181,7 @@ def leave_unchecked(replayed: Replay, results: Results) -> None:
     unchecked = replayed.state.unchecked
     if unchecked:
         results.leave_unchecked(
-            [Check.BODIES, Check.SELECTIONS, Check.TICKETS, Check.ACCOUNTS],
+            [Check.BODIES, Check.SELECTIONS, Check.TICKETS, Check.ACCOUNTS, Check.LEDGERS],
             f"the bodies of {len(unchecked)} entries are not at hand",
         )
     if not replayed.complete:
@@ -155,6 +193,7 @@ def leave_unchecked(replayed: Replay, results: Results) -> None:
                 Check.SELECTIONS,
                 Check.TICKETS,
                 Check.ACCOUNTS,
+                Check.LEDGERS,
                 Check.POPULATION,
             ],
             "the replay ended at an entry that does not hold",
@@ -229,6 +268,22 @@ def _keep(replayed: Replay, admission: Admission, bodies: list[bytes] | None, fi
             replayed.closes.append((admission.index, message))
         case Kind.COUNT_REPORT:
             replayed.counts.append(message)
+        case _:
+            pass
+
+
+def _keep_ledgers(replayed: Replay, admission: Admission, files: StatementFiles, result: Result) -> None:
+    """Decide operations again where they stand; make each close again and hold it against what it says."""
+    ledgers = replayed.ledgers
+    if replayed.is_erased or replayed.state.unchecked:
+        ledgers.leave_parts(erased=replayed.is_erased)
+    match admission.kind:
+        case Kind.JOURNAL_SEGMENT if isinstance(admission.rows, JournalRows):
+            ledgers.decide(admission.index, admission.rows, result)
+        case Kind.EPOCH_CLOSE:
+            stated = replayed.stated(admission.message, files)
+            if ledgers.close(admission.index, admission.message, stated, result):
+                replayed.compared.add(admission.index)
         case _:
             pass
 

@@ -39,6 +39,16 @@ class StatementFiles:
         self._folder = kept
         self._engine = DuckDbEngine(memory_limit_mb=MEMORY_LIMIT_MB, threads=THREADS, temp_dir=kept)
 
+    @property
+    def engine(self) -> DuckDbEngine:
+        """Give the engine over the files."""
+        return self._engine
+
+    @property
+    def folder(self) -> Path:
+        """Give the folder the files lie in."""
+        return self._folder
+
     def write(self, released: ReleasedRows) -> ReleasedFiles:
         """Write one release's rows."""
         return write_statements(self._engine, self._folder, released)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from accounting.ledger.decide import accounts_of, act_hash, reservation_of
 from accounting.programmes.eligibility import Conditions
@@ -21,20 +22,36 @@ from protos.problems import Conflict, Unverified
 from protos.v1 import ledger_pb2
 from protos.v1.problem_pb2 import REASON_HISTORY_INCONSISTENT, REASON_IDEMPOTENCY_CONFLICT
 
+# What a process has of its own.
+_NOT_KEPT = frozenset({"facts", "_conditions", "_engine", "_folder", "_log"})
+
 
 class ReplayedBooks(KeptBooks):
     """Implements Books over the files of the last close; `folder` takes those of the next."""
 
     def __init__(self, engine: Engine, folder: Path, facts: LogFacts, conditions: Conditions) -> None:
         super().__init__(facts, conditions)
-        self._engine = engine
-        self._folder = folder
-        self._log = facts
+        self._bind(engine, folder, facts)
         self.files: dict[str, LedgerFiles] = {}
         self.operations = 0
         self._at = 0
         self._acts: dict[bytes, bytes] = {}
         self._read: set[bytes] = set()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: one for name, one in vars(self).items() if name not in _NOT_KEPT}
+
+    def bind(self, engine: Engine, folder: Path, facts: LogFacts, conditions: Conditions) -> None:
+        """Go on, after having been kept, with another engine over the same folder and log."""
+        self.facts = facts
+        self._conditions = conditions
+        self._bind(engine, folder, facts)
+
+    def _bind(self, engine: Engine, folder: Path, facts: LogFacts) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._engine = engine
+        self._folder = folder
+        self._log = facts
 
     def find_wallet(self, ledger: str, account: bytes) -> Found:
         """Read an account's wallets from the last close's files."""

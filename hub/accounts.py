@@ -20,7 +20,7 @@ from engine.moved import apply_moves
 from engine.released import BooksSum, ReleasedRows, fold_accounts, fold_points, write_links, write_statements
 from hub.closing import CLOSING, Attempt, LedgerCloser
 from hub.erasures import remove_folded
-from hub.intake import Intake, Own, Step
+from hub.intake import Intake, Own, Step, following
 from hub.state import State
 from hub.store import books, entries
 from hub.store.books import Balance, ClosedEpoch, PointsBalance
@@ -228,15 +228,19 @@ class Closer:
         if self._state.last_change(folded.epoch) != seen:
             return None
         closed_books = self._ledgers.step(connection, engine, credited)
-        stored = self._intake.append_own(
-            connection, lambda header: self._close_message(header, folded, closed_books)
-        )
-        write_balances(connection, folded)
-        self._ledgers.write(connection, engine, credited, closed_books)
-        total = folded.total
-        closed = ClosedEpoch(folded.epoch, stored.index, total.accounts, total.in_two_or_more, total.total_mg)
-        books.add_closed_epoch(connection, closed)
-        self._step("closed")
+        self._ledgers.seal(connection)
+        with following("the operations before it"):
+            stored = self._intake.append_own(
+                connection, lambda header: self._close_message(header, folded, closed_books)
+            )
+            write_balances(connection, folded)
+            self._ledgers.write(connection, engine, credited, closed_books)
+            total = folded.total
+            closed = ClosedEpoch(
+                folded.epoch, stored.index, total.accounts, total.in_two_or_more, total.total_mg
+            )
+            books.add_closed_epoch(connection, closed)
+            self._step("closed")
         return stored
 
     def _close_message(self, header: envelope_pb2.Header, folded: Books, closed_books: ClosedBooks) -> Own:

@@ -190,6 +190,7 @@ class Hub:
             clock=self._clock,
             step=self._step,
         )
+        self._intake.seal_with(self._ledger.seal_open)
         self._closer = Closer(
             self._state,
             self._intake,

@@ -133,8 +133,7 @@ class LedgerCloser:
         return found
 
     def step(self, connection: Connection, engine: Engine, attempt: Attempt) -> ClosedBooks:
-        """Seal the open segment and step every wallet; in the writer's turn, right before the close."""
-        self._ledger.seal(connection)
+        """Step every wallet as the last operation has left it; in the writer's turn, before the close."""
         last = self._state.last_closed
         operated = Operated(
             {(one.ledger, one.account): wallet_of(one) for one in wallets_applied(connection, last or 0)},
@@ -142,6 +141,10 @@ class LedgerCloser:
             dict(walk_balances(connection)),
         )
         return step_books(engine, attempt.folder, attempt.credited, operated)
+
+    def seal(self, connection: Connection) -> None:
+        """Seal the open segment: from here on memory is ahead of the database, and the close must follow."""
+        self._ledger.seal(connection)
 
     def write(self, connection: Connection, engine: Engine, attempt: Attempt, closed: ClosedBooks) -> None:
         """Store what the close credited and moved; in the transaction of its entry."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 import hmac
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from google.protobuf.message import Message
@@ -67,6 +68,19 @@ KINDS_BY_ROLE = {
 _PAIRED = frozenset({Kind.ROSTER_BATCH, Kind.LINK_BATCH, Kind.CHOICE_BATCH})
 _PRIVATE = frozenset({Kind.RELEASE, Kind.JOURNAL_SEGMENT, Kind.SELECTION, Kind.ACCOUNT_CHANGE})
 
+# What operations are decided upon, besides the books themselves.
+_DECIDED_UPON = frozenset(
+    {
+        Kind.TRUST_ROOT,
+        Kind.POLICY,
+        Kind.PROGRAMME,
+        Kind.ROSTER_BATCH,
+        Kind.LINK_BATCH,
+        Kind.CHOICE_BATCH,
+        Kind.ACCOUNT_CHANGE,
+    }
+)
+
 Step = Callable[[str], None]
 
 
@@ -102,6 +116,7 @@ class Intake:
         self._merge_delay_seconds = merge_delay_seconds
         self._clock = clock
         self._step = step
+        self._seal_open: Callable[[Connection], bool] = lambda connection: False
         self._is_bound: Callable[[Epoch], bool] = lambda epoch: False
         self._conditions = CelConditions()
         self._on_erasure: Callable[[], None] = lambda: None
@@ -135,10 +150,23 @@ class Intake:
 
     def append_own(self, connection: Connection, build: Callable[[envelope_pb2.Header], Own]) -> StoredEntry:
         """Append a message of the hub, inside the job of a larger change; `build` gets the next header."""
+        own, data, admission = self._own(build)
+        if own.kind in _DECIDED_UPON and self._seal_open(connection):
+            with following("the open segment"):
+                own, data, admission = self._own(build)
+        return self._store(connection, admission, data, own.bodies)
+
+    def seal_with(self, seal_open: Callable[[Connection], bool]) -> None:
+        """Name what seals the open segment of operations, and says whether there was one.
+
+        It comes before whatever later operations are decided upon: the log's order is the order of the books.
+        """
+        self._seal_open = seal_open
+
+    def _own(self, build: Callable[[envelope_pb2.Header], Own]) -> tuple[Own, bytes, Admission]:
         own = build(self._state.next_header(issued_at=self._clock()))
         data = envelope.sign(codec.encode(own.message), own.kind, [self._key])
-        admission = self._state.check(data, own.bodies, self._log.head.size)
-        return self._store(connection, admission, data, own.bodies)
+        return own, data, self._state.check(data, own.bodies, self._log.head.size)
 
     def erase_account(self, account: bytes) -> list[bytes]:
         """Order the erasure of every slot behind an account; give the orders' envelopes.
@@ -189,6 +217,9 @@ class Intake:
             )
         if admission.kind is Kind.PROGRAMME:
             check_content(admission.message, bodies, self._conditions)
+        if admission.kind in _DECIDED_UPON and self._seal_open(connection):
+            with following("the open segment"):
+                admission = self._state.check(data, bodies, self._log.head.size)
         return self._store(connection, admission, data, bodies).receipt
 
     def _waits_for_selection(self, refused: Refused, peer: Peer, data: bytes) -> bool:
@@ -212,14 +243,9 @@ class Intake:
             return Own(Kind.SELECTION, built.message, built.bodies)
 
         self.append_own(connection, build)
-        try:
+        with following("its selection"):
             admission = self._state.check(data, (), self._log.head.size)
             return self._store(connection, admission, data, ())
-        except Exception as error:
-            raise InvariantBroken(
-                REASON_INVARIANT_BROKEN,
-                f"A reservation could not follow its selection: {type(error).__name__}.",
-            ) from error
 
     def _store(
         self, connection: Connection, admission: Admission, data: bytes, bodies: Sequence[bytes]
@@ -261,6 +287,17 @@ class Intake:
             received_at=now,
             receipt=sign_receipt(receipt, self._key),
         )
+
+
+@contextmanager
+def following(what: str) -> Iterator[None]:
+    """Stop where an entry cannot follow one that memory has taken already: they are one change."""
+    try:
+        yield
+    except Exception as error:
+        raise InvariantBroken(
+            REASON_INVARIANT_BROKEN, f"An entry could not follow {what}: {type(error).__name__}."
+        ) from error
 
 
 def is_private(kind: Kind, position: int) -> bool:

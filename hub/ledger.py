@@ -168,6 +168,14 @@ class Ledger:
 
         return LogFacts(self._state.log, body_of, self._parsed)
 
+    def seal_open(self, connection: Connection) -> bool:
+        """Seal what is open, if anything is; in the writer's turn."""
+        if not self._has_open:
+            return False
+        before = self._state.log.operations
+        self.seal(connection)
+        return self._state.log.operations > before
+
     def seal(self, connection: Connection) -> None:
         """Put all operations that are in no segment yet into one; in the writer's turn."""
         first = sealed_operations(connection)

@@ -1,0 +1,245 @@
+"""Operations through a running hub: decided together, durable, journalled, and replayed by an auditor."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from accounting.ledger import chart
+from auditor.app import verify_source
+from auditor.findings import Check
+from auditor.report import Report
+from engine.duckdb_engine import DuckDbEngine
+from engine.ledgers import Found
+from hub.export import export_bundle
+from hub.intake import Own
+from hub.ledger import Answered
+from hub.rebuild import rebuild
+from hub.store.database import open_readers
+from privacy.account_changes import build_change
+from privacy.claims import ratio
+from privacy.envelope import Kind
+from protos.epochs import Epoch
+from protos.problems import Conflict, Problem
+from protos.v1 import ledger_pb2
+from protos.v1 import problem_pb2 as reasons
+from protos.v1.programme_pb2 import ACCOUNT_CHANGE_KIND_FREEZE, ACCOUNT_CHANGE_KIND_PROVE
+from tests.simulator import EPOCH, ORIGIN, key, pseudonym
+from tests.unit.accounting.programmes.programmes import coupon, programme
+from tests.unit.hub.test_accounts import close, release_all
+from tests.unit.hub.test_api import wait_published
+from tests.unit.hub.world import World, refused
+
+NEXT = Epoch(202101)
+LEDGER = chart.points_ledger("city")
+RULES = programme(
+    first_epoch=int(EPOCH),
+    earn={"base": {"names": {"en": "All", "zh": "全部"}, "ratio": [1, 1]}},
+    gifts={"epoch_points_max": 1_000_000},
+    rewards={"bus": coupon(cost_points=10, quantity_max=50), "few": coupon(cost_points=1, stock=2)},
+)
+
+
+def act(name: str, number: int, **fields: Any) -> ledger_pb2.Operation:
+    operation = ledger_pb2.Operation(key=number.to_bytes(16, "big"))
+    getattr(operation, name).MergeFrom(ledger_pb2.Operation(**{name: fields}).__getattribute__(name))
+    getattr(operation, name).SetInParent()
+    return operation
+
+
+def reserve(number: int, account: bytes, *, reward: str = "bus", quantity: int = 1) -> ledger_pb2.Operation:
+    return act(
+        "reserve",
+        number,
+        programme="city",
+        programme_version=1,
+        reward=reward,
+        account=account,
+        quantity=quantity,
+        channel="portal",
+    )
+
+
+def deposit(number: int, fen: int = 1_000_000) -> ledger_pb2.Operation:
+    return act("deposit", number, programme="city", fund="city", source="government", fen=fen)
+
+
+def confirm(number: int, of: int) -> ledger_pb2.Operation:
+    return act("confirm", number, reserve_key=of.to_bytes(16, "big"))
+
+
+def cancel(number: int, of: int) -> ledger_pb2.Operation:
+    return act("cancel", number, reserve_key=of.to_bytes(16, "big"))
+
+
+@pytest.fixture
+def rich(enrolled: World) -> Iterator[tuple[World, bytes]]:
+    """A federation with one closed epoch, a programme, money, and an account that may spend."""
+    enrolled.publish_policy(enrolled.policy_message(version=2, reserve_z=ratio(Fraction(1, 1_000))))
+    enrolled.publish_programme(RULES.canonical_bytes())
+    close(release_all(enrolled))
+    enrolled.follow()
+    account = max(accounts(enrolled), key=lambda one: wallet(enrolled, one).wallet.available)
+    change(enrolled, ACCOUNT_CHANGE_KIND_PROVE, account)
+    enrolled.hub.ledger.submit(deposit(1))
+    yield enrolled, account
+
+
+def accounts(world: World) -> list[bytes]:
+    return sorted({account for account, _ in world.linked.values()})
+
+
+def change(world: World, kind: Any, account: bytes) -> None:
+    """Let the hub log a change of an account."""
+    person = next(number for number in range(20) if world.linked[pseudonym(number)][0] == account)
+    purpose = {ACCOUNT_CHANGE_KIND_PROVE: "prove"}.get(kind)
+    tickets = [world.ticket("bike-share" if person < 12 else "utility", person, purpose)] if purpose else []
+
+    def build(header: Any) -> Own:
+        built = build_change(
+            header,
+            kind=kind,
+            effective=NEXT,
+            salt=bytes(32),
+            account=account,
+            tickets=tickets,
+        )
+        return Own(Kind.ACCOUNT_CHANGE, built.message, built.bodies)
+
+    intake = world.hub._intake
+    world.hub._writer.call(lambda connection: intake.append_own(connection, build))
+    world.follow()
+
+
+def wallet(world: World, account: bytes, ledger: str = LEDGER) -> Found:
+    readers = open_readers(world.opened.home.database)
+    try:
+        with readers.begin() as connection:
+            return world.hub.ledger.books(connection)._found(ledger, account)
+    finally:
+        readers.dispose()
+
+
+def balance(world: World, account: chart.LedgerAccount) -> int:
+    readers = open_readers(world.opened.home.database)
+    try:
+        with readers.begin() as connection:
+            return world.hub.ledger.books(connection).balance(account).of(account)
+    finally:
+        readers.dispose()
+
+
+def audited(world: World, folder: Path) -> Report:
+    world.follow()
+    wait_published(world)
+    readers = open_readers(world.opened.home.database)
+    log_key = key("log").verify_key
+    export_bundle(world.opened.home.folder, readers, folder / "bundle", origin=ORIGIN, log_key=log_key)
+    readers.dispose()
+    (folder / "trust-root").write_bytes(world.entries[0].data)
+    return verify_source(str(folder / "bundle"), folder / "trust-root", None)
+
+
+def test_a_reward_is_reserved_confirmed_and_paid_for(rich: tuple[World, bytes], tmp_path: Path) -> None:
+    world, account = rich
+    had = wallet(world, account).wallet
+    submit = world.hub.ledger.submit
+    made = submit(reserve(2, account, quantity=3))
+    assert made.outcome[:3] == (30, 1_500, 0)
+    assert wallet(world, account).wallet.pending == 30
+    submit(confirm(3, 2))
+    submit(reserve(4, account))
+    submit(cancel(5, 4))
+    now = wallet(world, account).wallet
+    assert (now.available, now.pending) == (had.available - 30, 0)
+    assert balance(world, chart.redeemed("city", "commercial", "bus")) == 30
+    assert balance(world, chart.payable("bus")) == 1_500
+    assert balance(world, chart.fund("city", "city")) == 1_000_000 - 1_500
+    close(release_all(world, NEXT), NEXT)
+    report = audited(world, tmp_path)
+    assert report.results[Check.LEDGERS].findings == []
+    assert report.results[Check.LEDGERS].unchecked == []
+    assert report.results[Check.LEDGERS].examined >= 5
+    world.hub.__exit__()
+    assert rebuild(world.opened, write=False).differences == []
+
+
+def test_i6_the_same_key_gives_the_first_answer_and_another_act_is_a_conflict(
+    rich: tuple[World, bytes],
+) -> None:
+    world, account = rich
+    submit = world.hub.ledger.submit
+    first = submit(reserve(2, account))
+    assert submit(reserve(2, account)) == first
+    with pytest.raises(Conflict) as caught:
+        submit(reserve(2, account, quantity=2))
+    assert caught.value.reason == reasons.REASON_IDEMPOTENCY_CONFLICT
+    assert wallet(world, account).wallet.pending == 10
+
+
+def test_operations_at_the_same_time_are_decided_one_after_the_other(rich: tuple[World, bytes]) -> None:
+    """Two of a kind are in stock; of many who ask at once two have it, and each key is answered once."""
+    world, account = rich
+    told: list[Answered | Problem] = []
+    lock = threading.Lock()
+
+    def ask(number: int) -> None:
+        try:
+            answer: Answered | Problem = world.hub.ledger.submit(reserve(number, account, reward="few"))
+        except Problem as problem:
+            answer = problem
+        with lock:
+            told.append(answer)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(ask, [*range(10, 22), *range(10, 22)]))
+    taken = [one for one in told if isinstance(one, Answered)]
+    assert {one.reason for one in told if isinstance(one, Problem)} == {reasons.REASON_OUT_OF_STOCK}
+    assert len({one.number for one in taken}) == 2
+    assert wallet(world, account).wallet.pending == 2
+
+
+def test_i17_frozen_and_unproved_accounts_are_not_debited(rich: tuple[World, bytes]) -> None:
+    world, account = rich
+    other = next(one for one in accounts(world) if one != account)
+    unproved = refused(lambda: world.hub.ledger.submit(reserve(2, other)))
+    assert unproved.reason == reasons.REASON_CONTROL_NOT_PROVED
+    world.hub.ledger.submit(reserve(3, account))
+    change(world, ACCOUNT_CHANGE_KIND_FREEZE, account)
+    frozen = refused(lambda: world.hub.ledger.submit(reserve(4, account)))
+    assert frozen.reason == reasons.REASON_ACCOUNT_FROZEN
+    # What was decided before the change is sealed before it, and credits go on.
+    world.hub.ledger.submit(cancel(5, 3))
+    assert wallet(world, account).wallet.pending == 0
+
+
+def test_a_reservation_nobody_confirms_lapses_by_the_hubs_clock(rich: tuple[World, bytes]) -> None:
+    world, account = rich
+    made = world.hub.ledger.submit(reserve(2, account))
+    assert world.hub.ledger.lapse_due() == 0
+    world.hub.ledger._clock = lambda: made.outcome.expires_at
+    assert world.hub.ledger.lapse_due() == 1
+    assert wallet(world, account).wallet.pending == 0
+    ended = refused(lambda: world.hub.ledger.submit(confirm(3, 2)))
+    assert ended.reason == reasons.REASON_RESERVATION_ENDED
+
+
+def test_lazy_wallets_equal_those_of_the_close(rich: tuple[World, bytes]) -> None:
+    """A wallet stepped when it is touched is what the set-based close made of it, for everybody."""
+    world, account = rich
+    world.hub.ledger.submit(reserve(2, account, quantity=2))
+    close(release_all(world, NEXT), NEXT)
+    [last] = (world.opened.home.work / "ledgers").glob("*/P-city-202101-wallets.parquet")
+    names = "account, available, claimable, pending, deficit, deficit_since"
+    with DuckDbEngine(threads=1) as engine:
+        rows = engine.rows(f"SELECT {names} FROM read_parquet('{last}')")
+    assert len(rows) == 20
+    for holder, *amounts in rows:
+        lazy = wallet(world, bytes(holder)).wallet
+        assert [lazy.available, lazy.claimable, lazy.pending, lazy.deficit, lazy.deficit_since] == amounts
