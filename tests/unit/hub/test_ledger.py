@@ -48,8 +48,8 @@ RULES = programme(
 
 def act(name: str, number: int, **fields: Any) -> ledger_pb2.Operation:
     operation = ledger_pb2.Operation(key=number.to_bytes(16, "big"))
-    getattr(operation, name).MergeFrom(ledger_pb2.Operation(**{name: fields}).__getattribute__(name))
-    getattr(operation, name).SetInParent()
+    part = getattr(operation, name)
+    part.CopyFrom(type(part)(**fields))
     return operation
 
 
@@ -91,6 +91,13 @@ def rich(enrolled: World) -> Iterator[tuple[World, bytes]]:
     yield enrolled, account
 
 
+def settled(world: World) -> World:
+    """Let the hub seal what is open, and take what it logged."""
+    world.hub._writer.call(world.hub.ledger.seal)
+    world.follow()
+    return world
+
+
 def accounts(world: World) -> list[bytes]:
     return sorted({account for account, _ in world.linked.values()})
 
@@ -112,6 +119,7 @@ def change(world: World, kind: Any, account: bytes) -> None:
         )
         return Own(Kind.ACCOUNT_CHANGE, built.message, built.bodies)
 
+    settled(world)
     intake = world.hub._intake
     world.hub._writer.call(lambda connection: intake.append_own(connection, build))
     world.follow()
@@ -161,7 +169,7 @@ def test_a_reward_is_reserved_confirmed_and_paid_for(rich: tuple[World, bytes], 
     assert balance(world, chart.redeemed("city", "commercial", "bus")) == 30
     assert balance(world, chart.payable("bus")) == 1_500
     assert balance(world, chart.fund("city", "city")) == 1_000_000 - 1_500
-    close(release_all(world, NEXT), NEXT)
+    close(release_all(settled(world), NEXT), NEXT)
     report = audited(world, tmp_path)
     assert report.results[Check.LEDGERS].findings == []
     assert report.results[Check.LEDGERS].unchecked == []
@@ -234,7 +242,7 @@ def test_lazy_wallets_equal_those_of_the_close(rich: tuple[World, bytes]) -> Non
     """A wallet stepped when it is touched is what the set-based close made of it, for everybody."""
     world, account = rich
     world.hub.ledger.submit(reserve(2, account, quantity=2))
-    close(release_all(world, NEXT), NEXT)
+    close(release_all(settled(world), NEXT), NEXT)
     [last] = (world.opened.home.work / "ledgers").glob("*/P-city-202101-wallets.parquet")
     names = "account, available, claimable, pending, deficit, deficit_since"
     with DuckDbEngine(threads=1) as engine:
