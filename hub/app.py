@@ -14,7 +14,7 @@ from typing import Self
 from sqlalchemy import Engine
 
 from engine.eligibility import CelConditions
-from hub import rpc, rpc_accounts, rpc_rewards
+from hub import rpc, rpc_accounts, rpc_operations, rpc_rewards
 from hub.account_exports import AccountExports
 from hub.accounts import Closer, Resources
 from hub.api import Parts, create_app
@@ -24,6 +24,7 @@ from hub.custodian_client import connected_custodian
 from hub.deadlines import Deadlines
 from hub.https import HttpsServer
 from hub.intake import Intake, Step
+from hub.issuing import Issuer
 from hub.join import Registrar
 from hub.ledger import Ledger
 from hub.log import LogWriter, PublicLog, WriterLock
@@ -204,6 +205,14 @@ class Hub:
             ),
             wait_witnessed=lambda size: self._witnessing.wait(size, seconds=WITNESS_SECONDS_MAX),
         )
+        self._issuer = Issuer(
+            self._state,
+            self._intake,
+            self._ledger,
+            self._writer,
+            self._readers,
+            wait_witnessed=lambda size: self._witnessing.wait(size, seconds=WITNESS_SECONDS_MAX),
+        )
         self._beacons = Beacons(
             self._opened.home.folder,
             self._state,
@@ -262,7 +271,7 @@ class Hub:
         stack.callback(self._https.stop)
         options = ServerOptions(
             settings.listen_grpc,
-            (*rpc.SERVICES, rpc_rewards.SERVICE, rpc_accounts.SERVICE),
+            (*rpc.SERVICES, rpc_rewards.SERVICE, rpc_accounts.SERVICE, rpc_operations.SERVICE),
             workers=GRPC_WORKERS,
             calls_max=GRPC_CALLS_MAX,
             reflection=True,
@@ -278,6 +287,9 @@ class Hub:
         )
         rpc_rewards.register(self._grpc.server, rpc_rewards.RewardRpc(self._redemptions))
         rpc_accounts.register(self._grpc.server, rpc_accounts.AccountRpc(self._participation, self._exports))
+        rpc_operations.register(
+            self._grpc.server, rpc_operations.OperationRpc(self._ledger, self._issuer, self._readers)
+        )
         self._grpc.start()
         stack.callback(self._grpc.stop)
         threading.Thread(target=self._renew, name="renewal", daemon=True).start()

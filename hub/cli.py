@@ -1,5 +1,5 @@
 """The program cgsp-hub: makes and runs a hub (cli_home), keeps its database (cli_store), publishes what its
-signers sign (cli_publish, cli_programme)."""
+signers sign (cli_publish, cli_programme), acts on the ledgers (cli_operations)."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ _ACCOUNT = ("account",)
 _STORE = ("migrate", "backup", "restore", "reconcile")
 _PUBLISH = ("trust", "pack", "policy")
 _PROGRAMME = ("programme",)
+_OPERATIONS = ("fund", "units")
 
 
 class _LazyGroup(click.Group):
@@ -29,7 +30,7 @@ class _LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """List all commands in the order of use."""
-        return [*_HOME[:3], *_PUBLISH, *_PROGRAMME, *_HOME[3:], *_ACCOUNT, *_STORE]
+        return [*_HOME[:3], *_PUBLISH, *_PROGRAMME, *_OPERATIONS, *_HOME[3:], *_ACCOUNT, *_STORE]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Find a command by its name in the module that holds it."""
@@ -53,6 +54,10 @@ class _LazyGroup(click.Group):
             from hub.cli_programme import COMMANDS as PROGRAMME_COMMANDS
 
             return PROGRAMME_COMMANDS[cmd_name]
+        if cmd_name in _OPERATIONS:
+            from hub.cli_operations import COMMANDS as OPERATION_COMMANDS
+
+            return OPERATION_COMMANDS[cmd_name]
         return None
 
 

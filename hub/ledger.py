@@ -155,6 +155,19 @@ class Ledger:
             )
         return waiting.answer
 
+    def take(self, connection: Connection, operation: ledger_pb2.Operation) -> Answered:
+        """Decide an operation inside a larger change, in the writer's turn; seal it with all before it."""
+        waiting = _Waiting(operation)
+        with self._lock:
+            self._waiting.append(waiting)
+        while waiting.answer is None and waiting.problem is None:
+            self._drain(connection)
+        if waiting.problem is not None:
+            raise waiting.problem
+        assert waiting.answer is not None
+        self.seal(connection)
+        return waiting.answer
+
     def books(self, connection: Connection) -> StoredBooks:
         """Read the books as they stand for a connection's transaction; nothing is written through them."""
         shared = Shared(dict(walk_balances(connection)), _issued(connection, self.facts(connection)))

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 
@@ -28,6 +28,9 @@ from tests.unit.hub.world import World, begin, enrol, make_home, running
 # So much that a statement's noise has a scale of one: a reserve of a few grams.
 EPSILON = ratio(Fraction(1_000))
 PLENTY = ratio(Fraction(10_000))
+
+
+WorldT = TypeVar("WorldT", bound="RewardWorld")
 
 
 @dataclass
@@ -118,13 +121,20 @@ class RewardWorld(World):
 
 
 @contextmanager
-def reward_world(folder: Path, **parts: Any) -> Iterator[RewardWorld]:
-    """Run a hub over documents and persons."""
+def world_of(kind: type[WorldT], folder: Path, **parts: Any) -> Iterator[WorldT]:
+    """Run a hub of a kind over documents and persons."""
     opened = make_home(folder)
     with running(opened) as hub:
-        found = RewardWorld(opened=opened, hub=hub, **parts)
+        found = kind(opened=opened, hub=hub, **parts)
         begin(found)
         enrol(found)
+        yield found
+
+
+@contextmanager
+def reward_world(folder: Path, **parts: Any) -> Iterator[RewardWorld]:
+    """Run a hub over documents and persons."""
+    with world_of(RewardWorld, folder, **parts) as found:
         yield found
 
 

@@ -1,0 +1,175 @@
+"""Tonnes from a running hub: reckoned from logged cells and claims, issued once, sold, told to everybody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from accounting.issuance import MG_PER_TONNE
+from hub.cli import hub as program
+from hub.operation_client import OperationClient
+from privacy import envelope, policy
+from privacy.envelope import Kind
+from privacy.policy import DOMAIN_METHODOLOGY_POOLED, POOLED, Policy, table_keys
+from protos.epochs import Epoch, next_epoch
+from protos.problems import Refused
+from protos.v1 import ledger_pb2, operations_pb2, operations_pb2_grpc, reward_pb2
+from protos.v1 import problem_pb2 as reasons
+from runtime.identity import Role
+from tests.simulator import EPOCH
+from tests.unit.accounting.programmes.programmes import NAMES, programme
+from tests.unit.auditor.city import PACK_IDS, parts
+from tests.unit.hub.redeeming import RewardWorld, call, world_of
+from tests.unit.hub.world import refused, stored
+
+BIKES, BIKE_PACK, RETAIL_PACK = "bike-share", PACK_IDS[0], PACK_IDS[1]
+NEXT = next_epoch(EPOCH)
+POOLED_GRAMS = 9_000_000
+RULE = {
+    "names": NAMES,
+    "registry": "phcer",
+    "packs": [BIKE_PACK],
+    "enterprises": [BIKES],
+    "buffer_bp": 1_000,
+    "proceeds_fund": "city",
+    "proceeds_split_bp": {"fund": 9_000, "operator": 1_000},
+}
+
+
+@dataclass
+class PoolWorld(RewardWorld):
+    """A world whose bikes release a pooled cell of nine tonnes."""
+
+    def _tables(self, rules: Policy, enterprise_id: str) -> Mapping[str, Sequence[int]]:
+        tables = {name: list(values) for name, values in super()._tables(rules, enterprise_id).items()}
+        cell = table_keys(rules, DOMAIN_METHODOLOGY_POOLED).index((BIKE_PACK, POOLED))
+        [name] = [
+            one.name
+            for one in policy.series(rules, enterprise_id)
+            if one.name == f"histogram/{DOMAIN_METHODOLOGY_POOLED}/sum"
+        ]
+        tables[name][cell] = POOLED_GRAMS
+        return tables
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PoolWorld]:
+    with world_of(PoolWorld, tmp_path_factory.mktemp("pool") / "hub", **parts()) as found:
+        made = programme(
+            first_epoch=EPOCH,
+            earn={"all": {"names": NAMES, "ratio": [1, 10]}},
+            funds={"city": {"names": NAMES, "sources": ["government", "sale"]}},
+            rewards={
+                "pool": {
+                    "names": NAMES,
+                    "kind": "trading",
+                    "claim": "to_pool",
+                    "claim_grams": 1_000_000,
+                    "quantity_max": 1_000,
+                }
+            },
+            issue={"bikes": RULE, "meals": {**RULE, "packs": [RETAIL_PACK], "enterprises": ["retailer"]}},
+        )
+        found.publish_programme(made.canonical_bytes())
+        found.figures[BIKES, EPOCH] = [5_000_000] * 12
+        found.close_epoch()
+        contribute(found)
+        yield found
+
+
+def contribute(world: PoolWorld) -> None:
+    """Let two persons give four tonnes each."""
+    for person in (0, 1):
+        world.prove(person, BIKES, NEXT)
+        order = world.order("city", "pool", quantity=4)
+        with world.rewards(Role.NODE, BIKES) as stub:
+            ticket = world.order_ticket(order, person, BIKES)
+            call(stub.Reserve, reward_pb2.ReserveRequest(order=order, ticket=ticket))
+            call(stub.Confirm, reward_pb2.ConfirmRequest(key=world.fresh_key(), order_key=order.key))
+
+
+def issue(world: PoolWorld, rule: str = "bikes", last: Epoch = EPOCH, *, preview: bool = False) -> Any:
+    with OperationClient(world.opened) as client:
+        return client.issue("city", rule, last, preview=preview)
+
+
+def logged(world: PoolWorld, kind: Kind) -> list[Any]:
+    found = [envelope.open_envelope(one.data) for one in stored(world.opened.home)]
+    return [one for one in found if one.kind is kind]
+
+
+def test_a_batch_is_previewed_issued_once_and_told_in_the_log(world: PoolWorld) -> None:
+    before = len(logged(world, Kind.ISSUANCE))
+    preview = issue(world, preview=True)
+    assert len(logged(world, Kind.ISSUANCE)) == before == 0
+    answer = issue(world)
+    assert answer.batch == preview.batch
+    assert issue(world) == answer
+    batch = answer.batch
+    assert (batch.pooled_grams, batch.pool_milligrams) == (POOLED_GRAMS, 8 * MG_PER_TONNE)
+    assert batch.deduction_grams > 0
+    whole = min(POOLED_GRAMS - batch.deduction_grams, 8_000_000) // 1_000_000
+    assert batch.issued_tonnes + batch.buffer_tonnes == whole
+    [entry] = logged(world, Kind.ISSUANCE)
+    assert entry.parse(ledger_pb2.Issuance).batch == batch
+    world.follow()
+
+
+def test_units_are_sold_and_used_from_the_command_line(world: PoolWorld) -> None:
+    batch = issue(world).batch.batch
+    home, runner = ["--home", str(world.opened.home.folder)], CliRunner()
+
+    def run(*arguments: str) -> str:
+        done = runner.invoke(program, [*arguments, *home, "--json"])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    place = ("--programme", "city", "--batch", batch, "--buyer", "works")
+    key = "00" * 15 + "77"
+    sale = ("units", "sell", *place, "--tonnes", "3", "--fen", "1001", "--key", key)
+    assert run(*sale) == run(*sale)
+    run("units", "retire", *place, "--tonnes", "2", "--purpose", "voluntary")
+    run("units", "cancel", *place[:4], "--tonnes", "1", "--reason", "a meter ran backwards")
+    with OperationClient(world.opened) as client:
+        owners = {one["owner"]: (one["first"], one["last"]) for one in client.serials(batch)}
+        money, claims = client.balances("M"), client.balances("R")
+    assert owners["retired:works"] == (1, 2)
+    assert owners["sold:works"] == (3, 3)
+    assert "cancelled" in owners
+    assert (money["fund:city:city"], money["fee:operator"]) == (901, 100)
+    assert claims["retired:cancelled"] == MG_PER_TONNE
+    assert "fund:city:city" in run("fund", "show")
+
+
+def test_illustrative_figures_issue_nothing(world: PoolWorld) -> None:
+    problem = refused(lambda: issue(world, "meals", preview=True))
+    assert problem.reason == reasons.REASON_NOTHING_TO_ISSUE
+    assert RETAIL_PACK in problem.message
+
+
+@pytest.mark.parametrize(
+    ("rule", "last", "reason"),
+    [
+        ("trains", EPOCH, reasons.REASON_PROGRAMME_UNKNOWN),
+        ("bikes", NEXT, reasons.REASON_EPOCH_NOT_READY),
+    ],
+)
+def test_what_cannot_be_issued_is_refused(world: PoolWorld, rule: str, last: Epoch, reason: int) -> None:
+    assert refused(lambda: issue(world, rule, last)).reason == reason
+
+
+def test_operators_alone_act_and_only_as_operators_do(world: PoolWorld) -> None:
+    operation = ledger_pb2.Operation(key=world.fresh_key())
+    operation.reserve.programme = "city"
+    with OperationClient(world.opened) as client:
+        problem = refused(lambda: client.operate(operation))
+    assert isinstance(problem, Refused)
+    assert problem.reason == reasons.REASON_ROLE_NOT_ALLOWED
+    with world.channel(world.identity(Role.NODE, BIKES)) as channel:
+        stub = operations_pb2_grpc.OperationServiceStub(channel)
+        request = operations_pb2.ListBalancesRequest(ledger="M")
+        assert refused(lambda: call(stub.ListBalances, request)).reason == reasons.REASON_ROLE_NOT_ALLOWED
