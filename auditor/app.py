@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from auditor.accounts import check_accounts
+from auditor.commitments import check_commitments
 from auditor.counts import check_pseudonyms
 from auditor.deadlines import check_deadlines
 from auditor.deposits import check_deposits
@@ -140,16 +141,20 @@ def _verify(
         return Report(source, root.origin, 0, b"", "unknown", results, {})
     replayed = saved.replayed
     leave_unchecked(replayed, results)
+    received: Mapping[int, int] = {}
     if options.receipts is not None:
         as_of = None if head.exported else int(time.time())
         log = AuditedLog(head.note, saved.tree, lambda tile: reader.tile(0, tile.index, tile.width))
-        check_receipts(options.receipts, log, replayed.state.trust_roots or (root,), results, as_of=as_of)
+        received = check_receipts(
+            options.receipts, log, replayed.state.trust_roots or (root,), results, as_of=as_of
+        )
     if options.deposits is not None:
         check_deposits(options.deposits, replayed, results)
     # 3. The trust root now in force says who must have witnessed the checkpoint.
     witnesses = _witnesses(head, replayed, results)
     # 4. What must hold over the whole log.
     figures = _check_whole(replayed, run.files, results, _seen_at(head, replayed))
+    figures["beacons"] = check_commitments(replayed.commitments, replayed.state, received, results)
     if options.state is not None:
         write_state(options.state, saved)
     signed = head.checkpoint

@@ -38,6 +38,8 @@ class Check(StrEnum):
     PROGRAMMES = "programmes"
     COMPLETENESS = "completeness"
     BUDGETS = "budgets"
+    COMMITMENTS = "commitments"
+    BEACONS = "beacons"
     PSEUDONYMS = "pseudonyms"
     SELECTIONS = "selections"
     TICKETS = "tickets"
@@ -59,6 +61,8 @@ MEANINGS: dict[Check, str] = {
     Check.PROGRAMMES: "every programme in the log is what its record says, and its conditions can be asked",
     Check.COMPLETENESS: "enterprises answered for every closed epoch, and with custodians by their deadlines",
     Check.BUDGETS: "charges recomputed and summed stay within the policy's allowance",
+    Check.COMMITMENTS: "releases stand on commitments where the policy asks, each before its deadline",
+    Check.BEACONS: "each epoch has one beacon, proven by enough custodians, over every commitment to it",
     Check.PSEUDONYMS: "custodians' counts match the enrolments",
     Check.ERASURES: "rows erased are exactly those that signed orders name, and links went with them",
     Check.SELECTIONS: "who records an overlap class follows from rosters, links and choices",

@@ -43,8 +43,12 @@ class AuditedLog:
 
 def check_receipts(
     folder: Path, log: AuditedLog, roots: Sequence[TrustRoot], results: Results, *, as_of: int | None
-) -> None:
-    """Check every receipt of the folder; `as_of` is when the log was seen, None where nobody can say."""
+) -> dict[int, int]:
+    """Check every receipt of the folder; `as_of` is when the log was seen, None where nobody can say.
+
+    Gives when the hub says it received each entry.
+    """
+    received: dict[int, int] = {}
     result = results[Check.RECEIPTS]
     # The newest cosignature says when the log stood so; a witness's clock is better than ours.
     witnessed_at = checkpoint.cosigned_at(log.note, roots[-1].witness_vkeys)
@@ -56,10 +60,12 @@ def check_receipts(
         result.examined += 1
         try:
             receipt = _read(path, roots)
+            received[receipt.index] = receipt.received_at
             _check(path, receipt, log, result, seen_at)
             _check_proof(path.with_suffix(".tlog-proof"), receipt, log, roots[0], result)
         except Problem as problem:
             result.find_problem(path.name, problem)
+    return received
 
 
 def _read(path: Path, roots: Sequence[TrustRoot]) -> Receipt:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from auditor.commitments import CommitmentSeen
 from auditor.findings import Check, Result, Results
 from auditor.ledgers import LedgerReplay
 from auditor.participants import Participation
@@ -28,11 +29,15 @@ from protos.epochs import Epoch
 from protos.problems import Problem, Unavailable
 from protos.v1 import books_pb2, custodian_pb2, evidence_pb2, release_pb2
 from protos.v1.problem_pb2 import (
+    REASON_BEACON_INVALID,
+    REASON_BEACON_KNOWN,
     REASON_BODIES_MISSING,
     REASON_BODY_MISMATCH,
     REASON_BODY_TRUNCATED,
     REASON_BUDGET_EXCEEDED,
     REASON_CLAIM_WRONG,
+    REASON_COMMITMENT_CLOSED,
+    REASON_COMMITMENT_MISSING,
     REASON_MERGE_TOO_SOON,
     REASON_SELECTION_WRONG,
     REASON_TICKET_INVALID,
@@ -63,6 +68,10 @@ _CHECK_BY_REASON = {
     REASON_CLAIM_WRONG: Check.BUDGETS,
     REASON_BODY_MISMATCH: Check.BODIES,
     REASON_BODY_TRUNCATED: Check.BODIES,
+    REASON_COMMITMENT_MISSING: Check.COMMITMENTS,
+    REASON_COMMITMENT_CLOSED: Check.COMMITMENTS,
+    REASON_BEACON_INVALID: Check.BEACONS,
+    REASON_BEACON_KNOWN: Check.BEACONS,
     REASON_SELECTION_WRONG: Check.SELECTIONS,
     REASON_TICKET_INVALID: Check.TICKETS,
     REASON_TICKET_USED: Check.TICKETS,
@@ -112,6 +121,7 @@ class Replay:
     # The closes whose accounts were found right, which need no second fold.
     compared: set[int] = field(default_factory=set)
     newest_at: int = 0
+    commitments: list[CommitmentSeen] = field(default_factory=list)
     participation: Participation = field(default_factory=Participation)
     ledgers: LedgerReplay = field(default_factory=LedgerReplay)
 
@@ -264,6 +274,12 @@ def _keep(replayed: Replay, admission: Admission, bodies: list[bytes] | None, fi
             replayed.links_erased += admission.rows.erased
         case Kind.ERASURE_ORDER | Kind.HUB_ERASURE_ORDER:
             _keep_erasure(replayed, message)
+        case Kind.COMMITMENT:
+            epoch = Epoch(message.epoch)
+            committed = replayed.state.commitments(admission.issuer)[epoch]
+            replayed.commitments.append(
+                CommitmentSeen(admission.issuer, epoch, committed, replayed.newest_at)
+            )
         case Kind.EPOCH_CLOSE:
             replayed.closes.append((admission.index, message))
         case Kind.COUNT_REPORT:

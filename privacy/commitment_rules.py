@@ -18,6 +18,7 @@ from protos.v1 import commitment_pb2
 from protos.v1.problem_pb2 import (
     REASON_ALREADY_EXISTS,
     REASON_BEACON_INVALID,
+    REASON_BEACON_KNOWN,
     REASON_COMMITMENT_CLOSED,
     REASON_EPOCH_CLOSED,
     REASON_EPOCH_NOT_READY,
@@ -77,7 +78,7 @@ def check_input(standing: Standing, epoch: Epoch, note: bytes) -> Checkpoint:
     """
     if epoch in standing.beacons:
         raise Conflict(
-            REASON_ALREADY_EXISTS, f"The beacon of {epoch} stands in entry {standing.beacons[epoch].index}."
+            REASON_BEACON_KNOWN, f"The beacon of {epoch} stands in entry {standing.beacons[epoch].index}."
         )
     if len(note) > CHECKPOINT_BYTES_MAX:
         raise Malformed(

@@ -135,6 +135,7 @@ OUTCOMES: Mapping[int, Outcome] = MappingProxyType(
             wire.REASON_IDEMPOTENCY_CONFLICT: ("ABORTED", 409),
             wire.REASON_LOG_AHEAD: ("ABORTED", 409),
             wire.REASON_ALREADY_EXISTS: ("ALREADY_EXISTS", 409),
+            wire.REASON_BEACON_KNOWN: ("ALREADY_EXISTS", 409),
         },
     )
     | _rows(

@@ -89,6 +89,7 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_IDEMPOTENCY_CONFLICT: _Reason.ValueType  # 402
     REASON_LOG_AHEAD: _Reason.ValueType  # 403
     REASON_ALREADY_EXISTS: _Reason.ValueType  # 404
+    REASON_BEACON_KNOWN: _Reason.ValueType  # 420
     REASON_PEER_UNREACHABLE: _Reason.ValueType  # 500
     REASON_QUORUM_UNAVAILABLE: _Reason.ValueType  # 501
     REASON_BUSY: _Reason.ValueType  # 502
@@ -169,6 +170,7 @@ REASON_ALREADY_RELEASED: Reason.ValueType  # 401
 REASON_IDEMPOTENCY_CONFLICT: Reason.ValueType  # 402
 REASON_LOG_AHEAD: Reason.ValueType  # 403
 REASON_ALREADY_EXISTS: Reason.ValueType  # 404
+REASON_BEACON_KNOWN: Reason.ValueType  # 420
 REASON_PEER_UNREACHABLE: Reason.ValueType  # 500
 REASON_QUORUM_UNAVAILABLE: Reason.ValueType  # 501
 REASON_BUSY: Reason.ValueType  # 502

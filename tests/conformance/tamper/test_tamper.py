@@ -10,7 +10,7 @@ import pytest
 from auditor.app import Options, verify_source
 from auditor.findings import Verdict
 from auditor.report import Report
-from tests.conformance.tamper.stories import STORIES, counted, erased, lying, released, settled
+from tests.conformance.tamper.stories import STORIES, counted, erased, lying, released, sampled, settled
 from tests.simulator import begun
 from tests.unit.auditor.city import parts
 
@@ -56,6 +56,7 @@ def test_honest_parties_raise_nothing(stage: str, tmp_path: Path) -> None:
         "counted": counted,
         "released": released,
         "settled": settled,
+        "sampled": sampled,
         "erased": erased,
     }
     made[stage]().write_bundle(tmp_path / "bundle")
