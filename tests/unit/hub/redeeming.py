@@ -14,6 +14,7 @@ import grpc
 from hub.intake import Own
 from hub.store.writer import Writer
 from privacy import codec, policy, releases
+from privacy.acceptance import Admission
 from privacy.account_changes import PROVE, build_change
 from privacy.claims import ratio
 from privacy.envelope import Kind
@@ -57,6 +58,10 @@ class RewardWorld(World):
             for item in policy.series(rules, enterprise_id, epoch)
             if item.by_slot
         }
+
+    def enrol(self, enterprise_id: str, persons: Sequence[int], **changes: Any) -> Admission:
+        """Enrol from the policy's first epoch on."""
+        return super().enrol(enterprise_id, persons, **{"effective": self.first_epoch, **changes})
 
     def close_epoch(self, epoch: Epoch = EPOCH) -> None:
         """Release everybody's figures and close."""
