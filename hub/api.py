@@ -19,13 +19,12 @@ from starlette.exceptions import HTTPException
 from hub import pages
 from hub.account_exports import AccountExports
 from hub.api_accounts import add_account_routes
-from hub.api_rewards import reward_routes
+from hub.api_rewards import RewardParts, reward_routes
 from hub.bounds import CallerBounds
 from hub.callers import Peer, require
 from hub.join import Registrar
 from hub.log import PublicLog
 from hub.participation import Participation
-from hub.redemption import Redemptions
 from hub.views import AccountView, EnterpriseView, EpochView, PopulationView, StatusView, Views
 from protos.problems import Malformed, Problem, Unavailable
 from protos.v1.problem_pb2 import (
@@ -66,7 +65,7 @@ class Parts:
     metrics: Metrics
     waiting_for: Callable[[], str]
     join_bytes_max: int
-    redemptions: Redemptions
+    rewards: RewardParts
     participation: Participation
     exports: AccountExports
 
@@ -87,7 +86,7 @@ def create_app(parts: Parts) -> FastAPI:
     _account_routes(app, parts)
     _join_route(app, parts)
     _page_routes(app, parts)
-    app.include_router(reward_routes(parts.redemptions))
+    app.include_router(reward_routes(parts.rewards))
     add_account_routes(app, parts.participation, parts.exports)
     return app
 

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import base64
 import binascii
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 from google.protobuf.message import Message
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Engine
 
 from hub.callers import Peer, require
+from hub.certificates import Certificates
+from hub.charity import plantings
 from hub.redemption import PORTAL, Caller, Redemptions
 from privacy.tickets import TICKET_BYTES_MAX
 from protos.problems import Malformed
@@ -22,6 +26,7 @@ from protos.v1.problem_pb2 import REASON_TICKET_INVALID
 from runtime.identity import Role, SpiffeName
 
 KeyText = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+PathId = Annotated[str, Path(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
 PathKey = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="16 bytes in hex")]
 Id = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
 
@@ -64,9 +69,24 @@ class KeyBody(BaseModel):
     key: KeyText
 
 
-def reward_routes(redemptions: Redemptions) -> APIRouter:
+@dataclass(frozen=True, slots=True)
+class RewardParts:
+    """What the routes answer from."""
+
+    redemptions: Redemptions
+    certificates: Certificates
+    readers: Engine
+
+
+def reward_routes(parts: RewardParts) -> APIRouter:
     """Make the routes."""
     router = APIRouter(tags=["rewards"])
+    _order_routes(router, parts.redemptions)
+    _certificate_routes(router, parts)
+    return router
+
+
+def _order_routes(router: APIRouter, redemptions: Redemptions) -> None:
 
     @router.get("/v1/rewards")
     def offers(programme: Annotated[str, Query(max_length=63)] = "") -> list[dict[str, Any]]:
@@ -101,7 +121,20 @@ def reward_routes(redemptions: Redemptions) -> APIRouter:
         keys = bytes.fromhex(body.key), bytes.fromhex(order_key)
         return _json(redemptions.cancel(_caller(client), *keys))
 
-    return router
+
+def _certificate_routes(router: APIRouter, parts: RewardParts) -> None:
+    @router.post("/v1/redemptions/{order_key}/certificate")
+    def certificate(order_key: PathKey, client: Peer) -> dict[str, Any]:
+        """Sign the certificate of a confirmed honour or attestation."""
+        found = parts.certificates.issue(_caller(client), bytes.fromhex(order_key))
+        signed = base64.b64encode(found.envelope).decode()
+        return {"certificate": signed, "salt": found.salt.hex(), "account": found.account.hex()}
+
+    @router.get("/v1/programmes/{programme}/plantings/{reward}")
+    def planted(programme: PathId, reward: PathId) -> list[dict[str, Any]]:
+        """List what was planted of a charity reward, each with its proof to the log."""
+        with parts.readers.begin() as connection:
+            return [one.to_json() for one in plantings(connection, programme, reward)]
 
 
 def _caller(client: SpiffeName | None) -> Caller:

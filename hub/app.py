@@ -18,7 +18,9 @@ from hub import rpc, rpc_accounts, rpc_operations, rpc_rewards
 from hub.account_exports import AccountExports
 from hub.accounts import Closer, Resources
 from hub.api import Parts, create_app
+from hub.api_rewards import RewardParts
 from hub.beacons import Beacons
+from hub.certificates import Certificates
 from hub.closing import LEDGER_FOLDER, LedgerCloser
 from hub.custodian_client import connected_custodian
 from hub.deadlines import Deadlines
@@ -234,6 +236,15 @@ class Hub:
         self._participation = Participation(self._state, self._intake, self._writer, clock=self._clock)
         self._exports = AccountExports(self._state, self._readers, self._opened.hub_key)
         self._redemptions = Redemptions(self._state, self._ledger, self._readers, self._clock)
+        self._certificates = Certificates(
+            self._redemptions,
+            self._ledger,
+            self._readers,
+            self._opened.hub_key,
+            origin=self._opened.settings.origin,
+            clock=self._clock,
+            random=secrets.token_bytes,
+        )
         self._registrar = Registrar(
             settings,
             self._opened.authority,
@@ -262,7 +273,7 @@ class Hub:
             self._metrics,
             self._waiting_for,
             settings.limits.http_body_bytes_max,
-            self._redemptions,
+            RewardParts(self._redemptions, self._certificates, self._readers),
             self._participation,
             self._exports,
         )
@@ -285,11 +296,11 @@ class Hub:
                 self._intake, self._registrar, self._closer, self._views, settings.limits, self._beacons
             ),
         )
-        rpc_rewards.register(self._grpc.server, rpc_rewards.RewardRpc(self._redemptions))
         rpc_accounts.register(self._grpc.server, rpc_accounts.AccountRpc(self._participation, self._exports))
         rpc_operations.register(
             self._grpc.server, rpc_operations.OperationRpc(self._ledger, self._issuer, self._readers)
         )
+        rpc_rewards.register(self._grpc.server, rpc_rewards.RewardRpc(self._redemptions, self._certificates))
         self._grpc.start()
         stack.callback(self._grpc.stop)
         threading.Thread(target=self._renew, name="renewal", daemon=True).start()

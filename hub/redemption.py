@@ -16,6 +16,7 @@ from accounting.ledger.books import Reservation, ReservationState
 from accounting.ledger.chart import points_ledger
 from accounting.ledger.decide import decide
 from accounting.programmes.programme import Programme
+from hub.charity import plant_due
 from hub.ledger import Ledger
 from hub.state import State
 from hub.store.operations import find_operations
@@ -104,15 +105,16 @@ class Redemptions:
         """Record that the partner delivered."""
         if caller.is_portal:
             raise Refused(REASON_ROLE_NOT_ALLOWED, "A delivery is confirmed by who arranged it.")
-        self._own(caller, order_key)
+        made = self.own(caller, order_key)
         operation = ledger_pb2.Operation(key=key)
         operation.confirm.reserve_key = order_key
         self._ledger.submit(operation)
+        self._plant(made)
         return self.find(caller, order_key)
 
     def cancel(self, caller: Caller, key: bytes, order_key: bytes) -> reward_pb2.Redemption:
         """Call an order off."""
-        self._own(caller, order_key)
+        self.own(caller, order_key)
         operation = ledger_pb2.Operation(key=key)
         operation.cancel.reserve_key = order_key
         self._ledger.submit(operation)
@@ -120,7 +122,7 @@ class Redemptions:
 
     def find(self, caller: Caller, order_key: bytes) -> reward_pb2.Redemption:
         """Say how an order stands."""
-        made = self._own(caller, order_key)
+        made = self.own(caller, order_key)
         return reward_pb2.Redemption(
             order_key=made.key,
             state=_STATES[made.state],
@@ -133,6 +135,15 @@ class Redemptions:
             funded=bool(made.fund) or not made.fen,
             expires_at=made.expires_at,
         )
+
+    def _plant(self, made: Reservation) -> None:
+        """Plant what the pool of a confirmed charity reward is full for."""
+        with self._readers.begin() as connection:
+            programme = self._ledger.facts(connection).programme(made.programme, made.version)
+            if programme is None or programme.rewards[made.reward].tree is None:
+                return
+            books = self._ledger.books(connection)
+            plant_due(self._ledger, books, programme, made.reward)
 
     def _operation(self, caller: Caller, order: reward_pb2.RewardOrder, data: bytes) -> ledger_pb2.Operation:
         """Make the operation of an order that its ticket names, for the account behind the ticket."""
@@ -156,7 +167,7 @@ class Redemptions:
         reserve.account, reserve.channel = account, caller.channel
         return operation
 
-    def _own(self, caller: Caller, order_key: bytes) -> Reservation:
+    def own(self, caller: Caller, order_key: bytes) -> Reservation:
         """Find an order that the caller may know of; every other is unknown to it."""
         with self._readers.begin() as connection:
             made = read_reservations(connection, [order_key]).get(order_key)

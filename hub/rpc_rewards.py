@@ -7,6 +7,7 @@ from __future__ import annotations
 import grpc
 
 from hub.bounds import CallerBounds
+from hub.certificates import Certificates
 from hub.redemption import PORTAL, Caller, Redemptions
 from protos.v1 import reward_pb2, reward_pb2_grpc
 from runtime.channels import require_role
@@ -25,8 +26,9 @@ def register(server: grpc.Server, rewards: RewardRpc) -> None:
 class RewardRpc(reward_pb2_grpc.RewardServiceServicer):
     """Answers enterprises' apps, and the operator."""
 
-    def __init__(self, redemptions: Redemptions) -> None:
+    def __init__(self, redemptions: Redemptions, certificates: Certificates) -> None:
         self._redemptions = redemptions
+        self._certificates = certificates
         self._bounds = CallerBounds(per_minute=CALLS_PER_MINUTE, at_once=CALLS_AT_ONCE)
 
     def ListRewards(
@@ -77,6 +79,17 @@ class RewardRpc(reward_pb2_grpc.RewardServiceServicer):
         """Say how an order stands."""
         found = self._redemptions.find(_caller(context), request.order_key)
         return reward_pb2.GetRedemptionResponse(redemption=found)
+
+    def GetCertificate(
+        self, request: reward_pb2.GetCertificateRequest, context: grpc.ServicerContext
+    ) -> reward_pb2.GetCertificateResponse:
+        """Sign the certificate of a confirmed honour or attestation."""
+        caller = _caller(context)
+        with self._bounds.admit(caller.channel):
+            found = self._certificates.issue(caller, request.order_key)
+        return reward_pb2.GetCertificateResponse(
+            certificate=found.envelope, salt=found.salt, account=found.account
+        )
 
 
 def _caller(context: grpc.ServicerContext) -> Caller:

@@ -137,8 +137,8 @@ class Reward(Strict):
             raise ValueError("what is given to charity is retired")
         if kind is RewardKind.TRADING and (self.claim is not Claim.TO_POOL or self.funds):
             raise ValueError("a trading reward passes the claim to the pool, which pays later")
-        if self.attestation is not None and kind is not RewardKind.POLICY:
-            raise ValueError("an attestation is a policy reward")
+        if self.attestation is not None and (kind is not RewardKind.POLICY or self.cost_points or self.funds):
+            raise ValueError("an attestation is a policy reward that costs nothing")
         if self.voucher_codes and (kind is not RewardKind.COMMERCIAL or not self.stock):
             raise ValueError("voucher codes belong to a commercial reward with a stock")
         if kind is RewardKind.COMMERCIAL and self.partner is None:

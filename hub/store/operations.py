@@ -41,6 +41,23 @@ def operations_moving(connection: Connection, code: Code) -> list[bytes]:
     return list(connection.scalars(query))
 
 
+def numbered_moving(connection: Connection, code: Code) -> list[StoredOperation]:
+    """Give the operations with transfers of a code, whole, in order."""
+    moving = select(transfer.c.operation).where(transfer.c.code == int(code)).distinct()
+    query = select(operation).where(operation.c.seq.in_(moving)).order_by(operation.c.seq)
+    return [_operation(row) for row in connection.execute(query)]
+
+
+def segment_of(connection: Connection, seq: int) -> tuple[int, int, int] | None:
+    """Give first number, count and entry of the segment an operation is sealed in; None while it is open."""
+    query = select(segment).where(segment.c.first <= seq).order_by(segment.c.first.desc()).limit(1)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return None
+    first, count, entry = row
+    return (first, count, entry) if seq < first + count else None
+
+
 def last_operation_at(connection: Connection) -> int:
     """Give the time of the last operation; 0 before the first."""
     return connection.scalar(select(operation.c.at).order_by(operation.c.seq.desc()).limit(1)) or 0

@@ -380,6 +380,52 @@ class GetRedemptionResponse(_message.Message):
 Global___GetRedemptionResponse: _TypeAlias = GetRedemptionResponse  # noqa: Y015
 
 @_typing.final
+class GetCertificateRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_KEY_FIELD_NUMBER: _builtins.int
+    order_key: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        order_key: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order_key", b"order_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCertificateRequest: _TypeAlias = GetCertificateRequest  # noqa: Y015
+
+@_typing.final
+class GetCertificateResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CERTIFICATE_FIELD_NUMBER: _builtins.int
+    SALT_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    certificate: _builtins.bytes
+    """Envelope of an Attestation."""
+    salt: _builtins.bytes
+    """What opens holder_commitment."""
+    account: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        certificate: _builtins.bytes = ...,
+        salt: _builtins.bytes = ...,
+        account: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "certificate", b"certificate", "salt", b"salt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCertificateResponse: _TypeAlias = GetCertificateResponse  # noqa: Y015
+
+@_typing.final
 class Redemption(_message.Message):
     """How one order stands."""
 

@@ -66,6 +66,11 @@ class RewardServiceStub:
                 request_serializer=protos_dot_v1_dot_reward__pb2.GetRedemptionRequest.SerializeToString,
                 response_deserializer=protos_dot_v1_dot_reward__pb2.GetRedemptionResponse.FromString,
                 _registered_method=True)
+        self.GetCertificate = channel.unary_unary(
+                '/cgsp.v1.RewardService/GetCertificate',
+                request_serializer=protos_dot_v1_dot_reward__pb2.GetCertificateRequest.SerializeToString,
+                response_deserializer=protos_dot_v1_dot_reward__pb2.GetCertificateResponse.FromString,
+                _registered_method=True)
 
 
 class RewardServiceServicer:
@@ -114,6 +119,13 @@ class RewardServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetCertificate(self, request, context):
+        """Of a confirmed honour or attestation; each time under a fresh salt.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RewardServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -146,6 +158,11 @@ def add_RewardServiceServicer_to_server(servicer, server):
                     servicer.GetRedemption,
                     request_deserializer=protos_dot_v1_dot_reward__pb2.GetRedemptionRequest.FromString,
                     response_serializer=protos_dot_v1_dot_reward__pb2.GetRedemptionResponse.SerializeToString,
+            ),
+            'GetCertificate': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCertificate,
+                    request_deserializer=protos_dot_v1_dot_reward__pb2.GetCertificateRequest.FromString,
+                    response_serializer=protos_dot_v1_dot_reward__pb2.GetCertificateResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -312,6 +329,33 @@ class RewardService:
             '/cgsp.v1.RewardService/GetRedemption',
             protos_dot_v1_dot_reward__pb2.GetRedemptionRequest.SerializeToString,
             protos_dot_v1_dot_reward__pb2.GetRedemptionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCertificate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cgsp.v1.RewardService/GetCertificate',
+            protos_dot_v1_dot_reward__pb2.GetCertificateRequest.SerializeToString,
+            protos_dot_v1_dot_reward__pb2.GetCertificateResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -46,6 +46,8 @@ class RewardServiceStub:
     Cancel: _grpc.UnaryUnaryMultiCallable[_reward_pb2.CancelRequest, _reward_pb2.CancelResponse]
     """Called off, by the same."""
     GetRedemption: _grpc.UnaryUnaryMultiCallable[_reward_pb2.GetRedemptionRequest, _reward_pb2.GetRedemptionResponse]
+    GetCertificate: _grpc.UnaryUnaryMultiCallable[_reward_pb2.GetCertificateRequest, _reward_pb2.GetCertificateResponse]
+    """Of a confirmed honour or attestation; each time under a fresh salt."""
 
 @_typing.type_check_only
 class RewardServiceAsyncStub(RewardServiceStub):
@@ -65,6 +67,8 @@ class RewardServiceAsyncStub(RewardServiceStub):
     Cancel: _aio.UnaryUnaryMultiCallable[_reward_pb2.CancelRequest, _reward_pb2.CancelResponse]  # type: ignore[assignment]
     """Called off, by the same."""
     GetRedemption: _aio.UnaryUnaryMultiCallable[_reward_pb2.GetRedemptionRequest, _reward_pb2.GetRedemptionResponse]  # type: ignore[assignment]
+    GetCertificate: _aio.UnaryUnaryMultiCallable[_reward_pb2.GetCertificateRequest, _reward_pb2.GetCertificateResponse]  # type: ignore[assignment]
+    """Of a confirmed honour or attestation; each time under a fresh salt."""
 
 class RewardServiceServicer(metaclass=_abc_1.ABCMeta):
     """Redeeming rewards, for the app of an enterprise that has logged a person in. mTLS as a node; who the person is
@@ -117,5 +121,13 @@ class RewardServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reward_pb2.GetRedemptionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reward_pb2.GetRedemptionResponse, _abc.Awaitable[_reward_pb2.GetRedemptionResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def GetCertificate(
+        self,
+        request: _reward_pb2.GetCertificateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reward_pb2.GetCertificateResponse, _abc.Awaitable[_reward_pb2.GetCertificateResponse]]:
+        """Of a confirmed honour or attestation; each time under a fresh salt."""
 
 def add_RewardServiceServicer_to_server(servicer: RewardServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -40,12 +40,12 @@ def case(request: pytest.FixtureRequest) -> Case:
 class CaseWorld(RewardWorld):
     """A federation of the case's one enterprise, which may release points."""
 
-    kind: MeasureKind = MeasureKind.DAY
+    measure_kind: MeasureKind = MeasureKind.DAY
 
     def policy_message(self, **changes: Any) -> policy_pb2.Policy:
         """Give a policy over the case's measure."""
         message = super().policy_message(**changes)
-        if self.kind is MeasureKind.POINTS:
+        if self.measure_kind is MeasureKind.POINTS:
             message.points_epsilon.CopyFrom(EPSILON)
             for enterprise in message.enterprises:
                 enterprise.measures[0].kind = policy_pb2.MEASURE_KIND_POINTS
@@ -69,7 +69,7 @@ def parts_of(case: Case) -> dict[str, Any]:
         "enterprises": [recorder],
         "domains": [domain],
         "first_epoch": case.epochs[0],
-        "kind": case.kind,
+        "measure_kind": case.kind,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Iterator
 from functools import partial
@@ -10,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from hub.store.operations import next_operation
+from privacy import envelope, merkle
 from protos.epochs import next_epoch
+from protos.v1 import ledger_pb2, reward_pb2
 from protos.v1 import problem_pb2 as reasons
-from protos.v1 import reward_pb2
 from runtime.identity import Role
-from tests.simulator import EPOCH
+from tests.simulator import EPOCH, key
 from tests.unit.accounting.programmes.programmes import NAMES, coupon, programme
 from tests.unit.hub.redeeming import RewardWorld, call, reward_world
 from tests.unit.hub.world import refused
@@ -24,6 +27,21 @@ NEXT = next_epoch(EPOCH)
 REWARDS = {
     "bus": coupon(cost_points=100),
     "badge": {"names": NAMES, "kind": "honour", "eligible": "lifetime_points >= 900"},
+    "steady": {
+        "names": NAMES,
+        "kind": "policy",
+        "partner": "bank",
+        "attestation": {"grams_min": 9_900, "months": 12},
+    },
+    "tree": {
+        "names": NAMES,
+        "kind": "charity",
+        "cost_points": 100,
+        "quantity_max": 3,
+        "claim": "retired",
+        "claim_grams": 1_000,
+        "tree": {"points": 200, "names": NAMES},
+    },
     "pool": {"names": NAMES, "kind": "trading", "claim": "to_pool", "claim_grams": 1_000},
 }
 
@@ -66,6 +84,8 @@ def test_offers_are_those_in_force(world: RewardWorld) -> None:
             ("city", "bus", "commercial"),
             ("city", "badge", "honour"),
             ("city", "pool", "trading"),
+            ("city", "steady", "policy"),
+            ("city", "tree", "charity"),
         }
         unknown = reward_pb2.ListRewardsRequest(programme="village")
         assert refused(lambda: call(stub.ListRewards, unknown)).reason == reasons.REASON_PROGRAMME_UNKNOWN
@@ -114,7 +134,7 @@ def test_a_refused_order_says_why_and_changes_nothing(
 ) -> None:
     order = world.order("city", reward, **changes)
     ticket = world.order_ticket(order, person, BIKES)
-    before = world.hub.log_size
+    before = operations(world)
     asked = quote(world, order, ticket) if "key" not in changes else None
     problem = refused(lambda: reserve(world, order, ticket))
     assert problem.reason in (reason, reasons.REASON_UNKNOWN_FIELD_VALUE)
@@ -125,7 +145,12 @@ def test_a_refused_order_says_why_and_changes_nothing(
     with world.rewards(Role.NODE, BIKES) as stub:
         find = reward_pb2.GetRedemptionRequest(order_key=order.key)
         assert refused(lambda: call(stub.GetRedemption, find))
-    assert world.hub.log_size == before
+    assert operations(world) == before
+
+
+def operations(world: RewardWorld) -> int:
+    with world.hub._readers.begin() as connection:
+        return next_operation(connection)
 
 
 def test_a_ticket_is_for_its_order_person_purpose_and_enterprise_only(world: RewardWorld) -> None:
@@ -171,7 +196,8 @@ def test_roles_without_an_app_are_refused(world: RewardWorld) -> None:
 def test_the_portal_redeems_over_https(world: RewardWorld) -> None:
     order = world.order("city", "bus")
     body = order_body(order, world.order_ticket(order, 3, BIKES))
-    assert [one["reward"] for one in get(world, "/v1/rewards?programme=city")] == ["badge", "bus", "pool"]
+    offered = [one["reward"] for one in get(world, "/v1/rewards?programme=city")]
+    assert offered == sorted(REWARDS)
     assert post(world, "/v1/quotes", body)["points"] == 100
     made = post(world, "/v1/redemptions", body)
     assert (made["state"], made["order_key"]) == ("reserved", order.key.hex())
@@ -184,6 +210,68 @@ def test_the_portal_redeems_over_https(world: RewardWorld) -> None:
     assert post(world, f"{path}/cancellation", key)["state"] == "cancelled"
     for wrong in ({**body, "quantity": 0}, {**body, "colour": 1}, {**body, "ticket": "?"}, {}):
         assert refused(partial(post, world, "/v1/redemptions", wrong))
+
+
+def test_a_full_pool_plants_and_the_log_proves_it(world: RewardWorld) -> None:
+    path = "/v1/programmes/city/plantings/tree"
+    redeemed(world, "tree", 3)
+    assert get(world, path) == []
+    redeemed(world, "tree", 3, quantity=3)
+    world.hub._writer.call(world.hub.ledger.seal)
+    world.follow()
+    [planted] = get(world, path)
+    assert planted["lots"] == 2
+    segment = envelope.open_envelope(world.entries[planted["segment_entry"]].data)
+    message = segment.parse(ledger_pb2.JournalSegment)
+    merkle.verify_inclusion(
+        merkle.leaf_hash(bytes.fromhex(planted["operation"])),
+        planted["segment_index"],
+        planted["segment_count"],
+        [bytes.fromhex(one) for one in planted["proof"]],
+        message.operations_root,
+    )
+    plant = ledger_pb2.Operation.FromString(bytes.fromhex(planted["operation"])).plant
+    assert (plant.programme, plant.reward, plant.lots) == ("city", "tree", 2)
+
+
+def test_certificates_say_their_sentence_and_nothing_else(world: RewardWorld) -> None:
+    found = []
+    for reward in ("steady", "badge", "badge"):
+        order = redeemed(world, reward, 1)
+        with world.rewards(Role.NODE, BIKES) as stub:
+            answer = call(stub.GetCertificate, reward_pb2.GetCertificateRequest(order_key=order.key))
+        opened = envelope.open_envelope(answer.certificate)
+        envelope.verify(opened, [key("hub").verify_key])
+        message = opened.parse(reward_pb2.Attestation)
+        assert message.holder_commitment == hashlib.sha256(answer.salt + answer.account).digest()
+        assert (message.programme, message.reward, message.last_epoch) == ("city", reward, EPOCH)
+        assert answer.account == world.account_of(1)
+        assert answer.account not in answer.certificate
+        found.append(message)
+    assert [one.grams_min for one in found] == [9_900, 0, 0]
+    assert len({one.holder_commitment for one in found}) == 3
+
+
+def test_an_attestation_that_noise_could_have_made_is_refused(world: RewardWorld) -> None:
+    order = redeemed(world, "steady", 6)
+    bus = world.order("city", "bus")
+    reserve(world, bus, world.order_ticket(bus, 1, BIKES))
+    for made, reason in (
+        (order, reasons.REASON_NOT_ELIGIBLE),
+        (bus, reasons.REASON_RESERVATION_ENDED),
+        (redeemed(world, "pool", 2), reasons.REASON_REWARD_UNKNOWN),
+    ):
+        request = reward_pb2.GetCertificateRequest(order_key=made.key)
+        with world.rewards(Role.NODE, BIKES) as stub:
+            assert refused(partial(call, stub.GetCertificate, request)).reason == reason
+
+
+def redeemed(world: RewardWorld, reward: str, person: int, **changes: Any) -> reward_pb2.RewardOrder:
+    """Reserve and confirm an order."""
+    order = world.order("city", reward, **changes)
+    reserve(world, order, world.order_ticket(order, person, BIKES))
+    assert end(world, "Confirm", order).state == "confirmed"
+    return order
 
 
 def order_body(order: reward_pb2.RewardOrder, ticket: bytes) -> dict[str, Any]:
