@@ -39,6 +39,7 @@ from enterprise_node.store.outbox import OutboxTable
 from enterprise_node.store.outward import SCHEMAS
 from enterprise_node.store.releases import ReleaseTable
 from enterprise_node.store.selections import SelectionTable
+from enterprise_node.tickets import Tickets
 from enterprise_node.workspace import DATA_SCHEMAS, STATE_FILE, Workspace, open_workspace
 from privacy import trust
 from runtime.log_mirror import LogMirror
@@ -99,6 +100,24 @@ def open_app(home: Path, course: Course | None = None) -> App:
     except BaseException:
         workspace.close()
         raise
+
+
+def open_tickets(workspace: Workspace, membership: Membership) -> Tickets:
+    """Prepare to sign tickets; nothing is sent."""
+    database, keys = workspace.database, workspace.keys
+    chain = OwnChain(
+        database,
+        OutboxTable(database),
+        origin=membership.origin,
+        enterprise_id=membership.enterprise_id,
+        signing_key=membership.signing_key,
+        keys=keys,
+        clock=time.time,
+    )
+    roster = Roster(
+        database, EnrolmentTable(database), workspace.persons, chain, keys, membership.enterprise_id
+    )
+    return Tickets(roster, membership, time.time)
 
 
 def open_ports(membership: Membership) -> Ports:

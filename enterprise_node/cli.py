@@ -1,4 +1,5 @@
-"""The program cgsp-node: data (cli_data), out (cli_release), auditors (cli_premises), authors (cli_pack)."""
+"""The program cgsp-node: data (cli_data), persons (cli_person), out (cli_release), auditors (cli_premises),
+authors (cli_pack)."""
 
 from __future__ import annotations
 
@@ -6,7 +7,8 @@ from typing import Any
 
 import click
 
-_DATA = ("check", "ingest", "explain", "person", "status", "doctor")
+_DATA = ("check", "ingest", "explain", "status", "doctor")
+_PERSON = ("person", "ticket")
 _RELEASE = ("join", "enrol", "preview", "release", "submit", "recover", "run", "egress", "deposit")
 _PACK = ("pack", "footprint")
 _PREMISES = ("rehearse", "exact")
@@ -17,7 +19,7 @@ class _LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """List all commands in the order of use."""
-        return [*_RELEASE[:1], *_DATA, *_RELEASE[1:], *_PREMISES, *_PACK]
+        return [*_RELEASE[:1], *_DATA, *_PERSON, *_RELEASE[1:], *_PREMISES, *_PACK]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Find a command by its name in the module that holds it."""
@@ -25,6 +27,10 @@ class _LazyGroup(click.Group):
             from enterprise_node.cli_data import COMMANDS
 
             return COMMANDS[cmd_name]
+        if cmd_name in _PERSON:
+            from enterprise_node.cli_person import COMMANDS as PERSON_COMMANDS
+
+            return PERSON_COMMANDS[cmd_name]
         if cmd_name in _RELEASE:
             from enterprise_node.cli_release import COMMANDS as RELEASE_COMMANDS
 

@@ -1,4 +1,4 @@
-"""Commands over the node's own data: check, ingest, explain, person, status, doctor."""
+"""Commands over the node's own data: check, ingest, explain, status, doctor."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import click
 
@@ -95,64 +95,6 @@ def explain(folder: Path, record: str, *, as_json: bool) -> None:
     print_result({"records": [one.to_json() for one in found]}, as_json=as_json, lines=lines)
 
 
-@click.group()
-def person() -> None:
-    """Show one person's figures, or erase the person. 查看或删除个人数据。"""
-
-
-@person.command("show")
-@home_option
-@click.option("--number", type=int, help="The node's own number of the person. 内部编号。")
-@click.option(
-    "--identifier",
-    type=click.File("r"),
-    help="File with the identifier, or - to read it from standard input. 身份标识文件，- 表示标准输入。",
-)
-@click.option("--epoch", "epochs", multiple=True, metavar="YYYY-MM", help="Months to show; all by default.")
-@json_option
-def person_show(
-    folder: Path,
-    number: int | None,
-    identifier: TextIO | None,
-    epochs: Sequence[str],
-    *,
-    as_json: bool,
-) -> None:
-    """Show one person's exact figures. 显示个人的精确数据。"""
-    from enterprise_node.person import show_person
-    from protos.epochs import parse_epoch
-
-    if (number is None) == (identifier is None):
-        raise click.UsageError("Give --number or --identifier.")
-    with _workspace(folder) as workspace:
-        if identifier is not None:
-            number = workspace.persons.find(identifier.read().strip())
-        view = show_person(workspace, number or 0, tuple(parse_epoch(epoch) for epoch in epochs))
-    print_result(view.to_json(), as_json=as_json, lines=view.lines())
-
-
-@person.command("erase")
-@home_option
-@click.option("--number", type=int, help="The node's own number of the person. 内部编号。")
-@click.option(
-    "--identifier",
-    type=click.File("r"),
-    help="File with the identifier, or - to read it from standard input. 身份标识文件，- 表示标准输入。",
-)
-@json_option
-def person_erase(folder: Path, number: int | None, identifier: TextIO | None, *, as_json: bool) -> None:
-    """Erase a person's activities, identifier and figures here. 删除个人的行为记录、身份标识与数据。"""
-    from enterprise_node.erase import erase
-
-    if (number is None) == (identifier is None):
-        raise click.UsageError("Give --number or --identifier.")
-    with _workspace(folder) as workspace:
-        if identifier is not None:
-            number = workspace.persons.find(identifier.read().strip())
-        erasure = erase(workspace, number or 0)
-    print_result(erasure.to_json(), as_json=as_json, lines=erasure.lines())
-
-
 @click.command()
 @home_option
 @click.option(
@@ -198,7 +140,6 @@ COMMANDS: dict[str, click.Command] = {
     "check": check,
     "ingest": ingest,
     "explain": explain,
-    "person": person,
     "status": status,
     "doctor": doctor,
 }

@@ -79,7 +79,13 @@ class PersonView:
             yield "  " + ", ".join(f"{name} {value}" for name, value in row.items() if name != "person")
 
 
-def show_person(workspace: Workspace, number: int, epochs: tuple[Epoch, ...] = ()) -> PersonView:
+def show_person(
+    workspace: Workspace,
+    number: int,
+    epochs: tuple[Epoch, ...] = (),
+    *,
+    records_max: int | None = RECORDS_SHOWN,
+) -> PersonView:
     """Gather one person's months (all with records unless named); raises Unavailable NOT_FOUND."""
     contract = next((one for one in workspace.persons.contracts() if one[0] == number), None)
     if contract is None:
@@ -92,7 +98,7 @@ def show_person(workspace: Workspace, number: int, epochs: tuple[Epoch, ...] = (
         since=_date(contract[1]),
         until=_date(contract[2]),
         months=tuple(_month(workspace, number, epoch) for epoch in wanted),
-        latest=tuple(_latest(workspace, number)),
+        latest=tuple(_latest(workspace, number, records_max)),
     )
 
 
@@ -128,15 +134,15 @@ def _month(workspace: Workspace, number: int, epoch: Epoch) -> PersonMonth:
     )
 
 
-def _latest(workspace: Workspace, number: int) -> Iterator[dict[str, Any]]:
-    """Give the person's last records of each activity."""
+def _latest(workspace: Workspace, number: int, records_max: int | None) -> Iterator[dict[str, Any]]:
+    """Give the person's last records of each activity, or all."""
+    limit = "" if records_max is None else f" LIMIT {records_max}"
     for code, view in workspace.lookups.views().activities.items():
         activity = workspace.activities.registry[code]
         columns = list(activity.columns())
         names = ", ".join(map(quoted, columns))
         rows = workspace.engine.rows(
-            f"SELECT {names} FROM {view} WHERE person = {number}"
-            f" ORDER BY day DESC, record LIMIT {RECORDS_SHOWN}"
+            f"SELECT {names} FROM {view} WHERE person = {number} ORDER BY day DESC, record{limit}"
         )
         for row in rows:
             yield shown_row(activity, dict(zip(columns, row, strict=True)))

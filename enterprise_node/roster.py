@@ -177,6 +177,13 @@ class Roster:
         """Count the slots given so far."""
         return self._table.count()
 
+    def pseudonym(self, person: int) -> bytes | None:
+        """Give the pseudonym of a person who holds a slot; None for anybody else."""
+        held = [
+            slot for slot in self._table.of_person(person) if slot.withdrawn_epoch is None and slot.sealed
+        ]
+        return self.open_slot(held[-1])[1] if held else None
+
     def open_slot(self, slot: StoredSlot) -> tuple[bytes, bytes]:
         """Give a slot's salt and pseudonym, to show a person where its statement stands."""
         data = sealing.open_sealed(slot.sealed, key=self._slot_key, associated=_place(slot.slot))

@@ -111,7 +111,7 @@ class ActivityServicer(node_pb2_grpc.ActivityServiceServicer):
         context: grpc.ServicerContext,
     ) -> Iterator[node_pb2.RecordActivitiesResponse]:
         """Take one request after the other; the next is not read before the last is durable."""
-        _require_own(context, self._enterprise_id)
+        require_own(context, self._enterprise_id)
         if not self._turns.acquire(blocking=False):
             raise Unavailable(REASON_BUSY, "Others are pushing already.", remedy="Try again in a moment.")
         try:
@@ -153,18 +153,18 @@ class NodeServicer(node_pb2_grpc.NodeServiceServicer):
         self, request: node_pb2.NodeServiceGetStatusRequest, context: grpc.ServicerContext
     ) -> node_pb2.NodeServiceGetStatusResponse:
         """Give counts and states; never to the hub or another enterprise."""
-        _require_own(context, self._enterprise_id)
+        require_own(context, self._enterprise_id)
         return self._status()
 
     def EstimateFootprint(  # noqa: N802 - the name is the protocol's
         self, request: node_pb2.EstimateFootprintRequest, context: grpc.ServicerContext
     ) -> node_pb2.EstimateFootprintResponse:
         """Say what one act comes to; what was asked is not kept."""
-        _require_own(context, self._enterprise_id)
+        require_own(context, self._enterprise_id)
         return self._estimate(request)
 
 
-def _require_own(context: grpc.ServicerContext, enterprise_id: str) -> None:
+def require_own(context: grpc.ServicerContext, enterprise_id: str) -> None:
     """Refuse everybody but the node's own enterprise."""
     if require_role(context, Role.NODE).id != enterprise_id:
         raise Refused(

@@ -7,9 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from enterprise_node.app import open_tickets
 from enterprise_node.footprint import Estimator, civil_today
 from enterprise_node.overview import overview
 from enterprise_node.rpc import ACTIVITY_SERVICE, NODE_SERVICE, PUSHES_MAX, ActivityServicer, NodeServicer
+from enterprise_node.rpc_persons import PERSON_SERVICE, PersonServicer
+from enterprise_node.store.outward import SCHEMAS
+from enterprise_node.workspace import open_workspace
 from protos.v1 import node_pb2, node_pb2_grpc
 from runtime.metrics import HealthServer, Metrics
 from runtime.servers import GrpcServer, ServerOptions
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
 
 
 # Every stream of pushed records holds one; the status is answered beside them.
-WORKERS = PUSHES_MAX + 2
+WORKERS = PUSHES_MAX + 3
 
 
 @contextmanager
@@ -30,7 +34,10 @@ def serving(app: App) -> Iterator[str]:
     _figures(app, metrics)
     identity = app.membership.identity
     options = ServerOptions(
-        service.listen_grpc, (NODE_SERVICE, ACTIVITY_SERVICE), workers=WORKERS, reflection=True
+        service.listen_grpc,
+        (NODE_SERVICE, ACTIVITY_SERVICE, PERSON_SERVICE),
+        workers=WORKERS,
+        reflection=True,
     )
     server = GrpcServer(lambda: identity, options, metrics)
     packs = [app.workspace.home / entry for entry in app.workspace.configuration.packs]
@@ -39,6 +46,12 @@ def serving(app: App) -> Iterator[str]:
     node_pb2_grpc.add_NodeServiceServicer_to_server(servicer, server.server)
     pushed = ActivityServicer(app.membership.enterprise_id, app.workspace.spool().take)
     node_pb2_grpc.add_ActivityServiceServicer_to_server(pushed, server.server)
+    persons = PersonServicer(
+        app.membership,
+        lambda: open_workspace(app.workspace.home, schemas=SCHEMAS),
+        open_tickets(app.workspace, app.membership),
+    )
+    node_pb2_grpc.add_PersonServiceServicer_to_server(persons, server.server)
     with HealthServer(service.listen_metrics, metrics, lambda: app.course.waiting_for) as health, server:
         note = identity.renewal_note(datetime.datetime.now(datetime.UTC))
         for line in (f"serving gRPC {server.address}, health http://{health.address}", note):

@@ -29,6 +29,7 @@ from enterprise_node.register import Register
 from enterprise_node.removal import Removal
 from enterprise_node.sources.files import FileSource
 from enterprise_node.staging import Stage
+from enterprise_node.store import corrections as correction_store
 from enterprise_node.store import marks as mark_store
 from enterprise_node.store import persons as person_store
 from enterprise_node.store import push as push_store
@@ -65,6 +66,7 @@ DATA_SCHEMAS: tuple[Schema, ...] = (
     push_store.SCHEMA,
     release_store.SCHEMA,
     selection_store.SCHEMA,
+    correction_store.SCHEMA,
 )
 
 # Of rows held in memory at once: of a query, or pushed.

@@ -16,7 +16,7 @@ def erase_person(database: Database, number: int) -> None:
         " erased = 1 WHERE number = ?",
         (number,),
     )
-    for table in ("exclusion", "pooled"):
+    for table in ("exclusion", "pooled", "correction"):
         database.execute(f"DELETE FROM {table} WHERE person = ?", (number,))  # noqa: S608
     if database.value("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'pseudonym'"):
         database.execute("DELETE FROM pseudonym WHERE person = ?", (number,))

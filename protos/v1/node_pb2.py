@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14protos/v1/node.proto\x12\x07\x63gsp.v1\"\x1d\n\x1bNodeServiceGetStatusRequest\"\xb8\x01\n\x1cNodeServiceGetStatusResponse\x12\x15\n\renterprise_id\x18\x01 \x01(\t\x12\x12\n\nactivities\x18\x02 \x01(\x06\x12\x13\n\x0bquarantined\x18\x03 \x01(\x06\x12\x10\n\x08\x65nrolled\x18\x04 \x01(\x06\x12\r\n\x05stage\x18\x05 \x01(\t\x12\x13\n\x0bwaiting_for\x18\x06 \x01(\t\x12\"\n\x06\x65pochs\x18\x07 \x03(\x0b\x32\x12.cgsp.v1.NodeEpoch\")\n\tNodeEpoch\x12\r\n\x05\x65poch\x18\x01 \x01(\x07\x12\r\n\x05state\x18\x02 \x01(\t\"\xc9\x01\n\x18\x45stimateFootprintRequest\x12\x0f\n\x07pack_id\x18\x01 \x01(\t\x12\x10\n\x08\x61\x63tivity\x18\x02 \x01(\t\x12=\n\x06inputs\x18\x03 \x03(\x0b\x32-.cgsp.v1.EstimateFootprintRequest.InputsEntry\x12\x0c\n\x04\x64\x61te\x18\x04 \x01(\t\x12\x0e\n\x06region\x18\x05 \x01(\t\x1a-\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"J\n\x19\x45stimateFootprintResponse\x12-\n\testimates\x18\x01 \x03(\x0b\x32\x1a.cgsp.v1.FootprintEstimate\"\x93\x01\n\x11\x46ootprintEstimate\x12\x0f\n\x07pack_id\x18\x01 \x01(\t\x12\x14\n\x0cpack_version\x18\x02 \x01(\x07\x12\x0f\n\x07purpose\x18\x03 \x01(\t\x12\x12\n\nmilligrams\x18\x04 \x01(\x10\x12\x32\n\x0b\x65quivalence\x18\x05 \x01(\x0b\x32\x1d.cgsp.v1.FootprintEquivalence\"\x80\x01\n\x14\x46ootprintEquivalence\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rtable_version\x18\x02 \x01(\x07\x12\x13\n\x0bthousandths\x18\x03 \x01(\x10\x12\x0f\n\x07name_en\x18\x04 \x01(\t\x12\x0f\n\x07name_zh\x18\x05 \x01(\t\x12\x0e\n\x06source\x18\x06 \x01(\t\"c\n\x17RecordActivitiesRequest\x12\x0e\n\x06source\x18\x01 \x01(\t\x12(\n\x07records\x18\x02 \x03(\x0b\x32\x17.cgsp.v1.ActivityRecord\x12\x0e\n\x06number\x18\x03 \x01(\x06\"\x8d\x01\n\x0e\x41\x63tivityRecord\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12\x33\n\x06values\x18\x02 \x03(\x0b\x32#.cgsp.v1.ActivityRecord.ValuesEntry\x1a-\n\x0bValuesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"|\n\x18RecordActivitiesResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x07\x12\r\n\x05known\x18\x02 \x01(\x07\x12/\n\x0bquarantined\x18\x03 \x03(\x0b\x32\x1a.cgsp.v1.QuarantinedRecord\x12\x0e\n\x06number\x18\x04 \x01(\x06\"\\\n\x11QuarantinedRecord\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12\x0e\n\x06\x63olumn\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0e\n\x06remedy\x18\x04 \x01(\t2\xc3\x01\n\x0bNodeService\x12X\n\tGetStatus\x12$.cgsp.v1.NodeServiceGetStatusRequest\x1a%.cgsp.v1.NodeServiceGetStatusResponse\x12Z\n\x11\x45stimateFootprint\x12!.cgsp.v1.EstimateFootprintRequest\x1a\".cgsp.v1.EstimateFootprintResponse2n\n\x0f\x41\x63tivityService\x12[\n\x10RecordActivities\x12 .cgsp.v1.RecordActivitiesRequest\x1a!.cgsp.v1.RecordActivitiesResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14protos/v1/node.proto\x12\x07\x63gsp.v1\"\x1d\n\x1bNodeServiceGetStatusRequest\"\xb8\x01\n\x1cNodeServiceGetStatusResponse\x12\x15\n\renterprise_id\x18\x01 \x01(\t\x12\x12\n\nactivities\x18\x02 \x01(\x06\x12\x13\n\x0bquarantined\x18\x03 \x01(\x06\x12\x10\n\x08\x65nrolled\x18\x04 \x01(\x06\x12\r\n\x05stage\x18\x05 \x01(\t\x12\x13\n\x0bwaiting_for\x18\x06 \x01(\t\x12\"\n\x06\x65pochs\x18\x07 \x03(\x0b\x32\x12.cgsp.v1.NodeEpoch\")\n\tNodeEpoch\x12\r\n\x05\x65poch\x18\x01 \x01(\x07\x12\r\n\x05state\x18\x02 \x01(\t\"\xc9\x01\n\x18\x45stimateFootprintRequest\x12\x0f\n\x07pack_id\x18\x01 \x01(\t\x12\x10\n\x08\x61\x63tivity\x18\x02 \x01(\t\x12=\n\x06inputs\x18\x03 \x03(\x0b\x32-.cgsp.v1.EstimateFootprintRequest.InputsEntry\x12\x0c\n\x04\x64\x61te\x18\x04 \x01(\t\x12\x0e\n\x06region\x18\x05 \x01(\t\x1a-\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"J\n\x19\x45stimateFootprintResponse\x12-\n\testimates\x18\x01 \x03(\x0b\x32\x1a.cgsp.v1.FootprintEstimate\"\x93\x01\n\x11\x46ootprintEstimate\x12\x0f\n\x07pack_id\x18\x01 \x01(\t\x12\x14\n\x0cpack_version\x18\x02 \x01(\x07\x12\x0f\n\x07purpose\x18\x03 \x01(\t\x12\x12\n\nmilligrams\x18\x04 \x01(\x10\x12\x32\n\x0b\x65quivalence\x18\x05 \x01(\x0b\x32\x1d.cgsp.v1.FootprintEquivalence\"\x80\x01\n\x14\x46ootprintEquivalence\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rtable_version\x18\x02 \x01(\x07\x12\x13\n\x0bthousandths\x18\x03 \x01(\x10\x12\x0f\n\x07name_en\x18\x04 \x01(\t\x12\x0f\n\x07name_zh\x18\x05 \x01(\t\x12\x0e\n\x06source\x18\x06 \x01(\t\")\n\x13\x45xportPersonRequest\x12\x12\n\nidentifier\x18\x01 \x01(\t\"&\n\x14\x45xportPersonResponse\x12\x0e\n\x06\x65xport\x18\x01 \x01(\x0c\"\xb4\x01\n\x14\x43orrectPersonRequest\x12\x12\n\nidentifier\x18\x01 \x01(\t\x12\x0e\n\x06record\x18\x02 \x01(\t\x12\x39\n\x06inputs\x18\x03 \x03(\x0b\x32).cgsp.v1.CorrectPersonRequest.InputsEntry\x12\x0e\n\x06reason\x18\x04 \x01(\t\x1a-\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"E\n\x15\x43orrectPersonResponse\x12\x10\n\x08\x61\x63tivity\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61te\x18\x02 \x01(\t\x12\x0c\n\x04late\x18\x03 \x01(\x08\"(\n\x12\x45rasePersonRequest\x12\x12\n\nidentifier\x18\x01 \x01(\t\")\n\x13\x45rasePersonResponse\x12\x12\n\nactivities\x18\x01 \x01(\x06\"J\n\x12IssueTicketRequest\x12\x12\n\nidentifier\x18\x01 \x01(\t\x12\x0f\n\x07purpose\x18\x02 \x01(\t\x12\x0f\n\x07subject\x18\x03 \x01(\x0c\"9\n\x13IssueTicketResponse\x12\x0e\n\x06ticket\x18\x01 \x01(\x0c\x12\x12\n\nexpires_at\x18\x02 \x01(\x06\"c\n\x17RecordActivitiesRequest\x12\x0e\n\x06source\x18\x01 \x01(\t\x12(\n\x07records\x18\x02 \x03(\x0b\x32\x17.cgsp.v1.ActivityRecord\x12\x0e\n\x06number\x18\x03 \x01(\x06\"\x8d\x01\n\x0e\x41\x63tivityRecord\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12\x33\n\x06values\x18\x02 \x03(\x0b\x32#.cgsp.v1.ActivityRecord.ValuesEntry\x1a-\n\x0bValuesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"|\n\x18RecordActivitiesResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x07\x12\r\n\x05known\x18\x02 \x01(\x07\x12/\n\x0bquarantined\x18\x03 \x03(\x0b\x32\x1a.cgsp.v1.QuarantinedRecord\x12\x0e\n\x06number\x18\x04 \x01(\x06\"\\\n\x11QuarantinedRecord\x12\x17\n\x0fidempotency_key\x18\x01 \x01(\t\x12\x0e\n\x06\x63olumn\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0e\n\x06remedy\x18\x04 \x01(\t2\xc3\x01\n\x0bNodeService\x12X\n\tGetStatus\x12$.cgsp.v1.NodeServiceGetStatusRequest\x1a%.cgsp.v1.NodeServiceGetStatusResponse\x12Z\n\x11\x45stimateFootprint\x12!.cgsp.v1.EstimateFootprintRequest\x1a\".cgsp.v1.EstimateFootprintResponse2\xc0\x02\n\rPersonService\x12K\n\x0c\x45xportPerson\x12\x1c.cgsp.v1.ExportPersonRequest\x1a\x1d.cgsp.v1.ExportPersonResponse\x12N\n\rCorrectPerson\x12\x1d.cgsp.v1.CorrectPersonRequest\x1a\x1e.cgsp.v1.CorrectPersonResponse\x12H\n\x0b\x45rasePerson\x12\x1b.cgsp.v1.ErasePersonRequest\x1a\x1c.cgsp.v1.ErasePersonResponse\x12H\n\x0bIssueTicket\x12\x1b.cgsp.v1.IssueTicketRequest\x1a\x1c.cgsp.v1.IssueTicketResponse2n\n\x0f\x41\x63tivityService\x12[\n\x10RecordActivities\x12 .cgsp.v1.RecordActivitiesRequest\x1a!.cgsp.v1.RecordActivitiesResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,6 +33,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ESTIMATEFOOTPRINTREQUEST_INPUTSENTRY']._loaded_options = None
   _globals['_ESTIMATEFOOTPRINTREQUEST_INPUTSENTRY']._serialized_options = b'8\001'
+  _globals['_CORRECTPERSONREQUEST_INPUTSENTRY']._loaded_options = None
+  _globals['_CORRECTPERSONREQUEST_INPUTSENTRY']._serialized_options = b'8\001'
   _globals['_ACTIVITYRECORD_VALUESENTRY']._loaded_options = None
   _globals['_ACTIVITYRECORD_VALUESENTRY']._serialized_options = b'8\001'
   _globals['_NODESERVICEGETSTATUSREQUEST']._serialized_start=33
@@ -51,18 +53,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FOOTPRINTESTIMATE']._serialized_end=722
   _globals['_FOOTPRINTEQUIVALENCE']._serialized_start=725
   _globals['_FOOTPRINTEQUIVALENCE']._serialized_end=853
-  _globals['_RECORDACTIVITIESREQUEST']._serialized_start=855
-  _globals['_RECORDACTIVITIESREQUEST']._serialized_end=954
-  _globals['_ACTIVITYRECORD']._serialized_start=957
-  _globals['_ACTIVITYRECORD']._serialized_end=1098
-  _globals['_ACTIVITYRECORD_VALUESENTRY']._serialized_start=1053
-  _globals['_ACTIVITYRECORD_VALUESENTRY']._serialized_end=1098
-  _globals['_RECORDACTIVITIESRESPONSE']._serialized_start=1100
-  _globals['_RECORDACTIVITIESRESPONSE']._serialized_end=1224
-  _globals['_QUARANTINEDRECORD']._serialized_start=1226
-  _globals['_QUARANTINEDRECORD']._serialized_end=1318
-  _globals['_NODESERVICE']._serialized_start=1321
-  _globals['_NODESERVICE']._serialized_end=1516
-  _globals['_ACTIVITYSERVICE']._serialized_start=1518
-  _globals['_ACTIVITYSERVICE']._serialized_end=1628
+  _globals['_EXPORTPERSONREQUEST']._serialized_start=855
+  _globals['_EXPORTPERSONREQUEST']._serialized_end=896
+  _globals['_EXPORTPERSONRESPONSE']._serialized_start=898
+  _globals['_EXPORTPERSONRESPONSE']._serialized_end=936
+  _globals['_CORRECTPERSONREQUEST']._serialized_start=939
+  _globals['_CORRECTPERSONREQUEST']._serialized_end=1119
+  _globals['_CORRECTPERSONREQUEST_INPUTSENTRY']._serialized_start=451
+  _globals['_CORRECTPERSONREQUEST_INPUTSENTRY']._serialized_end=496
+  _globals['_CORRECTPERSONRESPONSE']._serialized_start=1121
+  _globals['_CORRECTPERSONRESPONSE']._serialized_end=1190
+  _globals['_ERASEPERSONREQUEST']._serialized_start=1192
+  _globals['_ERASEPERSONREQUEST']._serialized_end=1232
+  _globals['_ERASEPERSONRESPONSE']._serialized_start=1234
+  _globals['_ERASEPERSONRESPONSE']._serialized_end=1275
+  _globals['_ISSUETICKETREQUEST']._serialized_start=1277
+  _globals['_ISSUETICKETREQUEST']._serialized_end=1351
+  _globals['_ISSUETICKETRESPONSE']._serialized_start=1353
+  _globals['_ISSUETICKETRESPONSE']._serialized_end=1410
+  _globals['_RECORDACTIVITIESREQUEST']._serialized_start=1412
+  _globals['_RECORDACTIVITIESREQUEST']._serialized_end=1511
+  _globals['_ACTIVITYRECORD']._serialized_start=1514
+  _globals['_ACTIVITYRECORD']._serialized_end=1655
+  _globals['_ACTIVITYRECORD_VALUESENTRY']._serialized_start=1610
+  _globals['_ACTIVITYRECORD_VALUESENTRY']._serialized_end=1655
+  _globals['_RECORDACTIVITIESRESPONSE']._serialized_start=1657
+  _globals['_RECORDACTIVITIESRESPONSE']._serialized_end=1781
+  _globals['_QUARANTINEDRECORD']._serialized_start=1783
+  _globals['_QUARANTINEDRECORD']._serialized_end=1875
+  _globals['_NODESERVICE']._serialized_start=1878
+  _globals['_NODESERVICE']._serialized_end=2073
+  _globals['_PERSONSERVICE']._serialized_start=2076
+  _globals['_PERSONSERVICE']._serialized_end=2396
+  _globals['_ACTIVITYSERVICE']._serialized_start=2398
+  _globals['_ACTIVITYSERVICE']._serialized_end=2508
 # @@protoc_insertion_point(module_scope)

@@ -144,6 +144,217 @@ class NodeService:
             _registered_method=True)
 
 
+class PersonServiceStub:
+    """What the enterprise's own app asks for a person it has logged in; over mTLS with a certificate of the same enterprise.
+    A person is named by the identifier the enterprise knows it by.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.ExportPerson = channel.unary_unary(
+                '/cgsp.v1.PersonService/ExportPerson',
+                request_serializer=protos_dot_v1_dot_node__pb2.ExportPersonRequest.SerializeToString,
+                response_deserializer=protos_dot_v1_dot_node__pb2.ExportPersonResponse.FromString,
+                _registered_method=True)
+        self.CorrectPerson = channel.unary_unary(
+                '/cgsp.v1.PersonService/CorrectPerson',
+                request_serializer=protos_dot_v1_dot_node__pb2.CorrectPersonRequest.SerializeToString,
+                response_deserializer=protos_dot_v1_dot_node__pb2.CorrectPersonResponse.FromString,
+                _registered_method=True)
+        self.ErasePerson = channel.unary_unary(
+                '/cgsp.v1.PersonService/ErasePerson',
+                request_serializer=protos_dot_v1_dot_node__pb2.ErasePersonRequest.SerializeToString,
+                response_deserializer=protos_dot_v1_dot_node__pb2.ErasePersonResponse.FromString,
+                _registered_method=True)
+        self.IssueTicket = channel.unary_unary(
+                '/cgsp.v1.PersonService/IssueTicket',
+                request_serializer=protos_dot_v1_dot_node__pb2.IssueTicketRequest.SerializeToString,
+                response_deserializer=protos_dot_v1_dot_node__pb2.IssueTicketResponse.FromString,
+                _registered_method=True)
+
+
+class PersonServiceServicer:
+    """What the enterprise's own app asks for a person it has logged in; over mTLS with a certificate of the same enterprise.
+    A person is named by the identifier the enterprise knows it by.
+    """
+
+    def ExportPerson(self, request, context):
+        """Everything kept of the person, signed with the enterprise's key.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CorrectPerson(self, request, context):
+        """Puts other quantities in a record of the person's, with the reason; the former version is kept apart.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ErasePerson(self, request, context):
+        """Erases the person here; the slot ends with the next roster batch.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def IssueTicket(self, request, context):
+        """Signs that the person is logged in, for one purpose at the hub.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_PersonServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'ExportPerson': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportPerson,
+                    request_deserializer=protos_dot_v1_dot_node__pb2.ExportPersonRequest.FromString,
+                    response_serializer=protos_dot_v1_dot_node__pb2.ExportPersonResponse.SerializeToString,
+            ),
+            'CorrectPerson': grpc.unary_unary_rpc_method_handler(
+                    servicer.CorrectPerson,
+                    request_deserializer=protos_dot_v1_dot_node__pb2.CorrectPersonRequest.FromString,
+                    response_serializer=protos_dot_v1_dot_node__pb2.CorrectPersonResponse.SerializeToString,
+            ),
+            'ErasePerson': grpc.unary_unary_rpc_method_handler(
+                    servicer.ErasePerson,
+                    request_deserializer=protos_dot_v1_dot_node__pb2.ErasePersonRequest.FromString,
+                    response_serializer=protos_dot_v1_dot_node__pb2.ErasePersonResponse.SerializeToString,
+            ),
+            'IssueTicket': grpc.unary_unary_rpc_method_handler(
+                    servicer.IssueTicket,
+                    request_deserializer=protos_dot_v1_dot_node__pb2.IssueTicketRequest.FromString,
+                    response_serializer=protos_dot_v1_dot_node__pb2.IssueTicketResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'cgsp.v1.PersonService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('cgsp.v1.PersonService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class PersonService:
+    """What the enterprise's own app asks for a person it has logged in; over mTLS with a certificate of the same enterprise.
+    A person is named by the identifier the enterprise knows it by.
+    """
+
+    @staticmethod
+    def ExportPerson(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cgsp.v1.PersonService/ExportPerson',
+            protos_dot_v1_dot_node__pb2.ExportPersonRequest.SerializeToString,
+            protos_dot_v1_dot_node__pb2.ExportPersonResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CorrectPerson(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cgsp.v1.PersonService/CorrectPerson',
+            protos_dot_v1_dot_node__pb2.CorrectPersonRequest.SerializeToString,
+            protos_dot_v1_dot_node__pb2.CorrectPersonResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ErasePerson(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cgsp.v1.PersonService/ErasePerson',
+            protos_dot_v1_dot_node__pb2.ErasePersonRequest.SerializeToString,
+            protos_dot_v1_dot_node__pb2.ErasePersonResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def IssueTicket(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cgsp.v1.PersonService/IssueTicket',
+            protos_dot_v1_dot_node__pb2.IssueTicketRequest.SerializeToString,
+            protos_dot_v1_dot_node__pb2.IssueTicketResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
 class ActivityServiceStub:
     """Takes activities from the enterprise's own systems, over mTLS with a certificate of the same enterprise.
     """

@@ -66,6 +66,79 @@ class NodeServiceServicer(metaclass=_abc_1.ABCMeta):
 
 def add_NodeServiceServicer_to_server(servicer: NodeServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
+class PersonServiceStub:
+    """What the enterprise's own app asks for a person it has logged in; over mTLS with a certificate of the same enterprise.
+    A person is named by the identifier the enterprise knows it by.
+    """
+
+    @_typing.overload
+    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
+    @_typing.overload
+    def __new__(cls, channel: _aio.Channel) -> PersonServiceAsyncStub: ...
+    ExportPerson: _grpc.UnaryUnaryMultiCallable[_node_pb2.ExportPersonRequest, _node_pb2.ExportPersonResponse]
+    """Everything kept of the person, signed with the enterprise's key."""
+    CorrectPerson: _grpc.UnaryUnaryMultiCallable[_node_pb2.CorrectPersonRequest, _node_pb2.CorrectPersonResponse]
+    """Puts other quantities in a record of the person's, with the reason; the former version is kept apart."""
+    ErasePerson: _grpc.UnaryUnaryMultiCallable[_node_pb2.ErasePersonRequest, _node_pb2.ErasePersonResponse]
+    """Erases the person here; the slot ends with the next roster batch."""
+    IssueTicket: _grpc.UnaryUnaryMultiCallable[_node_pb2.IssueTicketRequest, _node_pb2.IssueTicketResponse]
+    """Signs that the person is logged in, for one purpose at the hub."""
+
+@_typing.type_check_only
+class PersonServiceAsyncStub(PersonServiceStub):
+    """What the enterprise's own app asks for a person it has logged in; over mTLS with a certificate of the same enterprise.
+    A person is named by the identifier the enterprise knows it by.
+    """
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    ExportPerson: _aio.UnaryUnaryMultiCallable[_node_pb2.ExportPersonRequest, _node_pb2.ExportPersonResponse]  # type: ignore[assignment]
+    """Everything kept of the person, signed with the enterprise's key."""
+    CorrectPerson: _aio.UnaryUnaryMultiCallable[_node_pb2.CorrectPersonRequest, _node_pb2.CorrectPersonResponse]  # type: ignore[assignment]
+    """Puts other quantities in a record of the person's, with the reason; the former version is kept apart."""
+    ErasePerson: _aio.UnaryUnaryMultiCallable[_node_pb2.ErasePersonRequest, _node_pb2.ErasePersonResponse]  # type: ignore[assignment]
+    """Erases the person here; the slot ends with the next roster batch."""
+    IssueTicket: _aio.UnaryUnaryMultiCallable[_node_pb2.IssueTicketRequest, _node_pb2.IssueTicketResponse]  # type: ignore[assignment]
+    """Signs that the person is logged in, for one purpose at the hub."""
+
+class PersonServiceServicer(metaclass=_abc_1.ABCMeta):
+    """What the enterprise's own app asks for a person it has logged in; over mTLS with a certificate of the same enterprise.
+    A person is named by the identifier the enterprise knows it by.
+    """
+
+    @_abc_1.abstractmethod
+    def ExportPerson(
+        self,
+        request: _node_pb2.ExportPersonRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_node_pb2.ExportPersonResponse, _abc.Awaitable[_node_pb2.ExportPersonResponse]]:
+        """Everything kept of the person, signed with the enterprise's key."""
+
+    @_abc_1.abstractmethod
+    def CorrectPerson(
+        self,
+        request: _node_pb2.CorrectPersonRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_node_pb2.CorrectPersonResponse, _abc.Awaitable[_node_pb2.CorrectPersonResponse]]:
+        """Puts other quantities in a record of the person's, with the reason; the former version is kept apart."""
+
+    @_abc_1.abstractmethod
+    def ErasePerson(
+        self,
+        request: _node_pb2.ErasePersonRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_node_pb2.ErasePersonResponse, _abc.Awaitable[_node_pb2.ErasePersonResponse]]:
+        """Erases the person here; the slot ends with the next roster batch."""
+
+    @_abc_1.abstractmethod
+    def IssueTicket(
+        self,
+        request: _node_pb2.IssueTicketRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_node_pb2.IssueTicketResponse, _abc.Awaitable[_node_pb2.IssueTicketResponse]]:
+        """Signs that the person is logged in, for one purpose at the hub."""
+
+def add_PersonServiceServicer_to_server(servicer: PersonServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+
 class ActivityServiceStub:
     """Takes activities from the enterprise's own systems, over mTLS with a certificate of the same enterprise."""
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from enterprise_node.cli_data import person
+from enterprise_node.cli_person import person
 from enterprise_node.erase import erase
 from enterprise_node.exclusive import exclusive
 from enterprise_node.reductions import MeasureSpec

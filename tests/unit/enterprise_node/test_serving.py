@@ -13,8 +13,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from enterprise_node.app import App
 from enterprise_node.rpc import NODE_SERVICE
 from enterprise_node.serving import serving
+from privacy.exports import PERSON, open_export
 from protos.epochs import Epoch
-from protos.problems import Malformed, Refused
+from protos.problems import Malformed, Refused, Unavailable
 from protos.v1 import node_pb2, node_pb2_grpc
 from protos.v1.problem_pb2 import REASON_ROLE_NOT_ALLOWED
 from runtime.channels import open_channel
@@ -22,9 +23,10 @@ from runtime.identity import Identity, Role, SpiffeName
 from runtime.pack_files import load_pack
 from runtime.retries import unary
 from tests.unit.enterprise_node.simulated_hub import PACKS, RIDERS, SimulatedHub, open_node, write_home
-from tests.unit.enterprise_node.simulators import DOMAIN, ENTERPRISE, Federation
+from tests.unit.enterprise_node.simulators import DOMAIN, ENTERPRISE, Federation, signing_key
 
 PACK = load_pack(PACKS / "trv.shared_bike" / "1")
+OWN_KEY = signing_key(ENTERPRISE).verify_key
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +71,40 @@ def test_a_checkout_is_told_what_a_trip_comes_to(app: App, federation: Federatio
             unary(lambda: stub.EstimateFootprint(node_pb2.EstimateFootprintRequest(pack_id=PACK.id)))
     assert (found.pack_id, found.purpose, found.milligrams) == (PACK.id, "credit", 97_400)
     assert (found.equivalence.id, found.equivalence.thousandths) == ("tree_year", 69)
+
+
+def test_the_enterprises_app_exports_corrects_erases_and_gets_tickets(
+    app: App, federation: Federation
+) -> None:
+    app.pipeline.run([Epoch(202012)])
+    rider = "13800000003"
+    with serving(app) as address, connect(address, federation.node_identity()) as channel:
+        stub = node_pb2_grpc.PersonServiceStub(channel)
+        ask = node_pb2.ExportPersonRequest(identifier=rider)
+        found = open_export(unary(lambda: stub.ExportPerson(ask)).export, PERSON, [OWN_KEY])
+        record = found["latest"][0]["record"]
+        change = node_pb2.CorrectPersonRequest(
+            identifier=rider, record=record, inputs={"distance": "1"}, reason="longer in truth"
+        )
+        assert unary(lambda: stub.CorrectPerson(change)).activity == "trip.bicycle"
+        wanted = node_pb2.IssueTicketRequest(identifier=rider, purpose="view")
+        assert unary(lambda: stub.IssueTicket(wanted)).ticket
+        gone = unary(lambda: stub.ErasePerson(node_pb2.ErasePersonRequest(identifier=rider)))
+        assert gone.activities == len(found["latest"])
+        with pytest.raises(Unavailable):
+            unary(lambda: stub.ExportPerson(ask))
+
+
+def test_another_enterprise_asks_about_nobody(app: App, federation: Federation) -> None:
+    with serving(app) as address, connect(address, federation.node_identity("rival")) as channel:
+        stub = node_pb2_grpc.PersonServiceStub(channel)
+        for call in (
+            lambda: stub.ExportPerson(node_pb2.ExportPersonRequest(identifier="13800000003")),
+            lambda: stub.IssueTicket(node_pb2.IssueTicketRequest(identifier="13800000003", purpose="view")),
+            lambda: stub.ErasePerson(node_pb2.ErasePersonRequest(identifier="13800000003")),
+        ):
+            with pytest.raises(Refused):
+                unary(call)
 
 
 def test_another_enterprise_gets_no_estimate(app: App, federation: Federation) -> None:

@@ -1,0 +1,186 @@
+"""Commands for one person: show, export, correct, erase; and the tickets the enterprise signs for them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from runtime.console import json_option, print_result
+
+if TYPE_CHECKING:
+    from enterprise_node.workspace import Workspace
+
+_home_option = click.option(
+    "--home",
+    "folder",
+    type=click.Path(path_type=Path),
+    default=Path(),
+    show_default=True,
+    help="The node's folder, with node.toml. 节点目录。",
+)
+
+
+def _person_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Name a person by the node's number or by identifier."""
+    command = click.option(
+        "--identifier",
+        type=click.File("r"),
+        help="File with the identifier, or - to read it from standard input. 身份标识文件，- 表示标准输入。",
+    )(command)
+    return click.option("--number", type=int, help="The node's own number of the person. 内部编号。")(command)
+
+
+@contextmanager
+def _workspace(folder: Path) -> Iterator[Workspace]:
+    """Open the home for one command."""
+    from enterprise_node.store.outward import SCHEMAS
+    from enterprise_node.workspace import open_workspace
+
+    workspace = open_workspace(folder, schemas=SCHEMAS)
+    try:
+        yield workspace
+    finally:
+        workspace.close()
+
+
+def _number(workspace: Workspace, number: int | None, identifier: TextIO | None) -> int:
+    if (number is None) == (identifier is None):
+        raise click.UsageError("Give --number or --identifier.")
+    if identifier is not None:
+        number = workspace.persons.find(identifier.read().strip())
+    return number or 0
+
+
+@click.group()
+def person() -> None:
+    """Show, export, correct or erase one person's data. 查看、导出、更正或删除个人数据。"""
+
+
+@person.command("show")
+@_home_option
+@_person_options
+@click.option("--epoch", "epochs", multiple=True, metavar="YYYY-MM", help="Months to show; all by default.")
+@json_option
+def person_show(
+    folder: Path,
+    number: int | None,
+    identifier: TextIO | None,
+    epochs: Sequence[str],
+    *,
+    as_json: bool,
+) -> None:
+    """Show one person's exact figures. 显示个人的精确数据。"""
+    from enterprise_node.person import show_person
+    from protos.epochs import parse_epoch
+
+    with _workspace(folder) as workspace:
+        found = _number(workspace, number, identifier)
+        view = show_person(workspace, found, tuple(parse_epoch(epoch) for epoch in epochs))
+    print_result(view.to_json(), as_json=as_json, lines=view.lines())
+
+
+@person.command("export")
+@_home_option
+@_person_options
+@click.argument("target", type=click.Path(path_type=Path, dir_okay=False))
+@json_option
+def person_export(
+    folder: Path, number: int | None, identifier: TextIO | None, target: Path, *, as_json: bool
+) -> None:
+    """Write all that is kept of a person into TARGET, signed JSON. 导出个人全部数据（签名 JSON）。"""
+    from enterprise_node.membership import Membership
+    from enterprise_node.person_export import export_person
+    from runtime.configuration import write_private
+
+    with _workspace(folder) as workspace:
+        found = _number(workspace, number, identifier)
+        data = export_person(workspace, Membership.load(workspace.home), found)
+    write_private(target, data)
+    print_result({"file": str(target), "bytes": len(data)}, as_json=as_json)
+
+
+@person.command("correct")
+@_home_option
+@_person_options
+@click.option("--record", required=True, help="The record's id as `person show` gives it. 记录编号。")
+@click.option(
+    "--set", "changes", multiple=True, required=True, metavar="INPUT=VALUE", help="A new value, in its unit."
+)
+@click.option("--reason", required=True, help="Why it is corrected. 更正原因。")
+@json_option
+def person_correct(
+    folder: Path,
+    number: int | None,
+    identifier: TextIO | None,
+    record: str,
+    changes: Sequence[str],
+    reason: str,
+    *,
+    as_json: bool,
+) -> None:
+    """Correct a record of a person's, with the reason. 按本人要求更正记录。"""
+    import time
+
+    from enterprise_node.correct import correct
+
+    pairs = [change.partition("=") for change in changes]
+    if any(not middle for _, middle, _ in pairs):
+        raise click.UsageError("Write --set INPUT=VALUE.")
+    with _workspace(folder) as workspace:
+        found = _number(workspace, number, identifier)
+        inputs = {name.strip(): value.strip() for name, _, value in pairs}
+        done = correct(workspace, found, record, inputs, reason, now=int(time.time()))
+    print_result(done.to_json(), as_json=as_json, lines=done.lines())
+
+
+@person.command("erase")
+@_home_option
+@_person_options
+@json_option
+def person_erase(folder: Path, number: int | None, identifier: TextIO | None, *, as_json: bool) -> None:
+    """Erase a person's activities, identifier and figures here. 删除个人的行为记录、身份标识与数据。"""
+    from enterprise_node.erase import erase
+
+    with _workspace(folder) as workspace:
+        erasure = erase(workspace, _number(workspace, number, identifier))
+    print_result(erasure.to_json(), as_json=as_json, lines=erasure.lines())
+
+
+@click.command()
+@_home_option
+@_person_options
+@click.option(
+    "--purpose",
+    required=True,
+    type=click.Choice(["prove", "merge", "split", "choose", "redeem", "share", "close", "erase", "view"]),
+    help="What the person may do with it. 用途。",
+)
+@click.option("--subject", default="", metavar="HEX", help="SHA-256 of what the person agreed to.")
+@json_option
+def ticket(
+    folder: Path,
+    number: int | None,
+    identifier: TextIO | None,
+    purpose: str,
+    subject: str,
+    *,
+    as_json: bool,
+) -> None:
+    """Sign that a person is logged in, for ten minutes and one purpose. 签发登录凭证。"""
+    from enterprise_node.app import open_tickets
+    from enterprise_node.membership import Membership
+
+    with _workspace(folder) as workspace:
+        found = _number(workspace, number, identifier)
+        tickets = open_tickets(workspace, Membership.load(workspace.home))
+        issued = tickets.issue(found, purpose, bytes.fromhex(subject))
+    text = base64.b64encode(issued.ticket).decode()
+    print_result({"ticket": text, "expires_at": issued.expires_at}, as_json=as_json, lines=[text])
+
+
+COMMANDS: dict[str, click.Command] = {"person": person, "ticket": ticket}
