@@ -36,6 +36,7 @@ from protos.v1.problem_pb2 import (
 logger = logging.getLogger(__name__)
 
 TICKETS_MAX = changes.SHARES_MAX + 1
+CHOICES_MAX = 1_000
 _PURPOSES = {
     changes.PROVE: "prove",
     changes.MERGE: "merge",
@@ -52,6 +53,14 @@ class Asked:
     kind: programme_pb2.AccountChangeKind.ValueType
     tickets: Sequence[bytes]
     parts: Sequence[tuple[bytes, int]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A choice without its account, and the ticket for it."""
+
+    choice: programme_pb2.Choice
+    ticket: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +100,16 @@ class Participation:
 
     def choose(self, choice: programme_pb2.Choice, ticket: bytes, *, caller: str = "") -> Done:
         """Log what a person chose, from the next epoch that has not begun."""
-        self._writer.call(lambda connection: self._link(connection, [ticket], "choose", caller))
-        return self._writer.call(lambda connection: self._choose(connection, choice, ticket))
+        return self.choose_all([Chosen(choice, ticket)], caller=caller)[0]
+
+    def choose_all(self, chosen: Sequence[Chosen], *, caller: str = "") -> list[Done]:
+        """Log what persons chose, in one entry; those logged before get their first answer."""
+        if not 1 <= len(chosen) <= CHOICES_MAX:
+            raise Malformed(REASON_UNKNOWN_FIELD_VALUE, f"1 to {CHOICES_MAX} choices come at once.")
+        unused = [one.ticket for one in chosen if not self._state.log.participants.is_used(one.ticket)]
+        if unused:
+            self._writer.call(lambda connection: self._link(connection, unused, "choose", caller))
+        return self._writer.call(lambda connection: self._choose(connection, chosen))
 
     def set_frozen(self, account: bytes, *, frozen: bool) -> Done:
         """Freeze an account, or open it again; the operator's alone."""
@@ -176,29 +193,50 @@ class Participation:
         logger.info("account changed", extra={"kind": int(kind), "index": stored.index})
         return Done(account, effective, stored.index)
 
-    def _choose(self, connection: Connection, choice: programme_pb2.Choice, ticket: bytes) -> Done:
+    def _choose(self, connection: Connection, chosen: Sequence[Chosen]) -> list[Done]:
         participants, at = self._state.log.participants, self._clock()
-        subject = choices.subject(choice)
-        try:
-            taken = participants.check_ticket(ticket, purpose="choose", at=at, subject=subject)
-        except Conflict as conflict:
-            known = self._chosen(connection, ticket) if conflict.reason == REASON_TICKET_USED else None
-            if known is None:
-                raise
-            return known
+        fresh = [one for one in chosen if not participants.is_used(one.ticket)]
+        done = {one.ticket: self._again(connection, one, at) for one in chosen if one not in fresh}
+        if fresh:
+            said = [self._said(one, at) for one in fresh]
+            effective = participants.choice_effective(at)
+            salts = self._random(choices.SALT_BYTES * len(fresh))
+
+            def build(header: envelope_pb2.Header) -> Own:
+                built = choices.build_choices(
+                    header,
+                    effective=effective,
+                    salts=salts,
+                    choices=said,
+                    tickets=[one.ticket for one in fresh],
+                )
+                return Own(Kind.CHOICE_BATCH, built.message, built.bodies)
+
+            index = self._intake.append_own(connection, build).index
+            done |= {
+                one.ticket: Done(choice.account, effective, index)
+                for one, choice in zip(fresh, said, strict=True)
+            }
+        return [done[one.ticket] for one in chosen]
+
+    def _again(self, connection: Connection, chosen: Chosen, at: int) -> Done:
+        """Give what was logged for a used ticket; another choice on its nonce is what the rules refuse."""
+        known = self._chosen(connection, chosen.ticket)
+        if known is None:
+            self._said(chosen, at)
+        assert known is not None
+        return known
+
+    def _said(self, chosen: Chosen, at: int) -> programme_pb2.Choice:
+        """Give the choice under the account of the ticket's person."""
+        participants = self._state.log.participants
+        taken = participants.check_ticket(
+            chosen.ticket, purpose="choose", at=at, subject=choices.subject(chosen.choice)
+        )
         said = programme_pb2.Choice()
-        said.CopyFrom(choice)
+        said.CopyFrom(chosen.choice)
         said.account = participants.account(taken.pseudonym) or b""
-        effective, salts = participants.choice_effective(at), self._random(choices.SALT_BYTES)
-
-        def build(header: envelope_pb2.Header) -> Own:
-            built = choices.build_choices(
-                header, effective=effective, salts=salts, choices=[said], tickets=[ticket]
-            )
-            return Own(Kind.CHOICE_BATCH, built.message, built.bodies)
-
-        stored = self._intake.append_own(connection, build)
-        return Done(said.account, effective, stored.index)
+        return said
 
     def _link(self, connection: Connection, tickets: Sequence[bytes], purpose: str, caller: str) -> None:
         """Give accounts to those whose pseudonyms no release has brought one yet, a job of its own."""

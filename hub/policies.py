@@ -10,6 +10,7 @@ commitment_deadline_days = 20                 # optional: releases need a commit
 roster_batch_min = 1
 lag_days = 10                                 # releases wait so long for corrections; optional
 deadline_days = 25                            # after an epoch's end; who has not answered then is missing
+retrospective = false                         # true: the epochs lie in the past, as in a pilot on kept data
 default_recording = "first_enrolled"          # the default; "": whatever several know, all of them record
 
 [epsilon]
@@ -157,6 +158,7 @@ class PolicyFile(Settings):
     commitment_deadline_days: int | None = Field(default=None, ge=0, le=DEADLINE_DAYS_MAX)
     deadline_days: int = Field(default=0, ge=0, le=DEADLINE_DAYS_MAX)
     default_recording: Literal["", "first_enrolled"] = "first_enrolled"
+    retrospective: bool = False
     limits: LimitsFile = LimitsFile()
     enterprises: dict[str, EnterpriseFile] = Field(min_length=1)
 
@@ -192,6 +194,7 @@ def build_policy(
         commitment_deadline_days=file.commitment_deadline_days or 0,
         deadline_days=file.deadline_days,
         default_recording=file.default_recording,
+        retrospective=file.retrospective,
         reserve_z=ratio(file.limits.reserve_z),
         idle_extraction_grams_max=file.limits.idle_extraction_grams_max,
         spend_months_max=file.limits.spend_months_max,

@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import grpc
 
 from hub.account_exports import AccountExports
 from hub.bounds import CallerBounds
-from hub.participation import Asked, Participation
+from hub.participation import Asked, Chosen, Participation
 from privacy.chunks import HALF_BYTES
 from protos.problems import Malformed, Refused
 from protos.v1 import account_pb2, account_pb2_grpc
@@ -54,12 +56,25 @@ class AccountRpc(account_pb2_grpc.AccountServiceServicer):
         self, request: account_pb2.ChooseRequest, context: grpc.ServicerContext
     ) -> account_pb2.ChooseResponse:
         """Log what a person chose."""
+        return self._choose_all([request], context)[0]
+
+    def ChooseAll(
+        self, request: account_pb2.ChooseAllRequest, context: grpc.ServicerContext
+    ) -> account_pb2.ChooseAllResponse:
+        """Log what persons chose."""
+        return account_pb2.ChooseAllResponse(answers=self._choose_all(request.choices, context))
+
+    def _choose_all(
+        self, requests: Sequence[account_pb2.ChooseRequest], context: grpc.ServicerContext
+    ) -> list[account_pb2.ChooseResponse]:
         peer = require_role(context, Role.NODE)
+        chosen = [Chosen(one.choice, one.ticket) for one in requests]
         with self._bounds.admit(peer.id):
-            done = self._participation.choose(request.choice, request.ticket, caller=peer.id)
-        return account_pb2.ChooseResponse(
-            account=done.account, effective_epoch=done.effective, index=done.index
-        )
+            found = self._participation.choose_all(chosen, caller=peer.id)
+        return [
+            account_pb2.ChooseResponse(account=one.account, effective_epoch=one.effective, index=one.index)
+            for one in found
+        ]
 
     def GetAccount(
         self, request: account_pb2.GetAccountRequest, context: grpc.ServicerContext

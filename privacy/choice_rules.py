@@ -6,7 +6,7 @@ from privacy import choices
 from privacy.chunks import HALF_BYTES
 from privacy.keys import checked_id
 from privacy.ownership import AccountState, owner
-from privacy.policy import NO_OVERLAP
+from privacy.policy import NO_OVERLAP, in_force
 from privacy.standing import Standing
 from privacy.tickets import Ticket, check_distinct, check_ticket
 from privacy.verdicts import Submission, Verdict
@@ -57,12 +57,22 @@ def check_choice_batch(
 
 
 def first_effective(standing: Standing, at: int) -> Epoch:
-    """Give the first epoch not begun at this time that nobody has reserved, selected or closed."""
+    """Give the first epoch not begun at this time that nobody has reserved, selected or closed.
+
+    Under a retrospective policy it may have begun: its epochs lie in the past.
+    """
     civil = epoch_of((min(at, _LAST_SECOND) + _CIVIL_OFFSET_SECONDS) // _DAY_SECONDS)
+    unsettled = max(_first_unsettled(standing), standing.choices.last_effective)
+    if standing.policies and in_force(standing.policies, unsettled).retrospective:
+        return unsettled
+    return max(next_epoch(civil), unsettled)
+
+
+def _first_unsettled(standing: Standing) -> Epoch:
     reserved = (one.epoch for mine in standing.enterprises.values() for one in mine.reservations.values())
     selected = (epoch for _, epoch in standing.selections)
-    past = max([civil, *reserved, *selected, *standing.closes])
-    return max(next_epoch(past), standing.choices.last_effective)
+    settled = [next_epoch(one) for one in (*reserved, *selected, *standing.closes)]
+    return max([*settled, *(one.first_epoch for one in standing.policies[:1])], default=Epoch(0))
 
 
 def _check_choice(

@@ -33,6 +33,10 @@ class Participants:
             for one in data
         ]
 
+    def is_used(self, data: bytes) -> bool:
+        """Say whether something rests on a ticket's nonce already; raises what is wrong with the ticket."""
+        return open_ticket(self._standing, data).use in self._standing.tickets_used
+
     def by_age(self, one: bytes, other: bytes) -> tuple[bytes, bytes]:
         """Give two accounts, the one linked first before the other."""
         first = older(self._standing, one, other)

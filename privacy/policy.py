@@ -132,6 +132,8 @@ class Policy:
     limits: SpendLimits | None = None
     # Who records an overlap class where nobody chose; "" in a policy under which everybody records.
     default_recording: str = ""
+    # Epochs lie in the past: choices act from whatever is not settled, whether or not it has begun.
+    retrospective: bool = False
 
     def names(self, enterprise_id: str) -> bool:
         """Say whether the policy says what an enterprise releases."""
@@ -228,6 +230,7 @@ def from_wire(message: policy_pb2.Policy, policy_hash: bytes) -> Policy:
         reserve_z=reserve_z(message),
         limits=spend_limits(message),
         default_recording=_default_recording(message.default_recording),
+        retrospective=message.retrospective,
     )
     _check_anchors(policy)
     _check_deadline(policy)

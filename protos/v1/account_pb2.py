@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from protos.v1 import programme_pb2 as protos_dot_v1_dot_programme__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17protos/v1/account.proto\x12\x07\x63gsp.v1\x1a\x19protos/v1/programme.proto\"\x87\x01\n\x14\x43hangeAccountRequest\x12(\n\x04kind\x18\x01 \x01(\x0e\x32\x1a.cgsp.v1.AccountChangeKind\x12\x0f\n\x07tickets\x18\x02 \x03(\x0c\x12\x17\n\x0fshares_accounts\x18\x03 \x03(\x0c\x12\x1b\n\x13shares_basis_points\x18\x04 \x03(\x07\"P\n\x15\x43hangeAccountResponse\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0c\x12\x17\n\x0f\x65\x66\x66\x65\x63tive_epoch\x18\x02 \x01(\x07\x12\r\n\x05index\x18\x03 \x01(\x06\"@\n\rChooseRequest\x12\x1f\n\x06\x63hoice\x18\x01 \x01(\x0b\x32\x0f.cgsp.v1.Choice\x12\x0e\n\x06ticket\x18\x02 \x01(\x0c\"I\n\x0e\x43hooseResponse\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0c\x12\x17\n\x0f\x65\x66\x66\x65\x63tive_epoch\x18\x02 \x01(\x07\x12\r\n\x05index\x18\x03 \x01(\x06\"4\n\x11GetAccountRequest\x12\x0e\n\x06ticket\x18\x01 \x01(\x0c\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\x0c\"$\n\x12GetAccountResponse\x12\x0e\n\x06\x65xport\x18\x01 \x01(\x0c\"3\n\x10SetFrozenRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0c\x12\x0e\n\x06\x66rozen\x18\x02 \x01(\x08\"\"\n\x11SetFrozenResponse\x12\r\n\x05index\x18\x01 \x01(\x06\x32\xa6\x02\n\x0e\x41\x63\x63ountService\x12N\n\rChangeAccount\x12\x1d.cgsp.v1.ChangeAccountRequest\x1a\x1e.cgsp.v1.ChangeAccountResponse\x12\x39\n\x06\x43hoose\x12\x16.cgsp.v1.ChooseRequest\x1a\x17.cgsp.v1.ChooseResponse\x12\x45\n\nGetAccount\x12\x1a.cgsp.v1.GetAccountRequest\x1a\x1b.cgsp.v1.GetAccountResponse\x12\x42\n\tSetFrozen\x12\x19.cgsp.v1.SetFrozenRequest\x1a\x1a.cgsp.v1.SetFrozenResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17protos/v1/account.proto\x12\x07\x63gsp.v1\x1a\x19protos/v1/programme.proto\"\x87\x01\n\x14\x43hangeAccountRequest\x12(\n\x04kind\x18\x01 \x01(\x0e\x32\x1a.cgsp.v1.AccountChangeKind\x12\x0f\n\x07tickets\x18\x02 \x03(\x0c\x12\x17\n\x0fshares_accounts\x18\x03 \x03(\x0c\x12\x1b\n\x13shares_basis_points\x18\x04 \x03(\x07\"P\n\x15\x43hangeAccountResponse\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0c\x12\x17\n\x0f\x65\x66\x66\x65\x63tive_epoch\x18\x02 \x01(\x07\x12\r\n\x05index\x18\x03 \x01(\x06\"@\n\rChooseRequest\x12\x1f\n\x06\x63hoice\x18\x01 \x01(\x0b\x32\x0f.cgsp.v1.Choice\x12\x0e\n\x06ticket\x18\x02 \x01(\x0c\"I\n\x0e\x43hooseResponse\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0c\x12\x17\n\x0f\x65\x66\x66\x65\x63tive_epoch\x18\x02 \x01(\x07\x12\r\n\x05index\x18\x03 \x01(\x06\";\n\x10\x43hooseAllRequest\x12\'\n\x07\x63hoices\x18\x01 \x03(\x0b\x32\x16.cgsp.v1.ChooseRequest\"=\n\x11\x43hooseAllResponse\x12(\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x17.cgsp.v1.ChooseResponse\"4\n\x11GetAccountRequest\x12\x0e\n\x06ticket\x18\x01 \x01(\x0c\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\x0c\"$\n\x12GetAccountResponse\x12\x0e\n\x06\x65xport\x18\x01 \x01(\x0c\"3\n\x10SetFrozenRequest\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0c\x12\x0e\n\x06\x66rozen\x18\x02 \x01(\x08\"\"\n\x11SetFrozenResponse\x12\r\n\x05index\x18\x01 \x01(\x06\x32\xea\x02\n\x0e\x41\x63\x63ountService\x12N\n\rChangeAccount\x12\x1d.cgsp.v1.ChangeAccountRequest\x1a\x1e.cgsp.v1.ChangeAccountResponse\x12\x39\n\x06\x43hoose\x12\x16.cgsp.v1.ChooseRequest\x1a\x17.cgsp.v1.ChooseResponse\x12\x42\n\tChooseAll\x12\x19.cgsp.v1.ChooseAllRequest\x1a\x1a.cgsp.v1.ChooseAllResponse\x12\x45\n\nGetAccount\x12\x1a.cgsp.v1.GetAccountRequest\x1a\x1b.cgsp.v1.GetAccountResponse\x12\x42\n\tSetFrozen\x12\x19.cgsp.v1.SetFrozenRequest\x1a\x1a.cgsp.v1.SetFrozenResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,14 +40,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHOOSEREQUEST']._serialized_end=347
   _globals['_CHOOSERESPONSE']._serialized_start=349
   _globals['_CHOOSERESPONSE']._serialized_end=422
-  _globals['_GETACCOUNTREQUEST']._serialized_start=424
-  _globals['_GETACCOUNTREQUEST']._serialized_end=476
-  _globals['_GETACCOUNTRESPONSE']._serialized_start=478
-  _globals['_GETACCOUNTRESPONSE']._serialized_end=514
-  _globals['_SETFROZENREQUEST']._serialized_start=516
-  _globals['_SETFROZENREQUEST']._serialized_end=567
-  _globals['_SETFROZENRESPONSE']._serialized_start=569
-  _globals['_SETFROZENRESPONSE']._serialized_end=603
-  _globals['_ACCOUNTSERVICE']._serialized_start=606
-  _globals['_ACCOUNTSERVICE']._serialized_end=900
+  _globals['_CHOOSEALLREQUEST']._serialized_start=424
+  _globals['_CHOOSEALLREQUEST']._serialized_end=483
+  _globals['_CHOOSEALLRESPONSE']._serialized_start=485
+  _globals['_CHOOSEALLRESPONSE']._serialized_end=546
+  _globals['_GETACCOUNTREQUEST']._serialized_start=548
+  _globals['_GETACCOUNTREQUEST']._serialized_end=600
+  _globals['_GETACCOUNTRESPONSE']._serialized_start=602
+  _globals['_GETACCOUNTRESPONSE']._serialized_end=638
+  _globals['_SETFROZENREQUEST']._serialized_start=640
+  _globals['_SETFROZENREQUEST']._serialized_end=691
+  _globals['_SETFROZENRESPONSE']._serialized_start=693
+  _globals['_SETFROZENRESPONSE']._serialized_end=727
+  _globals['_ACCOUNTSERVICE']._serialized_start=730
+  _globals['_ACCOUNTSERVICE']._serialized_end=1092
 # @@protoc_insertion_point(module_scope)

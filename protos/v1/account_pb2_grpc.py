@@ -46,6 +46,11 @@ class AccountServiceStub:
                 request_serializer=protos_dot_v1_dot_account__pb2.ChooseRequest.SerializeToString,
                 response_deserializer=protos_dot_v1_dot_account__pb2.ChooseResponse.FromString,
                 _registered_method=True)
+        self.ChooseAll = channel.unary_unary(
+                '/cgsp.v1.AccountService/ChooseAll',
+                request_serializer=protos_dot_v1_dot_account__pb2.ChooseAllRequest.SerializeToString,
+                response_deserializer=protos_dot_v1_dot_account__pb2.ChooseAllResponse.FromString,
+                _registered_method=True)
         self.GetAccount = channel.unary_unary(
                 '/cgsp.v1.AccountService/GetAccount',
                 request_serializer=protos_dot_v1_dot_account__pb2.GetAccountRequest.SerializeToString,
@@ -77,6 +82,13 @@ class AccountServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ChooseAll(self, request, context):
+        """The same for up to 1,000 persons at once, in one entry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetAccount(self, request, context):
         """Shows and explains an account: with a ticket for "view" its person's own, by its id for the operator and auditors.
         """
@@ -103,6 +115,11 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     servicer.Choose,
                     request_deserializer=protos_dot_v1_dot_account__pb2.ChooseRequest.FromString,
                     response_serializer=protos_dot_v1_dot_account__pb2.ChooseResponse.SerializeToString,
+            ),
+            'ChooseAll': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChooseAll,
+                    request_deserializer=protos_dot_v1_dot_account__pb2.ChooseAllRequest.FromString,
+                    response_serializer=protos_dot_v1_dot_account__pb2.ChooseAllResponse.SerializeToString,
             ),
             'GetAccount': grpc.unary_unary_rpc_method_handler(
                     servicer.GetAccount,
@@ -171,6 +188,33 @@ class AccountService:
             '/cgsp.v1.AccountService/Choose',
             protos_dot_v1_dot_account__pb2.ChooseRequest.SerializeToString,
             protos_dot_v1_dot_account__pb2.ChooseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChooseAll(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cgsp.v1.AccountService/ChooseAll',
+            protos_dot_v1_dot_account__pb2.ChooseAllRequest.SerializeToString,
+            protos_dot_v1_dot_account__pb2.ChooseAllResponse.FromString,
             options,
             channel_credentials,
             insecure,

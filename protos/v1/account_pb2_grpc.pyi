@@ -39,6 +39,8 @@ class AccountServiceStub:
     """Proves control, merges, splits, closes or shares out; the same tickets again get the first answer."""
     Choose: _grpc.UnaryUnaryMultiCallable[_account_pb2.ChooseRequest, _account_pb2.ChooseResponse]
     """Says who records an overlap class, or whether a programme may pool the person's grams."""
+    ChooseAll: _grpc.UnaryUnaryMultiCallable[_account_pb2.ChooseAllRequest, _account_pb2.ChooseAllResponse]
+    """The same for up to 1,000 persons at once, in one entry."""
     GetAccount: _grpc.UnaryUnaryMultiCallable[_account_pb2.GetAccountRequest, _account_pb2.GetAccountResponse]
     """Shows and explains an account: with a ticket for "view" its person's own, by its id for the operator and auditors."""
     SetFrozen: _grpc.UnaryUnaryMultiCallable[_account_pb2.SetFrozenRequest, _account_pb2.SetFrozenResponse]
@@ -55,6 +57,8 @@ class AccountServiceAsyncStub(AccountServiceStub):
     """Proves control, merges, splits, closes or shares out; the same tickets again get the first answer."""
     Choose: _aio.UnaryUnaryMultiCallable[_account_pb2.ChooseRequest, _account_pb2.ChooseResponse]  # type: ignore[assignment]
     """Says who records an overlap class, or whether a programme may pool the person's grams."""
+    ChooseAll: _aio.UnaryUnaryMultiCallable[_account_pb2.ChooseAllRequest, _account_pb2.ChooseAllResponse]  # type: ignore[assignment]
+    """The same for up to 1,000 persons at once, in one entry."""
     GetAccount: _aio.UnaryUnaryMultiCallable[_account_pb2.GetAccountRequest, _account_pb2.GetAccountResponse]  # type: ignore[assignment]
     """Shows and explains an account: with a ticket for "view" its person's own, by its id for the operator and auditors."""
     SetFrozen: _aio.UnaryUnaryMultiCallable[_account_pb2.SetFrozenRequest, _account_pb2.SetFrozenResponse]  # type: ignore[assignment]
@@ -80,6 +84,14 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_account_pb2.ChooseResponse, _abc.Awaitable[_account_pb2.ChooseResponse]]:
         """Says who records an overlap class, or whether a programme may pool the person's grams."""
+
+    @_abc_1.abstractmethod
+    def ChooseAll(
+        self,
+        request: _account_pb2.ChooseAllRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_pb2.ChooseAllResponse, _abc.Awaitable[_account_pb2.ChooseAllResponse]]:
+        """The same for up to 1,000 persons at once, in one entry."""
 
     @_abc_1.abstractmethod
     def GetAccount(

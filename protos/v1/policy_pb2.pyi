@@ -98,6 +98,7 @@ class Policy(_message.Message):
     SPEND_MONTHS_MAX_FIELD_NUMBER: _builtins.int
     NEVER_SPEND_PER_MILLE_MAX_FIELD_NUMBER: _builtins.int
     DEFAULT_RECORDING_FIELD_NUMBER: _builtins.int
+    RETROSPECTIVE_FIELD_NUMBER: _builtins.int
     COMMITMENT_REQUIRED_FIELD_NUMBER: _builtins.int
     COMMITMENT_DEADLINE_DAYS_FIELD_NUMBER: _builtins.int
     DEADLINE_DAYS_FIELD_NUMBER: _builtins.int
@@ -123,6 +124,8 @@ class Policy(_message.Message):
     """Who records an overlap class of a person that several enterprises know and who has not chosen: "first_enrolled";
     empty: all of them do.
     """
+    retrospective: _builtins.bool
+    """Epochs lie in the past, as in a pilot on kept data: choices need not come before an epoch begins."""
     commitment_required: _builtins.bool
     """Whether a release needs a commitment before it is drawn, and how many days after an epoch's end (UTC+8) a
     commitment to it is still in time.
@@ -196,13 +199,14 @@ class Policy(_message.Message):
         spend_months_max: _builtins.int = ...,
         never_spend_per_mille_max: _builtins.int = ...,
         default_recording: _builtins.str = ...,
+        retrospective: _builtins.bool = ...,
         commitment_required: _builtins.bool = ...,
         commitment_deadline_days: _builtins.int = ...,
         deadline_days: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["anchor_epsilon", b"anchor_epsilon", "count_epsilon", b"count_epsilon", "person_day_allowance", b"person_day_allowance", "person_month_allowance", b"person_month_allowance", "points_epsilon", b"points_epsilon", "reserve_z", b"reserve_z", "statement_epsilon", b"statement_epsilon", "sum_epsilon", b"sum_epsilon"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor_epsilon", b"anchor_epsilon", "anchor_month", b"anchor_month", "commitment_deadline_days", b"commitment_deadline_days", "commitment_required", b"commitment_required", "count_epsilon", b"count_epsilon", "deadline_days", b"deadline_days", "default_recording", b"default_recording", "domains", b"domains", "enterprises", b"enterprises", "first_epoch", b"first_epoch", "id", b"id", "idle_extraction_grams_max", b"idle_extraction_grams_max", "issued_at", b"issued_at", "lag_days", b"lag_days", "never_spend_per_mille_max", b"never_spend_per_mille_max", "origin", b"origin", "packs", b"packs", "person_day_allowance", b"person_day_allowance", "person_month_allowance", b"person_month_allowance", "points_epsilon", b"points_epsilon", "regions", b"regions", "reserve_z", b"reserve_z", "roster_batch_min", b"roster_batch_min", "spend_months_max", b"spend_months_max", "statement_epsilon", b"statement_epsilon", "sum_epsilon", b"sum_epsilon", "unmatched_per_mille", b"unmatched_per_mille", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor_epsilon", b"anchor_epsilon", "anchor_month", b"anchor_month", "commitment_deadline_days", b"commitment_deadline_days", "commitment_required", b"commitment_required", "count_epsilon", b"count_epsilon", "deadline_days", b"deadline_days", "default_recording", b"default_recording", "domains", b"domains", "enterprises", b"enterprises", "first_epoch", b"first_epoch", "id", b"id", "idle_extraction_grams_max", b"idle_extraction_grams_max", "issued_at", b"issued_at", "lag_days", b"lag_days", "never_spend_per_mille_max", b"never_spend_per_mille_max", "origin", b"origin", "packs", b"packs", "person_day_allowance", b"person_day_allowance", "person_month_allowance", b"person_month_allowance", "points_epsilon", b"points_epsilon", "regions", b"regions", "reserve_z", b"reserve_z", "retrospective", b"retrospective", "roster_batch_min", b"roster_batch_min", "spend_months_max", b"spend_months_max", "statement_epsilon", b"statement_epsilon", "sum_epsilon", b"sum_epsilon", "unmatched_per_mille", b"unmatched_per_mille", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

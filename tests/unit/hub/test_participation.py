@@ -154,6 +154,56 @@ def test_a_choice_acts_from_the_month_after_and_is_answered_alike_again(city: Wo
     ]
 
 
+def pooling(city: World, *persons: int) -> account_pb2.ChooseAllRequest:
+    choice = programme_pb2.Choice()
+    choice.pool.programme, choice.pool.consents = "city-pool", True
+    return account_pb2.ChooseAllRequest(
+        choices=[
+            account_pb2.ChooseRequest(
+                choice=choice, ticket=city.ticket(BIKES, person, "choose", subject=subject(choice))
+            )
+            for person in persons
+        ]
+    )
+
+
+def test_many_choose_in_one_entry_and_each_is_answered_alike_again(city: World) -> None:
+    first = pooling(city, 3, 4)
+    [three, four] = ask(city, lambda stub: stub.ChooseAll(first)).answers
+    assert three.index == four.index
+    assert three.account != four.account
+    more = pooling(city, 5)
+    more.choices.append(first.choices[1])
+    [five, again] = ask(city, lambda stub: stub.ChooseAll(more)).answers
+    assert again == four
+    assert five.index > four.index
+    pooled = city.state.participants.choices
+    assert all(pooled.consents(one.account, "city-pool", Epoch(202102)) for one in (three, four, five))
+
+
+def test_no_choice_of_many_is_logged_where_one_is_refused(city: World) -> None:
+    asked = pooling(city, 3, 4)
+    asked.choices[1].choice.pool.programme = "another"
+    before = city.hub.log_size
+    assert refused(lambda: ask(city, lambda stub: stub.ChooseAll(asked))).reason == (
+        reasons.REASON_TICKET_INVALID
+    )
+    assert refused(lambda: ask(city, lambda stub: stub.ChooseAll(account_pb2.ChooseAllRequest()))).reason == (
+        reasons.REASON_UNKNOWN_FIELD_VALUE
+    )
+    # Accounts may have been drawn; nothing was chosen.
+    assert city.state.participants.choices.batches == 0
+    assert city.hub.log_size <= before + 1
+
+
+def test_a_retrospective_policy_lets_choices_act_from_what_is_not_settled(tmp_path: Path) -> None:
+    with world(tmp_path / "hub") as past:
+        past.policy_changes = {"retrospective": True}
+        enrol(begin(past))
+        [chosen] = ask(past, lambda stub: stub.ChooseAll(pooling(past, 3))).answers
+        assert chosen.effective_epoch == EPOCH
+
+
 def test_a_split_gives_the_number_a_new_account(city: World) -> None:
     close(city, EPOCH)
     old = holder(city, 8)

@@ -21,6 +21,7 @@ from protos.v1 import programme_pb2, roster_pb2
 from tests.simulator import (
     CUSTODIANS,
     EPOCH,
+    ISSUED_AT,
     Federation,
     SimulatedEnterprise,
     SimulatedPack,
@@ -315,3 +316,16 @@ def test_selection_reads_no_release() -> None:
             federation.release(one)
         found.append([federation.state.participants.select(one, Epoch(202101)) for one in (MAP, PHONE, BANK)])
     assert found[0] == found[1]
+
+
+def test_under_a_retrospective_policy_choices_act_from_the_first_epoch_nobody_has_settled() -> None:
+    past = begun(packs=PACKS, enterprises=ENTERPRISES, policy_changes={"retrospective": True})
+    participants = past.state.participants
+    assert participants.choice_effective(ISSUED_AT) == EPOCH
+    for custodian_id in CUSTODIANS[:2]:
+        past.count(custodian_id, BANK, 9)
+    past.enrol(BANK, range(9))
+    past.link(range(9))
+    past.reserve(BANK)
+    assert participants.choice_effective(ISSUED_AT) == 202101
+    assert city().state.participants.choice_effective(ISSUED_AT) == FEBRUARY
