@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -147,6 +148,39 @@ def show(folder: Path, programme_id: str | None, *, as_json: bool) -> None:
     listed = [_described(one) for one in found]
     lines = [f"{one['id']}@{one['version']}  from {one['first_epoch']}  {one['sha256']}" for one in listed]
     print_result({"programmes": listed}, as_json=as_json, lines=lines)
+
+
+@programme.command()
+@click.argument("partner")
+@_home_option
+@click.option("--from", "first", type=click.IntRange(min=0), default=0, help="First operation. 起始操作号。")
+@click.option("--to", "end", type=click.IntRange(min=0), help="First operation after. 截止操作号（不含）。")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), help="Write envelope and lines here."
+)
+@json_option
+def settlement(
+    partner: str, folder: Path, first: int, end: int | None, out: Path | None, *, as_json: bool
+) -> None:
+    """State, signed, what a partner delivered and is owed in a range of operations. 合作方结算单。"""
+    from hub.lookup import settlement_of
+    from runtime.configuration import write_atomic
+
+    found = settlement_of(_opened(folder), partner, first, end, now=int(time.time()))
+    said = found.statement
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        write_atomic(out / "statement", found.envelope)
+        write_atomic(out / "lines", b"".join(len(one).to_bytes(4, "big") + one for one in found.lines))
+    result = {
+        "partner": said.partner,
+        "first_operation": said.first_operation,
+        "end_operation": said.end_operation,
+        "lines": said.count,
+        "fen": said.fen,
+        "lines_root": said.lines_root.hex(),
+    }
+    print_result(result, as_json=as_json)
 
 
 def _sign_and_publish(

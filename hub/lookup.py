@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from accounting.packs import Pack, parse_canonical
 from accounting.programmes.parse import parse_canonical as parse_programme
 from accounting.programmes.programme import Programme
+from hub.settlement import Settlement, settle_partner
 from hub.setup import Opened
 from hub.store import books, entries
 from hub.store.database import open_readers
@@ -59,6 +60,19 @@ def logged_programmes(opened: Opened) -> list[Programme]:
         return [entries.read_bodies(connection, one.index) for one in found]
 
     return [parse_programme(bodies[0]) for bodies in _read(opened, read) if bodies]
+
+
+def settlement_of(opened: Opened, partner: str, first: int, end: int | None, *, now: int) -> Settlement:
+    """State what a partner delivered, signed with the hub's key."""
+    programmes, origin = logged_programmes(opened), opened.settings.origin
+
+    def read(connection: Connection) -> Settlement:
+        key = opened.hub_key
+        return settle_partner(
+            connection, programmes, partner, first=first, end=end, origin=origin, key=key, now=now
+        )
+
+    return _read(opened, read)
 
 
 def policy_for(opened: Opened, epoch: Epoch) -> Policy:

@@ -551,6 +551,7 @@ class SettlementStatement(_message.Message):
     end_operation: _builtins.int
     count: _builtins.int
     fen: _builtins.int
+    """Lines added up; negative where more was disputed than delivered."""
     lines_root: _builtins.bytes
     """RFC 6962 root over the encoded SettlementLines."""
     issued_at: _builtins.int

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from hub.lookup import settlement_of
 from hub.store.operations import next_operation
 from privacy import envelope, merkle
 from protos.epochs import next_epoch
@@ -210,6 +211,27 @@ def test_the_portal_redeems_over_https(world: RewardWorld) -> None:
     assert post(world, f"{path}/cancellation", key)["state"] == "cancelled"
     for wrong in ({**body, "quantity": 0}, {**body, "colour": 1}, {**body, "ticket": "?"}, {}):
         assert refused(partial(post, world, "/v1/redemptions", wrong))
+
+
+def test_a_partners_statement_adds_up_and_names_every_line(world: RewardWorld) -> None:
+    redeemed(world, "bus", 3)
+    found = settlement_of(world.opened, "bus", 0, None, now=1)
+    opened = envelope.open_envelope(found.envelope)
+    envelope.verify(opened, [key("hub").verify_key])
+    said = opened.parse(reward_pb2.SettlementStatement)
+    lines = [reward_pb2.SettlementLine.FromString(one) for one in found.lines]
+    assert said == found.statement
+    assert said.lines_root == merkle.root(found.lines)
+    assert said.fen == sum(one.fen for one in lines) == 500 * said.count > 0
+    assert {one.reward for one in lines} == {"bus"}
+    half = lines[-1].operation
+    parts = [settlement_of(world.opened, "bus", *bounds, now=1) for bounds in ((0, half), (half, None))]
+    assert [line for part in parts for line in part.lines] == list(found.lines)
+    disputed = ledger_pb2.Operation(key=world.fresh_key())
+    disputed.dispute.reserve_key = lines[-1].order_key
+    world.hub.ledger.submit(disputed)
+    assert settlement_of(world.opened, "bus", 0, None, now=1).statement.fen == said.fen - 500
+    assert settlement_of(world.opened, "nobody", 0, None, now=1).statement.count == 0
 
 
 def test_a_full_pool_plants_and_the_log_proves_it(world: RewardWorld) -> None:
