@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
+from functools import partial
 from typing import Any
+
+from sqlalchemy import Connection
 
 from accounting.programmes.parse import parse_programme
 from hub.intake import Own
@@ -46,7 +50,7 @@ unit_cost_fen = 500
 partner = "transit"
 quantity_max = 5
 """
-DEPOSIT_FEN = 100_000
+DEPOSIT_FEN = 10**12
 
 
 def begin_with_programme(world: World, text: str = PROGRAMME) -> World:
@@ -60,44 +64,47 @@ def begin_with_programme(world: World, text: str = PROGRAMME) -> World:
     return enrol(world)
 
 
-def settled(world: World) -> list[bytes]:
+def settled(world: World, programme: str = PROGRAMME) -> list[bytes]:
     """Close an epoch, prove control of all accounts, fill the fund; give who has points, richest first."""
-    release_all(begin_with_programme(world))
+    release_all(begin_with_programme(world, programme))
     close(world)
     world.follow()
     accounts = sorted({account for account, _ in world.linked.values()})
-    for account in accounts:
-        prove(world, account)
+    prove(world, accounts)
     submit(
         world, deposit=ledger_pb2.Deposit(programme="city", fund="main", source="government", fen=DEPOSIT_FEN)
     )
-    found = {account: points_of(world, account).available for account in accounts}
+    with world.hub._readers.begin() as connection:
+        books = world.hub.ledger.books(connection)
+        found = {account: books.wallet("P:city", account).available for account in accounts}
     return sorted((one for one, points in found.items() if points >= 100), key=lambda one: -found[one])
 
 
-def prove(world: World, account: bytes) -> None:
-    """Log that an account's person has proved control."""
-    enterprise, person = next(
-        (one.id, person)
+def prove(world: World, accounts: Sequence[bytes]) -> None:
+    """Log that the persons of accounts have proved control."""
+    held = {
+        world.linked[pseudonym(person)][0]: (one.id, person)
         for one in world.enterprises
         for person in one.persons
-        if world.linked[pseudonym(person)][0] == account
-    )
-    ticket = world.ticket(enterprise, person, "prove")
+    }
+    tickets = {account: world.ticket(*held[account], "prove") for account in accounts}
 
-    def build(header: envelope_pb2.Header) -> Own:
+    def change(header: envelope_pb2.Header, account: bytes) -> Own:
         built = build_change(
             header,
             kind=programme_pb2.ACCOUNT_CHANGE_KIND_PROVE,
             effective=next_epoch(EPOCH),
             salt=world.randomness.randbytes(32),
             account=account,
-            tickets=[ticket],
+            tickets=[tickets[account]],
         )
         return Own(Kind.ACCOUNT_CHANGE, built.message, built.bodies)
 
-    intake = world.hub._intake
-    world.hub._writer.call(lambda connection: intake.append_own(connection, build))
+    def append(connection: Connection) -> None:
+        for account in accounts:
+            world.hub._intake.append_own(connection, partial(change, account=account))
+
+    world.hub._writer.call(append)
     world.follow()
 
 
