@@ -26,6 +26,7 @@ from engine.log_facts import LogFacts
 from hub.intake import Intake, Own
 from hub.state import State
 from hub.store import entries
+from hub.store.dialects import together
 from hub.store.operations import (
     StoredOperation,
     add_operations,
@@ -123,6 +124,8 @@ class Ledger:
         self._parsed: dict[bytes, Programme] = {}
         self._stopping = threading.Event()
         self._has_open = True
+        # How many operations no segment holds yet; None where that is to be read.
+        self._open: int | None = None
         self._thread = threading.Thread(target=self._keep, name="ledger", daemon=True)
 
     def start(self) -> None:
@@ -146,7 +149,8 @@ class Ledger:
             if len(self._waiting) >= WAITING_MAX:
                 raise Unavailable(REASON_BUSY, "Too many operations wait.", remedy="Try again.")
             self._waiting.append(waiting)
-        self._writer.call(self._drain)
+        # Asked for by all that wait, done once for them in each commit.
+        self._writer.call(self._drain, is_shared=True)
         if waiting.problem is not None:
             raise waiting.problem
         if waiting.answer is None:
@@ -170,8 +174,7 @@ class Ledger:
 
     def books(self, connection: Connection) -> StoredBooks:
         """Read the books as they stand for a connection's transaction; nothing is written through them."""
-        shared = Shared(dict(walk_balances(connection)), _issued(connection, self.facts(connection)))
-        return StoredBooks(connection, self.facts(connection), self._conditions, shared)
+        return StoredBooks(connection, self.facts(connection), self._conditions, self._read(connection))
 
     def facts(self, connection: Connection) -> LogFacts:
         """Read the log's state, with programmes as the connection sees them."""
@@ -191,6 +194,7 @@ class Ledger:
 
     def seal(self, connection: Connection) -> None:
         """Put all operations that are in no segment yet into one; in the writer's turn."""
+        self._open = None
         first = sealed_operations(connection)
         operations = [one.data for one in read_operations(connection, first)]
         for start in range(0, len(operations), OPERATIONS_MAX):
@@ -231,20 +235,17 @@ class Ledger:
         try:
             self._decide(connection, waiting)
         except BaseException as error:
-            self._shared = None
+            self._shared = self._open = None
             for one in waiting:
                 one.answer, one.problem = None, one.problem or error
             raise
 
     def _decide(self, connection: Connection, waiting: Sequence[_Waiting]) -> None:
-        shared = self._shared or Shared(
-            dict(walk_balances(connection)), _issued(connection, self.facts(connection))
-        )
+        shared = self._shared or self._read(connection)
         books = StoredBooks(connection, self.facts(connection), self._conditions, shared)
         books.prefetch([one.operation for one in waiting])
-        number, last_at = next_operation(connection), last_operation_at(connection)
         known = find_operations(connection, [one.operation.key for one in waiting])
-        batch = _Batch(books, number, max(self._clock(), last_at), known, [], [])
+        batch = _Batch(books, shared.number, max(self._clock(), shared.at), known, [], [])
         for one in waiting:
             try:
                 one.answer = self._answer(batch, one.operation)
@@ -253,7 +254,17 @@ class Ledger:
             except Problem as problem:
                 one.problem = problem
         self._write(connection, batch)
-        self._shared = Shared(books.balances, books.issued)
+        self._shared = books.shared(batch.number + len(batch.taken), batch.at if batch.taken else shared.at)
+
+    def _read(self, connection: Connection) -> Shared:
+        """Read what every batch needs."""
+        return Shared(
+            dict(walk_balances(connection)),
+            _issued(connection, self.facts(connection)),
+            {},
+            next_operation(connection),
+            last_operation_at(connection),
+        )
 
     def _answer(self, batch: _Batch, asked: ledger_pb2.Operation) -> Answered:
         """Give the first answer to a key again, or decide and number the operation."""
@@ -282,6 +293,17 @@ class Ledger:
         """Write the operations and everything they changed."""
         if not batch.taken:
             return
+        with together(connection):
+            self._write_rows(connection, batch)
+        self._has_open = True
+        if self._open is None:
+            self._open = batch.number - sealed_operations(connection)
+        self._open += len(batch.taken)
+        if self._open >= OPERATIONS_MAX:
+            self.seal(connection)
+        self._step("operations applied")
+
+    def _write_rows(self, connection: Connection, batch: _Batch) -> None:
         books, decisions = batch.books, batch.decisions
         add_operations(connection, batch.taken)
         self._step("operations stored")
@@ -297,10 +319,6 @@ class Ledger:
         put_counts(connection, {name: books.counts[name] for name in names})
         reserved = {one.reservation.key: one.reservation for _, one in decisions if one.reservation}
         put_reservations(connection, reserved.values())
-        self._has_open = True
-        if batch.number + len(batch.taken) - sealed_operations(connection) >= OPERATIONS_MAX:
-            self.seal(connection)
-        self._step("operations applied")
 
     def _keep(self) -> None:
         """Seal every second what came, and let lapse what is over, until the hub stops."""

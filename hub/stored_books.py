@@ -40,6 +40,10 @@ class Shared:
 
     balances: dict[LedgerAccount, Balance]
     issued: list[Batch]
+    counts: dict[str, int]
+    # The next operation's, and the last one's time.
+    number: int
+    at: int
 
 
 class StoredBooks(KeptBooks):
@@ -59,6 +63,13 @@ class StoredBooks(KeptBooks):
         self._ledgers = [CLAIMS, *(points_ledger(one) for one in facts.programmes())]
         self.balances = dict(shared.balances)
         self.issued = list(shared.issued)
+        self.counts = dict(shared.counts)
+        self._few = set(shared.counts)
+
+    def shared(self, number: int, at: int) -> Shared:
+        """Give what the next batch goes on with."""
+        counts = {name: self.counts[name] for name in self._few}
+        return Shared(self.balances, self.issued, counts, number, at)
 
     def prefetch(self, operations: Sequence[ledger_pb2.Operation]) -> None:
         """Read at once what decisions on these operations will read."""
@@ -79,7 +90,8 @@ class StoredBooks(KeptBooks):
         return self.wallets.get((ledger, account), EMPTY)
 
     def find_count(self, name: str) -> int:
-        """Read a counter."""
+        """Read a counter that is no account's own; such are few."""
+        self._few.add(name)
         return read_counts(self._connection, [name]).get(name, 0)
 
     def find_reservation(self, key: bytes) -> Reservation | None:
@@ -116,8 +128,9 @@ class StoredBooks(KeptBooks):
         epochs = self._epochs(ledger, min(applied))
         parts = {*accounts, *(part for one in accounts for part in self._aliases.get(one, ()))}
         keys = [(ledger, part) for part in parts]
-        credits = read_credits(self._connection, keys, epochs)
-        gifts = read_received(self._connection, keys)
+        # A wallet that is stepped to the last close needs nothing but its row.
+        credits = read_credits(self._connection, keys, epochs) if epochs else {}
+        gifts = read_received(self._connection, keys) if epochs else {}
         for account in accounts:
             key = (ledger, account)
             if key in rows or key in credits:

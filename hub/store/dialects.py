@@ -6,7 +6,8 @@ file silently lose committed writes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import (
@@ -23,6 +24,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from hub.store.location import Location, PostgresServer, SqliteFile
@@ -38,6 +40,9 @@ Whole = BigInteger().with_variant(Integer(), "sqlite")
 Bytes = LargeBinary
 # Text that stands in keys: compared byte by byte, whatever language a server speaks.
 Name = Text().with_variant(Text(collation="C"), "postgresql")
+
+# How a driver wants a value marked in a statement.
+PLACEHOLDERS = {"sqlite": "?", "postgresql": "%s"}
 
 _READER_OPTIONS = "-c default_transaction_read_only=on"
 # Two hubs on one database would sign two histories: the lock is held as long as the writing connection lives.
@@ -86,13 +91,28 @@ def insert_or_replace(
     return keyed.on_conflict_do_update(index_elements=list(keys), set_=dict(values))
 
 
-def replace_rows(
-    connection: Connection, table: Table, keys: Sequence[str]
-) -> sqlite.Insert | postgresql.Insert:
-    """Insert rows given when it is executed, each in the place of one with its keys."""
-    keyed = _insert(connection, table)
-    others = {one.name: keyed.excluded[one.name] for one in table.c if one.name not in keys}
-    return keyed.on_conflict_do_update(index_elements=list(keys), set_=others)
+def run_many(connection: Connection, text: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Run one statement for many rows by the driver itself; errors are the engine's all the same."""
+    driver: Any = connection.connection.driver_connection
+    try:
+        if connection.dialect.name == "sqlite":
+            driver.executemany(text, rows)
+        else:
+            with driver.cursor() as cursor:
+                cursor.executemany(text, rows)
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise DBAPIError.instance(text, None, error, connection.dialect.loaded_dbapi.Error) from error
+
+
+@contextmanager
+def together(connection: Connection) -> Iterator[None]:
+    """Send statements whose results nobody reads without waiting for each; the last wait is for all."""
+    if connection.dialect.name == "sqlite":
+        yield
+        return
+    driver: Any = connection.connection.driver_connection
+    with driver.pipeline():
+        yield
 
 
 def wipe(connection: Connection, metadata: MetaData) -> None:

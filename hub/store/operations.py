@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, insert, select
 from accounting.ledger.books import Outcome, Received
 from accounting.ledger.transfers import Code, Transfer
 from hub.store.ledger_schema import operation, received, segment, transfer
-from hub.store.rows import ROWS_AT_ONCE, cut
+from hub.store.rows import ROWS_AT_ONCE, add, cut
 from protos.epochs import Epoch
 
 
@@ -88,36 +88,21 @@ def read_operations(connection: Connection, first: int, end: int | None = None) 
 
 def add_operations(connection: Connection, rows: Sequence[StoredOperation]) -> None:
     """Store operations with their answers."""
-    if rows:
-        names = [column.name for column in operation.c]
-        values = [dict(zip(names, (*row[:5], *row.outcome), strict=True)) for row in rows]
-        connection.execute(insert(operation), values)
+    add(connection, operation, [(*row[:5], *row.outcome) for row in rows])
 
 
 def add_transfers(connection: Connection, rows: Iterable[tuple[int, int, Transfer]], epoch: Epoch) -> None:
     """Store transfers, each with its operation's number and its place among that operation's."""
     values = [
-        {
-            "operation": seq,
-            "position": position,
-            "ledger": one.ledger,
-            "debit": one.debit.id,
-            "credit": one.credit.id,
-            "amount": one.amount,
-            "code": int(one.code),
-            "epoch": epoch,
-        }
-        for seq, position, one in rows
+        (seq, place, one.ledger, one.debit.id, one.credit.id, one.amount, int(one.code), int(epoch))
+        for seq, place, one in rows
     ]
-    if values:
-        connection.execute(insert(transfer), values)
+    add(connection, transfer, values)
 
 
 def add_received(connection: Connection, rows: Iterable[tuple[int, Received]]) -> None:
     """Store points that operations gave, each with its operation's number."""
-    values = [{"operation": seq, **one._asdict()} for seq, one in rows]
-    if values:
-        connection.execute(insert(received), values)
+    add(connection, received, [(seq, *one) for seq, one in rows])
 
 
 def add_segment(connection: Connection, first: int, count: int, index: int) -> None:

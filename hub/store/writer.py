@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, Transaction
 
 from protos.problems import InvariantBroken, Problem, Unavailable
 from protos.v1.problem_pb2 import REASON_BUSY, REASON_SHUTTING_DOWN
@@ -34,7 +34,9 @@ Result = TypeVar("Result")
 class _Job:
     work: Callable[[Connection], Any]
     future: Future[Any]
+    is_shared: bool = False
     result: Any = None
+    error: Exception | None = None
 
 
 class Writer:
@@ -63,6 +65,11 @@ class Writer:
         """Give what stopped the writer, if something did."""
         return self._broken
 
+    @property
+    def waiting(self) -> int:
+        """Count the jobs that wait for their turn."""
+        return self._jobs.qsize()
+
     def start(self) -> None:
         """Begin to take jobs."""
         self._thread.start()
@@ -76,11 +83,20 @@ class Writer:
         self._stopped.set()
         self._refuse_waiting()
 
-    def call(self, work: Callable[[Connection], Result], *, timeout_seconds: float = 120.0) -> Result:
-        """Run the job in its turn and give its result once that is durable."""
+    def call(
+        self,
+        work: Callable[[Connection], Result],
+        *,
+        timeout_seconds: float = 120.0,
+        is_shared: bool = False,
+    ) -> Result:
+        """Run the job in its turn and give its result once that is durable.
+
+        Shared work is done once for all that wait for it when a transaction begins, and all get its result.
+        """
         if self._stopping or self._broken is not None:
             raise _shutting_down()
-        job = _Job(work, Future())
+        job = _Job(work, Future(), is_shared)
         try:
             self._jobs.put(job, timeout=timeout_seconds)
         except queue.Full:
@@ -125,27 +141,31 @@ class Writer:
         return jobs, True
 
     def _commit(self, jobs: list[_Job]) -> None:
-        done: list[_Job] = []
-        with self._engine.begin() as connection:
-            done.extend(job for job in jobs if self._attempt(connection, job))
+        shared = {job.work: job for job in reversed(jobs) if job.is_shared}
+        first = [job for job in jobs if not job.is_shared or shared[job.work] is job]
+        with self._engine.connect() as connection, connection.begin() as transaction:
+            if len(first) > 1:
+                for job in first:
+                    self._attempt(connection, job, connection.begin_nested())
+            else:
+                # Alone it needs no savepoint: its transaction is as much.
+                self._attempt(connection, first[0], transaction)
         self._step("committed")
-        for job in done:
-            job.future.set_result(job.result)
+        for job in jobs:
+            _answer(job, shared.get(job.work, job) if job.is_shared else job)
 
-    def _attempt(self, connection: Connection, job: _Job) -> bool:
-        savepoint = connection.begin_nested()
+    def _attempt(self, connection: Connection, job: _Job, transaction: Transaction) -> None:
         try:
             job.result = job.work(connection)
         except InvariantBroken:
             raise
         except Exception as error:
-            savepoint.rollback()
+            transaction.rollback()
             if not isinstance(error, Problem):
                 logger.exception("a write failed")
-            job.future.set_exception(error)
-            return False
-        savepoint.commit()
-        return True
+            job.error = error
+            return
+        transaction.commit()
 
     def _follow(self) -> None:
         """Let the public log catch up; a full disk delays it and stops nothing."""
@@ -172,6 +192,13 @@ class Writer:
                 return
             if job is not None:
                 job.future.set_exception(_shutting_down())
+
+
+def _answer(job: _Job, done: _Job) -> None:
+    if done.error is not None:
+        job.future.set_exception(done.error)
+    else:
+        job.future.set_result(done.result)
 
 
 def _shutting_down() -> Unavailable:

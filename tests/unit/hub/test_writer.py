@@ -112,3 +112,43 @@ def test_a_full_disk_while_publishing_stops_nothing(database: tuple[Engine, Engi
 def test_a_stopped_writer_refuses(writer: Writer) -> None:
     writer.stop()
     assert refused(lambda: writer.call(put("a", "1"))).reason == reasons.REASON_SHUTTING_DOWN  # type: ignore[arg-type]
+
+
+def test_shared_work_is_done_once_for_all_that_wait(writer: Writer, database: tuple[Engine, Engine]) -> None:
+    began, go = threading.Event(), threading.Event()
+    done: list[int] = []
+
+    def hold(connection: Connection) -> None:
+        began.set()
+        assert go.wait(10)
+
+    def share(connection: Connection) -> int:
+        done.append(1)
+        connection.execute(insert(setting).values(name=f"n{len(done)}", value="1"))
+        return len(done)
+
+    held = threading.Thread(target=writer.call, args=(hold,))
+    held.start()
+    assert began.wait(10)
+    answers: list[int] = []
+    waiting = [
+        threading.Thread(target=lambda: answers.append(writer.call(share, is_shared=True))) for _ in range(5)
+    ]
+    for thread in waiting:
+        thread.start()
+    while writer.waiting < len(waiting):
+        pass
+    go.set()
+    for thread in [held, *waiting]:
+        thread.join()
+    assert (answers, done) == ([1] * 5, [1])
+    assert values(database[1]) == {"n1": "1"}
+
+
+def test_shared_work_that_is_refused_is_refused_to_all(writer: Writer) -> None:
+    def refuse(connection: Connection) -> None:
+        raise Refused(reasons.REASON_RATE_EXCEEDED, "No.")
+
+    for _ in range(3):
+        problem = refused(lambda: writer.call(refuse, is_shared=True))
+        assert problem.reason == reasons.REASON_RATE_EXCEEDED
