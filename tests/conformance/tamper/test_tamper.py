@@ -10,6 +10,7 @@ import pytest
 from auditor.app import Options, verify_source
 from auditor.findings import Verdict
 from auditor.report import Report
+from tests.conformance.tamper import participant_stories
 from tests.conformance.tamper.stories import STORIES, counted, erased, lying, released, sampled, settled
 from tests.simulator import begun
 from tests.unit.auditor.city import parts
@@ -46,6 +47,7 @@ def test_case(name: str, tmp_path: Path) -> None:
 def test_every_story_is_a_case_and_there_are_enough() -> None:
     told = {json.loads((FOLDER / name / "case.json").read_text("utf-8"))["story"] for name in CASES}
     assert told == set(STORIES)
+    assert participant_stories.selection_withheld.__name__ in told
     assert len(CASES) >= KINDS_MIN
 
 

@@ -12,6 +12,8 @@ from typing import Any
 import grpc
 import pytest
 
+from auditor.app import verify_source
+from auditor.findings import Check
 from hub.rebuild import rebuild
 from privacy import account_changes as changes
 from privacy.choices import subject
@@ -97,7 +99,7 @@ def test_a_refused_change_leaves_the_hub_running(city: World) -> None:
     change(city, changes.PROVE, city.ticket(BIKES, 3, "prove"))
 
 
-def test_a_merge_brings_the_balance_and_the_lines_add_up(city: World) -> None:
+def test_a_merge_brings_the_balance_and_the_lines_add_up(city: World, tmp_path: Path) -> None:
     close(city, EPOCH)
     first = city.ticket(BIKES, 3, "merge")
     second = city.ticket(POWER, 15, "merge", subject=hashlib.sha256(first).digest())
@@ -112,6 +114,11 @@ def test_a_merge_brings_the_balance_and_the_lines_add_up(city: World) -> None:
     counted = [one for one in content["lines"] if one["epoch"] == "2020-12"]
     assert sum(one["grams"] for one in counted) * 1000 == sum(before)
     assert {one["enterprise"] for one in counted} == {BIKES, POWER}
+    trust_root = city.write_bundle(tmp_path / "audit" / "bundle")
+    report = verify_source(str(tmp_path / "audit" / "bundle"), trust_root, None)
+    for check in (Check.ENTRIES, Check.BODIES, Check.TICKETS, Check.SELECTIONS, Check.ACCOUNTS):
+        assert report.results[check].findings == []
+        assert report.results[check].examined > 0
     city.hub.__exit__(None, None, None)
     made = rebuild(city.opened, write=False)
     assert made.differences == []
