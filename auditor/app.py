@@ -16,6 +16,7 @@ from auditor.deadlines import check_deadlines
 from auditor.deposits import check_deposits
 from auditor.erasures import check_erasures, is_erasure
 from auditor.findings import Check, Results
+from auditor.issuances import check_issuances
 from auditor.joining import load_member
 from auditor.log import EntryStream, Head, check_witnesses, read_head
 from auditor.population import check_population
@@ -216,6 +217,7 @@ def _check_whole(
         "erasures": check_erasures(replayed, results),
         "participants": replayed.participation.to_json(),
         "accounts": check_accounts(replayed, files, results),
+        "issuances": check_issuances(replayed.issued, replayed.issuance_log(), results),
         "population": check_population(replayed, results),
     }
 

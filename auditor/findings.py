@@ -46,6 +46,7 @@ class Check(StrEnum):
     ERASURES = "erasures"
     ACCOUNTS = "accounts"
     LEDGERS = "ledgers"
+    ISSUANCES = "issuances"
     POPULATION = "population"
 
 
@@ -69,6 +70,7 @@ MEANINGS: dict[Check, str] = {
     Check.TICKETS: "choices and account changes rest on link tickets of their persons, each used once",
     Check.ACCOUNTS: "accounts replayed from the statements equal the hub's, to the gram",
     Check.LEDGERS: "operations decided again and ledgers closed again give the roots of the closes",
+    Check.ISSUANCES: "issued tonnes follow from pooled cells and the rule of their programme, none twice",
     Check.POPULATION: "population totals follow from the released cells, with their intervals",
 }
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from auditor.commitments import CommitmentSeen
 from auditor.findings import Check, Result, Results
+from auditor.issuances import IssuanceLog, IssuedSeen
 from auditor.ledgers import LedgerReplay
 from auditor.participants import Participation
 from auditor.statements import StatementFiles
@@ -124,6 +125,7 @@ class Replay:
     commitments: list[CommitmentSeen] = field(default_factory=list)
     participation: Participation = field(default_factory=Participation)
     ledgers: LedgerReplay = field(default_factory=LedgerReplay)
+    issued: IssuedSeen = field(default_factory=IssuedSeen)
 
     def stated(
         self, close: books_pb2.EpochClose, files: StatementFiles
@@ -141,6 +143,14 @@ class Replay:
         ]
         moves = self.state.participants.moves_on(Epoch(close.epoch), close.log_size)
         return files.moved(statements, links, moves)
+
+    def issuance_log(self) -> IssuanceLog:
+        """Give what issued tonnes are reckoned from."""
+        releases = [
+            (one.index, self.state.policy_by_hash(one.message.policy_hash), one.message)
+            for one in self.releases
+        ]
+        return IssuanceLog(releases, self.packs, self.programmes)
 
     def programme_body(self, logged: LoggedProgramme) -> bytes:
         """Give the body of a programme's record; raises Unavailable where it did not come."""
@@ -182,6 +192,7 @@ def replay(
         _keep_time(replayed, admission)
         _keep_ledgers(replayed, admission, files, results[Check.LEDGERS])
         replayed.participation.take(admission, bodies, results)
+        replayed.issued.take(admission)
         results[Check.ENTRIES].examined += 1
         after(entry, sum(map(len, bodies or ())))
 
@@ -204,6 +215,7 @@ def leave_unchecked(replayed: Replay, results: Results) -> None:
                 Check.TICKETS,
                 Check.ACCOUNTS,
                 Check.LEDGERS,
+                Check.ISSUANCES,
                 Check.POPULATION,
             ],
             "the replay ended at an entry that does not hold",

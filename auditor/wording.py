@@ -24,6 +24,7 @@ CHECKS_ZH: dict[Check, str] = {
     Check.TICKETS: "授权凭证",
     Check.ACCOUNTS: "碳账户",
     Check.LEDGERS: "总账",
+    Check.ISSUANCES: "减排量签发",
     Check.POPULATION: "人群总量",
 }
 
@@ -47,5 +48,6 @@ MEANINGS_ZH: dict[Check, str] = {
     Check.TICKETS: "选择与账户变更均基于本人的有效授权凭证，每张仅用一次。",
     Check.ACCOUNTS: "由声明重算的账户与平台账目逐克一致。",
     Check.LEDGERS: "逐笔重新判定全部操作、逐期重新结算全部账本,所得根值与各期结算一致。",
+    Check.ISSUANCES: "签发的吨数可由入池单元、方案规则与以往签发重算得出，且不重复。",
     Check.POPULATION: "人群总量可由已发布单元重算，并附区间。",
 }

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,89 +11,31 @@ from click.testing import CliRunner
 from accounting.issuance import MG_PER_TONNE
 from hub.cli import hub as program
 from hub.operation_client import OperationClient
-from privacy import envelope, policy
+from privacy import envelope
 from privacy.envelope import Kind
-from privacy.policy import DOMAIN_METHODOLOGY_POOLED, POOLED, Policy, table_keys
-from protos.epochs import Epoch, next_epoch
+from protos.epochs import Epoch
 from protos.problems import Refused
-from protos.v1 import ledger_pb2, operations_pb2, operations_pb2_grpc, reward_pb2
+from protos.v1 import ledger_pb2, operations_pb2, operations_pb2_grpc
 from protos.v1 import problem_pb2 as reasons
 from runtime.identity import Role
 from tests.simulator import EPOCH
-from tests.unit.accounting.programmes.programmes import NAMES, programme
-from tests.unit.auditor.city import PACK_IDS, parts
-from tests.unit.hub.redeeming import RewardWorld, call, world_of
+from tests.unit.hub.pool_world import (
+    BIKES,
+    NEXT,
+    POOLED_GRAMS,
+    RETAIL_PACK,
+    PoolWorld,
+    issue,
+    pool_world,
+)
+from tests.unit.hub.redeeming import call
 from tests.unit.hub.world import refused, stored
-
-BIKES, BIKE_PACK, RETAIL_PACK = "bike-share", PACK_IDS[0], PACK_IDS[1]
-NEXT = next_epoch(EPOCH)
-POOLED_GRAMS = 9_000_000
-RULE = {
-    "names": NAMES,
-    "registry": "phcer",
-    "packs": [BIKE_PACK],
-    "enterprises": [BIKES],
-    "buffer_bp": 1_000,
-    "proceeds_fund": "city",
-    "proceeds_split_bp": {"fund": 9_000, "operator": 1_000},
-}
-
-
-@dataclass
-class PoolWorld(RewardWorld):
-    """A world whose bikes release a pooled cell of nine tonnes."""
-
-    def _tables(self, rules: Policy, enterprise_id: str) -> Mapping[str, Sequence[int]]:
-        tables = {name: list(values) for name, values in super()._tables(rules, enterprise_id).items()}
-        cell = table_keys(rules, DOMAIN_METHODOLOGY_POOLED).index((BIKE_PACK, POOLED))
-        [name] = [
-            one.name
-            for one in policy.series(rules, enterprise_id)
-            if one.name == f"histogram/{DOMAIN_METHODOLOGY_POOLED}/sum"
-        ]
-        tables[name][cell] = POOLED_GRAMS
-        return tables
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PoolWorld]:
-    with world_of(PoolWorld, tmp_path_factory.mktemp("pool") / "hub", **parts()) as found:
-        made = programme(
-            first_epoch=EPOCH,
-            earn={"all": {"names": NAMES, "ratio": [1, 10]}},
-            funds={"city": {"names": NAMES, "sources": ["government", "sale"]}},
-            rewards={
-                "pool": {
-                    "names": NAMES,
-                    "kind": "trading",
-                    "claim": "to_pool",
-                    "claim_grams": 1_000_000,
-                    "quantity_max": 1_000,
-                }
-            },
-            issue={"bikes": RULE, "meals": {**RULE, "packs": [RETAIL_PACK], "enterprises": ["retailer"]}},
-        )
-        found.publish_programme(made.canonical_bytes())
-        found.figures[BIKES, EPOCH] = [5_000_000] * 12
-        found.close_epoch()
-        contribute(found)
+    with pool_world(tmp_path_factory.mktemp("pool") / "hub") as found:
         yield found
-
-
-def contribute(world: PoolWorld) -> None:
-    """Let two persons give four tonnes each."""
-    for person in (0, 1):
-        world.prove(person, BIKES, NEXT)
-        order = world.order("city", "pool", quantity=4)
-        with world.rewards(Role.NODE, BIKES) as stub:
-            ticket = world.order_ticket(order, person, BIKES)
-            call(stub.Reserve, reward_pb2.ReserveRequest(order=order, ticket=ticket))
-            call(stub.Confirm, reward_pb2.ConfirmRequest(key=world.fresh_key(), order_key=order.key))
-
-
-def issue(world: PoolWorld, rule: str = "bikes", last: Epoch = EPOCH, *, preview: bool = False) -> Any:
-    with OperationClient(world.opened) as client:
-        return client.issue("city", rule, last, preview=preview)
 
 
 def logged(world: PoolWorld, kind: Kind) -> list[Any]:
