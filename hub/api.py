@@ -19,7 +19,9 @@ from starlette.exceptions import HTTPException
 from hub import pages
 from hub.account_exports import AccountExports
 from hub.api_accounts import add_account_routes
+from hub.api_books import BookParts, book_routes
 from hub.api_rewards import RewardParts, reward_routes
+from hub.book_views import BookViews
 from hub.bounds import CallerBounds
 from hub.callers import Peer, require
 from hub.join import Registrar
@@ -66,6 +68,7 @@ class Parts:
     waiting_for: Callable[[], str]
     join_bytes_max: int
     rewards: RewardParts
+    books: BookViews
     participation: Participation
     exports: AccountExports
 
@@ -87,6 +90,7 @@ def create_app(parts: Parts) -> FastAPI:
     _join_route(app, parts)
     _page_routes(app, parts)
     app.include_router(reward_routes(parts.rewards))
+    app.include_router(book_routes(BookParts(parts.books, parts.participation)))
     add_account_routes(app, parts.participation, parts.exports)
     return app
 

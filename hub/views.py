@@ -30,6 +30,7 @@ from protos.epochs import Epoch, checked_epoch, format_epoch
 from protos.problems import Unavailable
 from protos.v1 import release_pb2
 from protos.v1.problem_pb2 import REASON_NOT_FOUND
+from protos.v1.release_pb2 import TABLE_KIND_SUM
 
 CONFIDENCE = 0.95
 MG_PER_GRAM = 1000
@@ -239,12 +240,15 @@ class Views:
             found[one.epoch].append(view)
         return found
 
-    def population(self) -> PopulationView:
-        """Give the totals of each epoch."""
+    def population(
+        self, *, enterprise_id: str | None = None, kind: release_pb2.TableKind.ValueType = TABLE_KIND_SUM
+    ) -> PopulationView:
+        """Give the totals of each epoch, of one enterprise's releases if one is named; or count persons."""
         by_epoch: dict[int, list[release_pb2.Release]] = defaultdict(list)
         for release in self._all_releases():
-            by_epoch[release.epoch].append(release)
-        found = [self._population_epoch(epoch, by_epoch[epoch]) for epoch in sorted(by_epoch)]
+            if enterprise_id in (None, release.header.issuer):
+                by_epoch[release.epoch].append(release)
+        found = [self._population_epoch(epoch, by_epoch[epoch], kind) for epoch in sorted(by_epoch)]
         return PopulationView(confidence=CONFIDENCE, epochs=found)
 
     def account(self, account: bytes) -> AccountView:
@@ -299,8 +303,11 @@ class Views:
                 self._releases[entry.index] = opened.parse(release_pb2.Release)
             return list(self._releases.values())
 
-    def _population_epoch(self, epoch: int, releases: Sequence[release_pb2.Release]) -> PopulationEpoch:
-        found = population((self._state.policy(release.policy_hash), release) for release in releases)
+    def _population_epoch(
+        self, epoch: int, releases: Sequence[release_pb2.Release], kind: release_pb2.TableKind.ValueType
+    ) -> PopulationEpoch:
+        made_under = ((self._state.policy(release.policy_hash), release) for release in releases)
+        found = population(made_under, kind)
         return PopulationEpoch(
             epoch=format_epoch(checked_epoch(epoch)),
             enterprises=sorted(release.header.issuer for release in releases),

@@ -1,0 +1,106 @@
+"""The three books and the boards over HTTPS, as JSON and as pages; each to whom it belongs.
+
+The government's book and boards are for everybody. An enterprise's is its own, by its certificate. A person's
+is for whoever holds a ticket to view it. Operator and auditors may read all.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Path, Query
+from fastapi.responses import HTMLResponse
+
+from hub import pages
+from hub.book_pages import book_page
+from hub.book_views import Book, BookViews
+from hub.callers import Peer, require
+from hub.participation import Participation
+from privacy.tickets import TICKET_BYTES_MAX
+from protos.problems import Malformed, Refused
+from protos.v1.problem_pb2 import REASON_ROLE_NOT_ALLOWED, REASON_TICKET_INVALID
+from runtime.identity import Role, SpiffeName
+
+Id = Annotated[str, Path(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
+TicketText = Annotated[str, Query(max_length=TICKET_BYTES_MAX * 2, description="base64url of a link ticket")]
+Language = Annotated[str | None, Query(max_length=8)]
+Accepted = Annotated[str, Header()]
+
+
+@dataclass(frozen=True, slots=True)
+class BookParts:
+    """What the routes answer from."""
+
+    books: BookViews
+    participation: Participation
+
+
+def book_routes(parts: BookParts) -> APIRouter:
+    """Make the routes."""
+    router = APIRouter(tags=["books"])
+    _json_routes(router, parts)
+    _page_routes(router, parts)
+    return router
+
+
+def _json_routes(router: APIRouter, parts: BookParts) -> None:
+    @router.get("/v1/books/government")
+    def government() -> Book:
+        """Give the government's book."""
+        return parts.books.government()
+
+    @router.get("/v1/books/enterprises/{enterprise}")
+    def enterprise(enterprise: Id, peer: Peer) -> Book:
+        """Give an enterprise's own book."""
+        return _enterprise(parts, enterprise, peer)
+
+    @router.get("/v1/books/person")
+    def person(ticket: TicketText) -> Book:
+        """Give the book of the person a ticket is of."""
+        return _person(parts, ticket)
+
+    @router.get("/v1/programmes/{programme}/boards/{board}")
+    def board(programme: Id, board: Id) -> list[dict[str, Any]]:
+        """Give a board of the population, each figure with its ±."""
+        return [asdict(one) for one in parts.books.board(programme, board)]
+
+
+def _page_routes(router: APIRouter, parts: BookParts) -> None:
+    @router.get("/books/government", response_class=HTMLResponse, include_in_schema=False)
+    def government_page(lang: Language = None, accept_language: Accepted = "") -> HTMLResponse:
+        return _page(parts.books.government(), lang, accept_language)
+
+    @router.get("/books/enterprises/{enterprise}", response_class=HTMLResponse, include_in_schema=False)
+    def enterprise_page(
+        enterprise: Id, peer: Peer, lang: Language = None, accept_language: Accepted = ""
+    ) -> HTMLResponse:
+        return _page(_enterprise(parts, enterprise, peer), lang, accept_language)
+
+    @router.get("/books/person", response_class=HTMLResponse, include_in_schema=False)
+    def person_page(
+        ticket: TicketText, lang: Language = None, accept_language: Accepted = ""
+    ) -> HTMLResponse:
+        return _page(_person(parts, ticket), lang, accept_language, ticket=ticket)
+
+
+def _page(book: Book, lang: str | None, accepted: str, **others: str) -> HTMLResponse:
+    html = book_page(pages.language_of(lang, accepted), book, others)
+    return HTMLResponse(html, headers={"Vary": "Accept-Language", "Cache-Control": "private, no-store"})
+
+
+def _enterprise(parts: BookParts, enterprise: str, peer: SpiffeName | None) -> Book:
+    require(peer, Role.NODE, Role.OPERATOR, Role.AUDITOR)
+    if peer is not None and peer.role is Role.NODE and peer.id != enterprise:
+        raise Refused(REASON_ROLE_NOT_ALLOWED, "An enterprise reads its own book.")
+    return parts.books.enterprise(enterprise)
+
+
+def _person(parts: BookParts, ticket: str) -> Book:
+    try:
+        data = base64.b64decode(ticket, altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise Malformed(REASON_TICKET_INVALID, "The ticket is not base64url.") from None
+    return parts.books.person(parts.participation.viewed(data))

@@ -1,0 +1,173 @@
+"""Three books of one truth: what a person has, what an enterprise recorded, what a government may count on.
+
+All three are read from the same ledgers and releases. An enterprise's totals add up to the government's, cell
+by cell; what persons hold together is what the government's book says they hold, to the milligram.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from sqlalchemy import Connection, Engine
+
+from accounting.ledger import spending
+from accounting.ledger.chart import CLAIMS, MONEY, POINTS, UNITS, Side
+from accounting.programmes.programme import Board, BoardOf
+from accounting.programmes.ranking import Entry, Place, rank
+from hub.ledger import Ledger
+from hub.state import State
+from hub.store.reservations import walk_balances
+from hub.stored_books import StoredBooks
+from hub.views import Total, View, Views, noise_halfwidth
+from protos.epochs import format_epoch, previous_epoch
+from protos.problems import Refused, Unavailable
+from protos.v1.problem_pb2 import REASON_NOT_FOUND, REASON_PROGRAMME_UNKNOWN
+from protos.v1.release_pb2 import TABLE_KIND_COUNT
+
+_UNITS_OF = {CLAIMS: "mg", MONEY: "fen", UNITS: "t"}
+
+
+class Figure(View):
+    """One line of a book; `half` is the 95 % half-width of the noise in it, where there is any."""
+
+    key: str
+    amount: int
+    unit: str
+    half: int | None = None
+
+
+class Section(View):
+    """Lines that belong together: a ledger, or the totals of an epoch."""
+
+    key: str
+    name_en: str
+    name_zh: str
+    figures: list[Figure]
+
+
+class Book(View):
+    """One party's book; `of` is "person", "enterprise" or "government"."""
+
+    of: str
+    name: str
+    epoch: str
+    sections: list[Section]
+
+
+class BookViews:
+    """Reads the three books."""
+
+    def __init__(self, state: State, ledger: Ledger, readers: Engine, views: Views) -> None:
+        self._state = state
+        self._ledger = ledger
+        self._readers = readers
+        self._views = views
+
+    def person(self, account: bytes) -> Book:
+        """Show what an account holds, of claims and of every programme's points."""
+        with self._readers.begin() as connection:
+            books, facts = self._ledger.books(connection), self._ledger.facts(connection)
+            begun = [spans[-1].programme for spans in facts.begun(facts.epoch).values()]
+            names = [(CLAIMS, "Reductions", "减排量", "mg")]
+            names += [(one.ledger, one.names.en, one.names.zh, one.unit.code) for one in begun]
+            sections = [
+                Section(key=key, name_en=en, name_zh=zh, figures=_wallet(books, account, key, unit))
+                for key, en, zh, unit in names
+            ]
+            return Book(of="person", name=account.hex(), epoch=format_epoch(facts.epoch), sections=sections)
+
+    def enterprise(self, enterprise_id: str) -> Book:
+        """Show what an enterprise recorded, and the claims that have passed to it."""
+        known = {one.id: one for one in self._views.enterprises()}
+        if enterprise_id not in known:
+            raise Unavailable(REASON_NOT_FOUND, f"There is no enterprise {enterprise_id}.")
+        sections = list(self._released(enterprise_id))
+        with self._readers.begin() as connection:
+            passed = [
+                Figure(key="sponsor", amount=balance.of(one), unit="mg")
+                for one, balance in walk_balances(connection)
+                if (one.ledger, one.path) == (CLAIMS, f"sponsor:{enterprise_id}")
+            ]
+            epoch = format_epoch(self._ledger.facts(connection).epoch)
+        enrolled = Figure(key="enrolled", amount=known[enterprise_id].enrolled, unit="persons")
+        own = Section(key="own", name_en="Enterprise", name_zh="企业", figures=[enrolled, *passed])
+        return Book(of="enterprise", name=enterprise_id, epoch=epoch, sections=[own, *sections])
+
+    def government(self) -> Book:
+        """Show the population's totals and every ledger's accounts, persons' added up."""
+        with self._readers.begin() as connection:
+            ledgers = list(_ledgers(connection))
+            epoch = format_epoch(self._ledger.facts(connection).epoch)
+        sections = [*ledgers, *self._released(None)]
+        return Book(of="government", name=self._state.origin, epoch=epoch, sections=sections)
+
+    def board(self, programme: str, board: str) -> list[Place]:
+        """Rank a population board's groups over the last closed epoch."""
+        with self._readers.begin() as connection:
+            facts = self._ledger.facts(connection)
+            found = facts.in_force(programme)
+            asked = found.boards.get(board) if found is not None else None
+            if asked is None or asked.of is not BoardOf.POPULATION:
+                raise Refused(REASON_PROGRAMME_UNKNOWN, f"{programme} shows no such board of the population.")
+            epoch = format_epoch(previous_epoch(facts.epoch))
+        entries = self._entries(asked, epoch)
+        return rank(entries, group_min=asked.group_min, places=asked.places)
+
+    def _entries(self, board: Board, epoch: str) -> Iterator[Entry]:
+        sums = next((one for one in self._views.population().epochs if one.epoch == epoch), None)
+        persons = next(
+            (one for one in self._views.population(kind=TABLE_KIND_COUNT).epochs if one.epoch == epoch), None
+        )
+        if sums is None or persons is None:
+            return
+        by_region = board.by == "region"
+        members = {one.key: one.total for one in (persons.regions if by_region else persons.domains)}
+        for one in sums.regions if by_region else sums.domains:
+            group = members[one.key]
+            yield Entry(one.key, one.total.grams, one.total.halfwidth_grams, group.low_grams)
+
+    def _released(self, enterprise_id: str | None) -> Iterator[Section]:
+        for one in self._views.population(enterprise_id=enterprise_id).epochs:
+            figures = [_total("total", one.total), *(_total(each.key, each.total) for each in one.domains)]
+            yield Section(
+                key=one.epoch,
+                name_en=f"Released for {one.epoch}",
+                name_zh=f"{one.epoch} 发布值",
+                figures=figures,
+            )
+
+
+def _wallet(books: StoredBooks, account: bytes, ledger: str, unit: str) -> list[Figure]:
+    """Show a wallet: with the noise in it, and what of it may be spent."""
+    wallet, variance = books.wallet(ledger, account), books.variance(ledger, account)
+    parts = {
+        "spendable": spending.spendable(wallet, variance, books.reserve_z),
+        "claimable": wallet.claimable,
+        "pending": wallet.pending,
+        "deficit": wallet.deficit,
+    }
+    first = Figure(key="available", amount=wallet.available, unit=unit, half=noise_halfwidth(variance))
+    return [first, *(Figure(key=key, amount=amount, unit=unit) for key, amount in parts.items())]
+
+
+def _total(key: str, total: Total) -> Figure:
+    return Figure(key=key, amount=total.grams, unit="g", half=total.halfwidth_grams)
+
+
+def _ledgers(connection: Connection) -> Iterator[Section]:
+    """Add up every ledger's accounts by kind; what is left over is what persons hold."""
+    kinds: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    persons: dict[str, int] = defaultdict(int)
+    for one, balance in walk_balances(connection):
+        amount = balance.of(one)
+        kinds[one.ledger][one.kind] += amount
+        persons[one.ledger] += amount if one.nature.side is Side.DEBIT else -amount
+    for ledger in sorted(kinds):
+        unit = _UNITS_OF.get(ledger, "points")
+        figures = [
+            Figure(key=kind, amount=amount, unit=unit) for kind, amount in sorted(kinds[ledger].items())
+        ]
+        if ledger == CLAIMS or ledger.startswith(f"{POINTS}:"):
+            figures.insert(0, Figure(key="persons", amount=persons[ledger], unit=unit))
+        yield Section(key=ledger, name_en=f"Ledger {ledger}", name_zh=f"账本 {ledger}", figures=figures)

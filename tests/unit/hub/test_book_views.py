@@ -1,0 +1,129 @@
+"""Three books of one truth: enterprises add up to the government, persons to what it says they hold."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+
+from protos.epochs import next_epoch
+from protos.v1 import problem_pb2 as reasons
+from runtime.identity import Role
+from tests.simulator import EPOCH
+from tests.unit.accounting.programmes.programmes import NAMES, coupon, programme
+from tests.unit.hub.redeeming import RewardWorld, call, reward_world
+from tests.unit.hub.world import refused
+
+BIKES, METERS = "bike-share", "utility"
+NEXT = next_epoch(EPOCH)
+BOARDS = {
+    "cities": {"names": NAMES, "of": "population", "by": "region", "group_min": 20},
+    "crowds": {"names": NAMES, "of": "population", "by": "domain", "group_min": 1_000_000},
+    "friends": {"names": NAMES, "of": "opted_in", "by": "account"},
+}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RewardWorld]:
+    from protos.v1 import reward_pb2
+
+    with reward_world(tmp_path_factory.mktemp("books") / "hub") as found:
+        gift = coupon(cost_points=100, claim="to_pool", claim_grams=1_000)
+        earn = {"all": {"names": NAMES, "ratio": [1, 10]}}
+        made = programme(first_epoch=EPOCH, earn=earn, rewards={"gift": gift}, boards=BOARDS)
+        found.publish_programme(made.canonical_bytes())
+        found.figures[BIKES, EPOCH] = [10_000, -300, *range(1_000, 11_000, 1_000)]
+        found.figures[METERS, EPOCH] = [7] * 14
+        found.close_epoch()
+        found.prove(0, BIKES, NEXT)
+        found.deposit("city", "city", 100_000)
+        order = found.order("city", "gift")
+        ticket = found.order_ticket(order, 0, BIKES)
+        with found.rewards(Role.NODE, BIKES) as stub:
+            call(stub.Reserve, reward_pb2.ReserveRequest(order=order, ticket=ticket))
+            call(stub.Confirm, reward_pb2.ConfirmRequest(key=found.fresh_key(), order_key=order.key))
+        yield found
+
+
+def get(world: RewardWorld, path: str, *party: Any) -> Any:
+    return json.loads(world.get(path, world.identity(*party) if party else None))
+
+
+def figures(book: dict[str, Any], section: str) -> dict[str, int]:
+    [found] = [one for one in book["sections"] if one["key"] == section]
+    return {one["key"]: one["amount"] for one in found["figures"]}
+
+
+def view(world: RewardWorld, person: int, **changes: Any) -> str:
+    ticket = world.ticket(BIKES, person, **{"purpose": "view", **changes})
+    return base64.urlsafe_b64encode(ticket).decode()
+
+
+def test_enterprises_add_up_to_the_governments_totals(world: RewardWorld) -> None:
+    whole = figures(get(world, "/v1/books/government"), "2020-12")
+    parts = [
+        figures(get(world, f"/v1/books/enterprises/{one}", Role.NODE, one), "2020-12")
+        for one in (BIKES, METERS)
+    ]
+    assert whole["total"] == sum(one["total"] for one in parts)
+    assert set(whole) == {"total"} | {key for one in parts for key in one}
+
+
+def test_persons_hold_together_what_the_government_reads(world: RewardWorld) -> None:
+    government = get(world, "/v1/books/government")
+    for ledger in ("R", "P:city"):
+        held = 0
+        for account in {account for account, _ in world.linked.values()}:
+            with world.hub._readers.begin() as connection:
+                wallet = world.hub.ledger.books(connection).wallet(ledger, account)
+            held += wallet.available + wallet.claimable + wallet.pending - wallet.deficit
+        assert figures(government, ledger)["persons"] == held
+    grams = sum(sum(one) for one in world.figures.values())
+    assert figures(government, "R")["src"] == grams * 1_000
+    assert figures(government, "R")["pool"] == 1_000_000
+    assert figures(government, "M")["payable"] == 500
+
+
+def test_a_person_sees_its_own_book_and_no_other(world: RewardWorld) -> None:
+    book = get(world, f"/v1/books/person?ticket={view(world, 0)}")
+    assert book["name"] == world.account_of(0).hex()
+    assert figures(book, "R")["available"] == 9_000_000
+    assert figures(book, "P:city")["available"] == 900
+    assert figures(book, "P:city")["spendable"] < 900
+    for wrong in (view(world, 0, purpose="prove"), view(world, 0, issued_at=1_600_000_000), "%3F"):
+        problem = refused(partial(get, world, f"/v1/books/person?ticket={wrong}"))
+        assert problem.reason == reasons.REASON_TICKET_INVALID
+
+
+def test_an_enterprise_reads_its_own_book_alone(world: RewardWorld) -> None:
+    path = f"/v1/books/enterprises/{BIKES}"
+    for party in ((), (Role.NODE, METERS), (Role.CUSTODIAN, "regulator")):
+        assert refused(partial(get, world, path, *party)).reason == reasons.REASON_ROLE_NOT_ALLOWED
+    assert get(world, path, Role.AUDITOR, "auditor") == get(world, path, Role.NODE, BIKES)
+    assert figures(get(world, path, Role.NODE, BIKES), "own")["enrolled"] == 12
+
+
+@pytest.mark.parametrize(("language", "title"), [("en", "Government book"), ("zh", "政府账本")])
+def test_every_book_has_a_page_in_both_languages(world: RewardWorld, language: str, title: str) -> None:
+    assert title in world.get(f"/books/government?lang={language}").decode()
+    mine = world.get(f"/books/enterprises/{BIKES}?lang={language}", world.identity(Role.NODE, BIKES)).decode()
+    person = world.get(f"/books/person?ticket={view(world, 0)}&lang={language}").decode()
+    for page in (mine, person):
+        assert "<script" not in page
+        assert "±" in page
+
+
+def test_a_board_shows_large_groups_with_their_noise(world: RewardWorld) -> None:
+    shown = get(world, "/v1/programmes/city/boards/cities")
+    assert shown
+    assert [one["place"] for one in shown] == list(range(1, len(shown) + 1))
+    assert [one["amount"] for one in shown] == sorted((one["amount"] for one in shown), reverse=True)
+    assert all(one["halfwidth"] > 0 for one in shown)
+    assert get(world, "/v1/programmes/city/boards/crowds") == []
+    for board in ("friends", "none"):
+        problem = refused(partial(get, world, f"/v1/programmes/city/boards/{board}"))
+        assert problem.reason == reasons.REASON_PROGRAMME_UNKNOWN
