@@ -50,6 +50,10 @@ bench-node: $(STAMP) ## Measure reading and reducing 1, 10 and 50 M activities, 
 bench-evidence: $(STAMP) ## Measure appending, proving and verifying a million statements, beside floors
 	@$(BIN)/python -m benchmarks.evidence
 
+.PHONY: bench-commitments
+bench-commitments: $(STAMP) ## Measure what committing to leaves costs a node beside SHA-256 of the same bytes
+	@$(BIN)/python -m benchmarks.commitments
+
 .PHONY: bench-pseudonyms
 bench-pseudonyms: $(STAMP) ## Measure what a person costs node and custodian beside raw scalar multiplication
 	@$(BIN)/python -m benchmarks.pseudonyms

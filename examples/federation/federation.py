@@ -14,6 +14,7 @@ from examples.federation.operation import Operation
 from examples.federation.prepare import RawData, Scale, prepare
 from examples.federation.processes import Process, Supervisor, end_leftovers
 from examples.federation.progress import Progress
+from examples.federation.sampling import draw_beacons, sample_enterprise
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ def run(options: Options) -> int:
         federation = found(raw, layout, supervisor, progress)
         close = release(federation, progress, kill=options.kill)
         verdicts = audit(federation, progress, kill=options.kill)
+        verdicts.append(sample(federation, supervisor, progress))
         summary = summarise(federation, close, verdicts, progress)
         report.write(summary, layout.summary)
         print(*report.table(summary), sep="\n", flush=True)
@@ -103,6 +105,8 @@ def release(federation: Federation, progress: Progress, *, kill: bool) -> report
         operation.wait_for_nodes(nodes, [federation.hub, federation.witness, *federation.custodians])
     with progress.step("close", "The hub closes both epochs and posts accounts 结账入户"):
         closes = [operation.close(epoch) for epoch in EPOCHS]
+    with progress.step("beacon", "Two of three custodians draw the beacons of samples 生成抽样信标"):
+        draw_beacons(federation.founding)
     return closes[-1]
 
 
@@ -120,6 +124,12 @@ def audit(federation: Federation, progress: Progress, *, kill: bool) -> list[rep
             offline = operation.verify_bundle()
         federation.founding.wait_for_hub(federation.hub)
     return [online, offline]
+
+
+def sample(federation: Federation, supervisor: Supervisor, progress: Progress) -> report.Json:
+    """Sample one enterprise's raw records on its premises."""
+    with progress.step("sample", "The auditor samples the bike share on its premises 现场抽样核验"):
+        return sample_enterprise(federation.layout, supervisor, federation.founding)
 
 
 @contextmanager

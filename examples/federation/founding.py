@@ -117,26 +117,31 @@ class Founding:
             f"--recipient={party.id}={self._layout.custodian(party) / 'custodian.pub'}"
             for party in CUSTODIANS
         ]
-        shares = self._layout.handed_over / "shares"
-        self._supervisor.call(
-            "ceremony",
-            [
-                *(program("cgsp-custodian"), "ceremony", "--threshold", str(CUSTODIAN_THRESHOLD)),
-                *recipients,
-                *("--out", str(shares), "--json"),
-            ],
-        )
+        keys = {"shares": (), "beacon-shares": ("--beacon",)}
+        for folder, purpose in keys.items():
+            self._supervisor.call(
+                "ceremony",
+                [
+                    *(program("cgsp-custodian"), "ceremony", "--threshold", str(CUSTODIAN_THRESHOLD)),
+                    *recipients,
+                    *purpose,
+                    *("--out", str(self._layout.handed_over / folder), "--json"),
+                ],
+            )
         self.publish_trust_root(
-            *("--pseudonym-key", str(shares / "pseudonym-key.json")),
+            *("--pseudonym-key", str(self._layout.handed_over / "shares" / "pseudonym-key.json")),
+            *("--beacon-key", str(self._layout.handed_over / "beacon-shares" / "beacon-key.json")),
             *("--witnesses", str(self._layout.witness_policy)),
         )
 
     def start_custodians(self) -> list[Process]:
-        """Give each custodian its share and let it serve."""
+        """Give each custodian its shares of both keys and let it serve."""
 
         def start(party: Party) -> Process:
-            share = self._layout.handed_over / "shares" / f"{party.id}.share"
-            self._custodian(party, "import-share", str(share), "--trust-root", str(self._layout.trust_root))
+            for folder in ("shares", "beacon-shares"):
+                share = self._layout.handed_over / folder / f"{party.id}.share"
+                trust_root = ("--trust-root", str(self._layout.trust_root))
+                self._custodian(party, "import-share", str(share), *trust_root)
             serve = [program("cgsp-custodian"), "serve", "--home", str(self._layout.custodian(party))]
             return self._supervisor.start(party.id, serve)
 

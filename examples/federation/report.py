@@ -21,7 +21,10 @@ _GRAMS_PER_KG = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What the parties said: nodes by id, the hub's status and totals, the last close, verdicts, seconds."""
+    """What the parties said: nodes by id, the hub's status and totals, the last close, verdicts, seconds.
+
+    The verdicts are online, from the bundle, and of the sample on the premises.
+    """
 
     data: Mapping[str, str]
     nodes: Mapping[str, Json]
@@ -34,7 +37,7 @@ class Figures:
 
 def summarise(figures: Figures) -> Json:
     """Put the figures into the form of summary.json."""
-    online, offline = figures.verdicts
+    online, offline, sample = figures.verdicts
     return {
         "enterprises": [
             enterprise(name, status, figures.data[name]) for name, status in figures.nodes.items()
@@ -57,6 +60,7 @@ def summarise(figures: Figures) -> Json:
             "online": online["verdict"],
             "offline": offline["verdict"],
         },
+        "sample": sample,
         "seconds": dict(figures.seconds),
     }
 
@@ -106,7 +110,7 @@ def table(summary: Json) -> Iterator[str]:
     yield "-" * _WIDTH
     yield from _hub_lines(summary)
     yield "-" * _WIDTH
-    yield from _audit_lines(summary["audit"])
+    yield from _audit_lines(summary["audit"], summary["sample"])
     yield "-" * _WIDTH
     seconds = summary["seconds"]
     yield "seconds  " + "  ".join(f"{step} {value:.1f}" for step, value in seconds.items())
@@ -156,7 +160,7 @@ def _interval(total: Json) -> str:
     return f"{total['grams'] / _GRAMS_PER_KG:,.1f} ± {total['halfwidth_grams'] / _GRAMS_PER_KG:,.1f}"
 
 
-def _audit_lines(audit: Json) -> Iterator[str]:
+def _audit_lines(audit: Json, sample: Json) -> Iterator[str]:
     for name, cost in audit["whole_cost"].items():
         yield f"whole cost 总隐私成本 {name}: {cost_line(cost)}"
     checks = ", ".join(f"{check['check']} {check['examined']:,}" for check in audit["checks"])
@@ -167,4 +171,16 @@ def _audit_lines(audit: Json) -> Iterator[str]:
         for why in check["unchecked"]:
             yield f"  not checked {check['check']}: {why}"
     yield f"audit from the hub {audit['online']}, from the bundle {audit['offline']}"
+    yield _sample_line(sample)
     yield f"{audit['verdict']}"
+
+
+def _sample_line(sample: Json) -> str:
+    said = f"{sample['draws']} draws, {sample['leaves']} leaves, {sample['discrepant_draws']} discrepant"
+    share = sample["excluded_share"]
+    excluded = "" if share is None else f"; overstatement of {float(Fraction(share)):.2%} excluded"
+    confidence = float(Fraction(sample["confidence"]))
+    return (
+        f"sample on the premises of {sample['enterprise_id']} {sample['epoch']} {sample['verdict']}: "
+        f"{said}{excluded} with {confidence:.0%} confidence"
+    )

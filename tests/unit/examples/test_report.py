@@ -26,6 +26,18 @@ COST = {"person_day": "3/2", "person_month": "33/2", "active_days": 31, "enterpr
 CHECK = {"check": "tree", "verdict": "PASS", "examined": 3, "findings": 0, "unchecked": []}
 
 
+SAMPLE = {
+    "verdict": "PASS",
+    "enterprise_id": "bikeshare",
+    "epoch": "2020-12",
+    "draws": 59,
+    "leaves": 57,
+    "discrepant_draws": 0,
+    "confidence": "19/20",
+    "excluded_share": "49509/1000000",
+}
+
+
 def verdict(name: str = "PASS", findings: tuple[dict[str, str], ...] = ()) -> dict[str, Any]:
     return {
         "verdict": name,
@@ -47,7 +59,7 @@ def summary(*verdicts: dict[str, Any]) -> dict[str, Any]:
             hub={"witness_quorum": 0},
             population={"confidence": 0.95, "epochs": [epoch]},
             close={"accounts": 7, "accounts_in_two_or_more": 2},
-            verdicts=verdicts,
+            verdicts=[*verdicts, SAMPLE],
             seconds={"total": 61.5},
         )
     )
@@ -55,7 +67,7 @@ def summary(*verdicts: dict[str, Any]) -> dict[str, Any]:
 
 def test_summary_has_the_promised_keys() -> None:
     made = summary(verdict(), verdict())
-    assert set(made) == {"enterprises", "accounts", "population", "log", "audit", "seconds"}
+    assert set(made) == {"enterprises", "accounts", "population", "log", "audit", "sample", "seconds"}
     [one] = made["enterprises"]
     assert one["reductions_mg"] == 1_000_000
     assert (one["activities_read"], one["activities_quarantined"], one["enrolled"]) == (12, 3, 5)
@@ -86,3 +98,7 @@ def test_table_says_what_people_ask() -> None:
     assert "bikeshare: person-day 人日 3/2; person-month of 31 active days" in text
     for words in ("fed by two or more enterprises 2", "2.0 ± 0.5", "witness quorum 0", "1/2 / 1", "PASS"):
         assert words in text
+    assert (
+        "sample on the premises of bikeshare 2020-12 PASS: 59 draws, 57 leaves, 0 discrepant; "
+        "overstatement of 4.95% excluded with 95% confidence" in text
+    )
