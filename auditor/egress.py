@@ -21,7 +21,7 @@ from privacy import envelope, rosters
 from privacy.envelope import Kind
 from privacy.trust import TrustRoot
 from protos.problems import Malformed, Problem
-from protos.v1 import custodian_pb2, evidence_pb2, release_pb2, roster_pb2
+from protos.v1 import commitment_pb2, custodian_pb2, evidence_pb2, release_pb2, roster_pb2
 from protos.v1.problem_pb2 import REASON_MALFORMED_MESSAGE
 from runtime.files import read_bounded
 from runtime.log_follower import Entry
@@ -37,6 +37,7 @@ _MESSAGES: dict[Kind, type[Any]] = {
     Kind.RELEASE: release_pb2.Release,
     Kind.NOTHING_TO_REPORT: release_pb2.NothingToReport,
     Kind.ERASURE_ORDER: evidence_pb2.ErasureOrder,
+    Kind.COMMITMENT: commitment_pb2.Commitment,
 }
 
 

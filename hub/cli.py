@@ -13,6 +13,7 @@ _HOME = (
     "invite",
     "close",
     "status",
+    "beacon",
     "export",
     "erase",
     "rebuild",

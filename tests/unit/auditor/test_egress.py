@@ -11,12 +11,15 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from auditor import egress
 from auditor.app import open_log
 from auditor.cli import audit
 from auditor.egress import Comparison, compare_egress
 from auditor.findings import Verdict
-from privacy import envelope
+from enterprise_node.egress import EgressKind
+from privacy import acceptance, envelope
 from privacy.envelope import Kind
+from privacy.standing import Role
 from protos.problems import Malformed
 from protos.v1 import release_pb2, roster_pb2
 from tests.simulator import Federation, closed
@@ -182,3 +185,9 @@ def test_the_command(journal: Journal, federation: Federation, tmp_path: Path) -
         audit, [*arguments, "--trust-root", str(trust_root), "--json"], standalone_mode=False
     )
     assert json.loads(done.output)["verdict"] == "PASS"
+
+
+def test_whatever_an_enterprise_may_log_can_be_compared_and_stands_in_its_journal() -> None:
+    logged = {kind for kind, (role, *_) in acceptance._SEQUENCED.items() if role is Role.ENTERPRISE}
+    assert logged == set(egress._MESSAGES)
+    assert {kind.value for kind in logged} <= set(EgressKind)
