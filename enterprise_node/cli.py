@@ -11,7 +11,7 @@ _DATA = ("check", "ingest", "explain", "status", "doctor")
 _PERSON = ("person", "ticket")
 _RELEASE = ("join", "enrol", "preview", "release", "submit", "recover", "run", "egress", "deposit")
 _PACK = ("pack", "footprint")
-_PREMISES = ("rehearse", "exact")
+_PREMISES = ("rehearse", "exact", "open")
 
 
 class _LazyGroup(click.Group):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Callable
@@ -16,10 +17,12 @@ from custodian import exchange, steps
 from custodian.ceremony import Recipient
 from custodian.cli import custodian
 from custodian.exchange import Party, Plan
-from custodian.share import KeyFile, open_from_ceremony
-from privacy import ristretto, sealing, shares
+from custodian.setup import Opened
+from custodian.share import KeyFile, Purpose, open_from_ceremony
+from privacy import beacon, ristretto, sealing, shares
 from privacy.pseudonyms import combine_batch, evaluate_batch
 from privacy.shares import Share
+from privacy.trust import BeaconKey
 from protos.problems import Conflict, Malformed, Problem, Refused, Unavailable, Unverified
 from tests.unit.custodian.simulators import CUSTODIANS, Federation, blind, sealing_key, signing_key
 
@@ -89,6 +92,36 @@ def test_all_end_with_one_key_and_any_quorum_works(table: Table) -> None:
         answers = [evaluate_batch(opened[index], quorum, batch.blinded, os.urandom) for index in quorum]
         found.add(tuple(combine_batch(batch, answers, key, quorum)))
     assert len(found) == 1
+
+
+def test_a_beacon_key_is_drawn_and_renewed_like_the_other_and_says_what_it_is_for(
+    table: Table, tmp_path: Path
+) -> None:
+    steps.begin(table.publics, table.folder, threshold=2, purpose=Purpose.BEACON)
+    table.exchange()
+    table.exchange()
+    ended = table.finish()
+    assert not (table.folder / "pseudonym-key.json").exists()
+    file = table.folder / "beacon-key.json"
+    described = KeyFile.decode(file.read_bytes())
+    assert described.purpose is Purpose.BEACON
+    key_id = beacon.key_id(described.key.commitments[0])
+    assert {one.share.key_id for one in ended.values()} == {key_id}
+    key = BeaconKey(key_id, 2, described.key.commitments)
+    parts = [beacon.evaluate(ended[name].share.share, b"input", os.urandom) for name in CUSTODIANS[:2]]
+    value = beacon.combine(parts, b"input", key)
+    for name, home in table.homes.items():
+        Opened.load(home).resting(Purpose.BEACON).write(ended[name].share, os.urandom)
+    renewed = dataclasses.replace(table, folder=tmp_path / "refresh")
+    steps.begin_refresh(table.publics, renewed.folder, key_file=file)
+    renewed.exchange()
+    renewed.exchange()
+    fresh = renewed.finish()
+    again = KeyFile.decode((renewed.folder / "beacon-key.json").read_bytes())
+    assert again.key.commitments != described.key.commitments
+    key = BeaconKey(key_id, 2, again.key.commitments)
+    parts = [beacon.evaluate(fresh[name].share.share, b"input", os.urandom) for name in CUSTODIANS[1:]]
+    assert beacon.combine(parts, b"input", key) == value
 
 
 def test_no_secret_lies_open_in_the_folder(table: Table) -> None:
@@ -273,7 +306,9 @@ def test_refresh_needs_the_share_of_the_commitments_it_renews(table: Table, tmp_
     commitments = [ristretto.base_mult(ristretto.scalar(number)).hex() for number in (5, 6)]
     path = tmp_path / "other.json"
     indices = {name: index for index, name in enumerate(CUSTODIANS, start=1)}
-    path.write_text(json.dumps({"threshold": 2, "commitments": commitments, "custodians": indices}))
+    described = {"threshold": 2, "commitments": commitments, "custodians": indices}
+    described["key_id"] = shares.key_id(bytes.fromhex(commitments[0])).hex()
+    path.write_text(json.dumps(described))
     steps.begin_refresh(table.publics, table.folder, key_file=path)
     table.exchange("auditor", "operator")
     with pytest.raises(Refused, match="holds no share"):
