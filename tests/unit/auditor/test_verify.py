@@ -58,6 +58,7 @@ def test_a_clean_log_passes_with_every_check_made(tmp_path: Path) -> None:
         # Receipts and deposits are handed over by nodes, programmes and tickets are optional: none here.
         optional = (
             Check.LEDGERS,
+            Check.ISSUANCES,
             Check.RECEIPTS,
             Check.DEPOSITS,
             Check.PROGRAMMES,
