@@ -18,7 +18,7 @@ from auditor.erasures import check_erasures, is_erasure
 from auditor.findings import Check, Results
 from auditor.issuances import check_issuances
 from auditor.joining import load_member
-from auditor.log import EntryStream, Head, check_witnesses, read_head
+from auditor.log import EntryStream, Head, check_log_key, check_witnesses, read_head
 from auditor.population import check_population
 from auditor.programmes import check_programmes
 from auditor.receipts import AuditedLog, check_receipts
@@ -129,7 +129,7 @@ def _verify(
 ) -> Report:
     saved = run.saved
     # 1. The checkpoint is the log's, and not older than what was seen before.
-    head = read_head(reader, root.log_vkey, results)
+    head = read_head(reader, root, results)
     if head is None or not _has_grown(head, saved, results):
         results.leave_unchecked(_AFTER_TREE, "the log could not be read")
         return Report(source, root.origin, 0, b"", "unknown", results, {})
@@ -243,6 +243,7 @@ def _witnesses(head: Head, replayed: Replay, results: Results) -> str:
     if not replayed.state.has_trust:
         return "unknown"
     root = replayed.state.trust
+    check_log_key(head, root, results)
     cosigned = check_witnesses(head, root, results)
     return f"{', '.join(sorted(cosigned)) or 'none'} cosigned, quorum {root.witness_quorum}"
 

@@ -109,7 +109,7 @@ def once(source: str, home: Path, trust_root: Path, out: Path | None, *, as_json
 
     opened = WitnessHome(home)
     with open_log(source, trust_root) as (reader, root):
-        seen = visit(opened, Witness(opened, clock=lambda: int(time.time())), reader, root.log_vkey)
+        seen = visit(opened, Witness(opened, clock=lambda: int(time.time())), reader, root)
     if out is not None:
         write_atomic(out, append_lines(opened.cosigned_note(seen.origin), seen.lines))
     result = {"origin": seen.origin, "before": seen.before, "size": seen.size}

@@ -138,7 +138,7 @@ def compare_egress(journal: Path, reader: LogReader, root: TrustRoot, enterprise
     _check_chain(rows, found)
     results = Results()
     record = _OnRecord(enterprise_id)
-    head = walk_log(reader, root.log_vkey, results, record.take)
+    head = walk_log(reader, root, results, record.take)
     for one in results.findings:
         found.find(one.place, one.message)
     if head is None:

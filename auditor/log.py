@@ -20,6 +20,7 @@ from privacy.trust import TrustRoot
 from protos.problems import Problem
 from runtime.log_follower import Entry
 from runtime.log_reader import FolderLog, LogReader
+from runtime.successors import find_successor
 
 CHECKPOINT_PLACE = "checkpoint"
 VKEY_PLACE = "log.vkey"
@@ -44,18 +45,33 @@ class Head:
         return self.checkpoint.size
 
 
-def read_head(reader: LogReader, vkey: Vkey, results: Results) -> Head | None:
-    """Read and check the checkpoint; None if there is nothing sound enough to go on with."""
+def read_head(reader: LogReader, root: TrustRoot, results: Results) -> Head | None:
+    """Read and check the checkpoint; None if there is nothing sound enough to go on with.
+
+    Where the log's key was replaced, the trust roots on the way say by which.
+    """
     result = results[Check.CHECKPOINT]
     result.examined += 1
-    _compare_vkey(reader, vkey, results)
+    vkey = root.log_vkey
     try:
         note = reader.checkpoint()
+        vkey = (find_successor(reader, root) or root).log_vkey
         head = checkpoint.open_checkpoint(note, vkey)
     except Problem as problem:
         result.find_problem(CHECKPOINT_PLACE, problem)
         return None
+    finally:
+        _compare_vkey(reader, vkey, results)
     return Head(head, note, isinstance(reader, FolderLog))
+
+
+def check_log_key(head: Head, root: TrustRoot, results: Results) -> None:
+    """Find a checkpoint by a key that the log's own last trust root has replaced."""
+    if head.checkpoint.origin != root.origin:
+        results[Check.CHECKPOINT].find(
+            CHECKPOINT_PLACE,
+            f"It is signed for {head.checkpoint.origin}; the log it covers goes on under {root.origin}.",
+        )
 
 
 class EntryStream:
@@ -164,9 +180,11 @@ class EntryStream:
         self._result.find(f"entry {number}", f"Its bytes in {bundle} do not have the hash in {tile.path}.")
 
 
-def walk_log(reader: LogReader, vkey: Vkey, results: Results, take: Callable[[Entry], None]) -> Head | None:
+def walk_log(
+    reader: LogReader, root: TrustRoot, results: Results, take: Callable[[Entry], None]
+) -> Head | None:
     """Check a whole log, handing on its entries; None if it could not be read to its end."""
-    head = read_head(reader, vkey, results)
+    head = read_head(reader, root, results)
     if head is None:
         return None
     stream = EntryStream(reader, head, LogTree(), results)

@@ -12,8 +12,9 @@ from pathlib import Path
 from auditor.findings import Check, Result, Results
 from auditor.log_tree import Fetch, LogTree
 from privacy import checkpoint
+from privacy.checkpoint import Vkey
 from privacy.receipts import RECEIPT_BYTES_MAX, Receipt, read_receipt
-from privacy.tlog_proof import PROOF_BYTES_MAX, parse_proof, verify_proof
+from privacy.tlog_proof import PROOF_BYTES_MAX, TlogProof, parse_proof, verify_proof
 from privacy.trust import TrustRoot
 from protos.problems import Problem
 from runtime.files import read_bounded
@@ -62,7 +63,7 @@ def check_receipts(
             receipt = _read(path, roots)
             received[receipt.index] = receipt.received_at
             _check(path, receipt, log, result, seen_at)
-            _check_proof(path.with_suffix(".tlog-proof"), receipt, log, roots[0], result)
+            _check_proof(path.with_suffix(".tlog-proof"), receipt, log, roots, result)
         except Problem as problem:
             result.find_problem(path.name, problem)
     return received
@@ -70,7 +71,8 @@ def check_receipts(
 
 def _read(path: Path, roots: Sequence[TrustRoot]) -> Receipt:
     keys = list({root.hub_key.keyid: root.hub_key for root in roots}.values())
-    return read_receipt(read_bounded(path, RECEIPT_BYTES_MAX), keys, origin=roots[0].origin)
+    origins = [root.origin for root in roots]
+    return read_receipt(read_bounded(path, RECEIPT_BYTES_MAX), keys, origin=origins)
 
 
 def _check(path: Path, receipt: Receipt, log: AuditedLog, result: Result, seen_at: int | None) -> None:
@@ -89,15 +91,23 @@ def _check(path: Path, receipt: Receipt, log: AuditedLog, result: Result, seen_a
         )
 
 
-def _check_proof(path: Path, receipt: Receipt, log: AuditedLog, root: TrustRoot, result: Result) -> None:
+def _check_proof(
+    path: Path, receipt: Receipt, log: AuditedLog, roots: Sequence[TrustRoot], result: Result
+) -> None:
     """A proof that once held must lead to a tree that this log continues."""
     if not path.exists():
         return
     proof = parse_proof(read_bounded(path, PROOF_BYTES_MAX))
-    head = verify_proof(proof, receipt.leaf_hash, root.log_vkey)
+    head = verify_proof(proof, receipt.leaf_hash, _log_key(proof, roots))
     if proof.index != receipt.index:
         result.find(path.name, f"It proves entry {proof.index}; the receipt promised {receipt.index}.")
     if head.size > log.size:
         result.find(path.name, f"The log once had {head.size} entries; now it shows {log.size}.")
     elif log.root_at(head.size) != head.root:
         result.find(path.name, f"The log signed another tree of {head.size} entries: two histories.")
+
+
+def _log_key(proof: TlogProof, roots: Sequence[TrustRoot]) -> Vkey:
+    """Give the log key of the origin that the proof's checkpoint names; the first one for strangers."""
+    origin = checkpoint.parse_checkpoint(checkpoint.parse_note(proof.note).text).origin
+    return next((root.log_vkey for root in roots if root.origin == origin), roots[0].log_vkey)

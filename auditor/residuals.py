@@ -94,7 +94,7 @@ def residuals(exact_file: Path, bundle: Path, trust_root: Path) -> Verdicts:
     reader = FolderLog(bundle)
     with StatementFiles() as files:
         replayed = begin(pinned)
-        head = read_head(reader, root.log_vkey, results)
+        head = read_head(reader, root, results)
         if head is not None:
             stream = EntryStream(reader, head, LogTree(), results)
             replay(replayed, stream.entries(), reader, files, results)

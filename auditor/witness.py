@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from auditor.witness_home import WitnessHome
 from privacy import checkpoint, deposits
-from privacy.checkpoint import Vkey
 from privacy.deposits import Deposit
 from privacy.tiles import HashReader, Tile
+from privacy.trust import TrustRoot
 from privacy.witnessing import (
     SIZE_TYPE,
     Acceptable,
@@ -27,6 +27,7 @@ from privacy.witnessing import (
 from protos.problems import Malformed, Unverified
 from protos.v1.problem_pb2 import REASON_HISTORY_INCONSISTENT
 from runtime.log_reader import LogReader
+from runtime.successors import find_successor
 
 logger = logging.getLogger(__name__)
 
@@ -107,9 +108,16 @@ class Seen:
     lines: bytes
 
 
-def visit(home: WitnessHome, witness: Witness, reader: LogReader, vkey: Vkey) -> Seen:
-    """Fetch a log's checkpoint and tiles, prove its growth and cosign it; raises Unverified on a fork."""
+def visit(home: WitnessHome, witness: Witness, reader: LogReader, root: TrustRoot) -> Seen:
+    """Fetch a log's checkpoint and tiles, prove its growth and cosign it; raises Unverified on a fork.
+
+    Where the log's key was replaced, it goes on from what was cosigned under the key before.
+    """
+    vkey = root.log_vkey
     home.follow(vkey)
+    if successor := find_successor(reader, root):
+        vkey = successor.log_vkey
+        home.succeed(root.origin, vkey)
     note = reader.checkpoint()
     head = checkpoint.open_checkpoint(note, vkey)
     known = home.cosigned(vkey.name)

@@ -100,6 +100,22 @@ class WitnessHome:
             text = "".join(f"{one}\n" for one in logs.values())
             write_atomic(self.folder / LOGS_FILE, text.encode(), mode=PRIVATE_FILE)
 
+    def succeed(self, origin: str, vkey: Vkey) -> None:
+        """Go on with a log under another origin and key, from what was cosigned under the one before.
+
+        The caller has checked who says so; the first to say so decides.
+        """
+        with self.turn():
+            logs, path = dict(self.logs()), self._state_path(origin)
+            if vkey.name in logs or origin not in logs:
+                return
+            if path.exists():
+                kept = json.loads(read_bounded(path, _FILE_BYTES_MAX)) | {"origin": vkey.name}
+                write_private(self._state_path(vkey.name), json.dumps(kept, indent=1).encode())
+            logs[vkey.name] = vkey
+            text = "".join(f"{one}\n" for one in logs.values())
+            write_atomic(self.folder / LOGS_FILE, text.encode(), mode=PRIVATE_FILE)
+
     def cosigned(self, origin: str) -> Cosigned:
         """Give what was cosigned last of a log, as it lies on the disk."""
         path = self._state_path(origin)

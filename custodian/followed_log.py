@@ -20,7 +20,8 @@ from protos.v1.problem_pb2 import (
     REASON_LOG_AHEAD,
     REASON_TRUST_ROOT_INVALID,
 )
-from runtime.log_follower import Entry, TrustFollower, Witnesses
+from runtime import successors
+from runtime.log_follower import Entry, TrustFollower
 from runtime.log_mirror import LogMirror
 from runtime.log_reader import LogReader
 from runtime.problems import reason_name
@@ -127,7 +128,7 @@ class FollowedLog:
     def _refresh(self) -> None:
         self._refreshed_at = self._clock()
         try:
-            self._mirror.grow(self._reader, Witnesses.of(self.root))
+            successors.grow(self._mirror, self._reader, self.root)
             self._take_new()
         except Problem as problem:
             self._problem = problem

@@ -40,6 +40,9 @@ class CountReports:
 
         Under a policy with a deadline all being counted is said once a month, to the trust root's parties.
         """
+        if root is not None and root.origin != self._origin:
+            self._origin = root.origin
+            self._move()
         waiting = self._store.waiting_report()
         if waiting is not None:
             return waiting
@@ -53,6 +56,16 @@ class CountReports:
             return None
         self._store.add_report(report, batches)
         return report
+
+    def _move(self) -> None:
+        """Sign anew, for the origin under which the log goes on, a report the hub has not taken."""
+        waiting = self._store.waiting_report()
+        if waiting is None:
+            return
+        message = envelope.open_envelope(waiting.envelope).parse(CountReport)
+        message.header.origin = self._origin
+        data = envelope.sign(codec.encode(message), Kind.COUNT_REPORT, [self._key])
+        self._store.replace_waiting(Report(waiting.sequence, data, envelope.envelope_hash(data)))
 
     def _is_silence_due(self, root: TrustRoot) -> bool:
         is_named = any(one.id == self._custodian_id for one in root.custodians)

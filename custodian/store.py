@@ -214,6 +214,15 @@ class Store:
             for batch in batches:
                 _mark(database, batch, report.sequence)
 
+    def replace_waiting(self, report: Report) -> None:
+        """Put a report signed anew in the place of the one that waits."""
+        with self._transaction() as database:
+            database.execute(
+                "UPDATE report SET envelope = ?, envelope_hash = ? WHERE sequence = ? AND receipt IS NULL"
+                " AND NOT is_logged",
+                (report.envelope, report.envelope_hash, report.sequence),
+            )
+
     def receive(self, sequence: int, receipt: bytes) -> None:
         """Keep the hub's receipt of a report."""
         with self._transaction() as database:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import secrets
 import struct
-from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from enterprise_node.messages import MESSAGES
 from privacy import codec, envelope, rosters, sealing
 from privacy.envelope import ENTRY_BYTES_MAX, NO_PREVIOUS, Kind
 from protos.problems import InvariantBroken
@@ -84,6 +85,30 @@ class OwnChain:
             for position, body in enumerate(bodies):
                 self._table.add_body(sequence, position, self._seal(sequence, position, body))
         return self.message(sequence)
+
+    def move(self, origin: str) -> None:
+        """Sign anew, for another origin of the log, what the hub has not taken; else it stays as it is."""
+        if origin == self._origin:
+            return
+        self._origin = origin
+        with self._database.transaction():
+            renamed: dict[bytes, bytes] = {}
+            for message in (one for one in self._table.unsent() if not one.seen):
+                data = self._moved(message, renamed)
+                renamed[message.envelope_hash] = envelope.envelope_hash(data)
+                self._table.replace(message.sequence, data, renamed[message.envelope_hash])
+
+    def _moved(self, message: StoredMessage, renamed: Mapping[bytes, bytes]) -> bytes:
+        """Give a message for the new origin, naming messages before it by their new hashes."""
+        opened = envelope.open_envelope(message.envelope)
+        payload: Any = opened.parse(MESSAGES[opened.kind])
+        for field, value in payload.ListFields():
+            if isinstance(value, bytes) and value in renamed:
+                setattr(payload, field.name, renamed[value])
+        header = payload.header
+        header.origin = self._origin
+        header.previous = renamed.get(header.previous, header.previous)
+        return envelope.sign(codec.encode(payload), opened.kind, (self._signing_key,))
 
     def adopt(
         self, sequence: int, kind: Kind, epoch: int, data: bytes, bodies: Sequence[bytes], log_index: int

@@ -17,7 +17,7 @@ from privacy.receipts import open_receipt
 from privacy.standing import Role
 from protos.problems import Conflict, Problem, Unavailable, Unverified
 from protos.v1.problem_pb2 import REASON_BUSY, REASON_HISTORY_INCONSISTENT, REASON_LOG_AHEAD
-from runtime.log_follower import NO_WITNESSES, Witnesses
+from runtime import successors
 from runtime.retries import DEFAULT_POLICY, RetryPolicy, Wait, log_wait, retry
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class Following:
         self._strange: list[Entry] = []
         for entry in mirror.entries():
             self._take(entry)
+        self._follow_origin()
 
     @property
     def state(self) -> LogState:
@@ -124,7 +125,8 @@ class Following:
     def receipt_index(self, receipt: bytes, entry: bytes) -> int:
         """Verify the hub's receipt for a message of ours and give the index it promises."""
         trust = self._state.trust
-        return open_receipt(receipt, trust.hub_key, origin=trust.origin, entry=entry).index
+        origins = [root.origin for root in self._state.trust_roots]
+        return open_receipt(receipt, trust.hub_key, origin=origins, entry=entry).index
 
     def wait_until_seen(self) -> None:
         """Wait until a checkpoint covers every message that has a receipt."""
@@ -139,8 +141,10 @@ class Following:
         self._check_receipts()
 
     def _advance(self) -> None:
-        for entry in self._mirror.advance(self._reader, self._witnesses()):
+        root = self._state.trust if self._state.has_trust else None
+        for entry in self._mirror.entries(successors.grow(self._mirror, self._reader, root)):
             self._take(entry)
+        self._follow_origin()
 
     def _advance_until_seen(self) -> None:
         self._advance()
@@ -188,7 +192,7 @@ class Following:
         if self._receipts is not None:
             self._receipts.keep(self._mirror, self._reader)
 
-    def _witnesses(self) -> Witnesses:
-        if not self._state.has_trust:
-            return NO_WITNESSES
-        return Witnesses.of(self._state.trust)
+    def _follow_origin(self) -> None:
+        """Sign what waits to be sent for the origin under which the log goes on."""
+        if self._state.has_trust:
+            self._chain.move(self._state.trust.origin)

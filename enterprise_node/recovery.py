@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from google.protobuf.message import Message
 
+from enterprise_node.messages import MESSAGES
 from enterprise_node.release import NO_NONCE
 from enterprise_node.slot_erasures import NO_EPOCH
 from enterprise_node.store.charges import StoredCharge
@@ -137,7 +138,7 @@ class Recovery:
 
     def _lost(self, entry: Entry) -> _Lost:
         opened = envelope.open_envelope(entry.data)
-        message: Any = opened.parse(_TYPES[opened.kind])
+        message: Any = opened.parse(MESSAGES[opened.kind])
         epoch = _epoch(opened.kind, message)
         has_bodies = opened.kind in (Kind.ROSTER_BATCH, Kind.RELEASE)
         bodies = self._reads.bodies(entry.index) if has_bodies else []
@@ -238,16 +239,6 @@ class Recovery:
         for release in self._table.all():
             if release.state is ReleaseState.RESERVED:
                 self._table.drop(release.epoch)
-
-
-_TYPES: dict[Kind, type[Message]] = {
-    Kind.ROSTER_BATCH: roster_pb2.RosterBatch,
-    Kind.RESERVATION: release_pb2.Reservation,
-    Kind.RELEASE: release_pb2.Release,
-    Kind.NOTHING_TO_REPORT: release_pb2.NothingToReport,
-    Kind.ERASURE_ORDER: evidence_pb2.ErasureOrder,
-    Kind.COMMITMENT: commitment_pb2.Commitment,
-}
 
 
 def _epoch(kind: Kind, message: Any) -> int:

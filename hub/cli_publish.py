@@ -14,6 +14,7 @@ from runtime.console import json_option, print_result
 if TYPE_CHECKING:
     from accounting.packs import Pack
     from hub.setup import Opened
+    from hub.trust_documents import Genesis
     from privacy.keys import SigningKey
     from privacy.policy import Policy
     from privacy.trust import TrustRoot
@@ -75,6 +76,12 @@ def keygen(name: str, out: Path, *, as_json: bool) -> None:
     metavar="ID=N",
     help="Another quota for an enterprise; repeat. 调整配额。",
 )
+@click.option(
+    "--replace-log-key",
+    "next_origin",
+    metavar="ORIGIN",
+    help="Another key goes on with the log under ORIGIN, which must be new. 更换日志密钥。",
+)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 @json_option
 def propose(
@@ -83,6 +90,7 @@ def propose(
     beacon_key: Path | None,
     witnesses: Path | None,
     quotas: Sequence[str],
+    next_origin: str | None,
     out: Path,
     *,
     as_json: bool,
@@ -102,8 +110,11 @@ def propose(
         for file in (pseudonym_key, beacon_key)
     ]
     policy = _witness_policy(opened, witnesses) if witnesses is not None else None
+    genesis, checkpoint = opened.genesis, b""
+    if next_origin is not None:
+        genesis, checkpoint = _replacing(opened, next_origin)
     proposal = trust_documents.propose(
-        opened.genesis,
+        genesis,
         parties,
         previous=latest_trust_root(opened),
         pseudonym_key=keys[0],
@@ -111,10 +122,25 @@ def propose(
         issued_at=int(time.time()),
         witnesses=policy,
         quotas=_quotas(quotas),
+        predecessor_checkpoint=checkpoint,
     )
     described = _described(describe(proposal), proposal)
     write_atomic(out, proposal)
     print_result({"file": str(out), **described}, as_json=as_json)
+
+
+def _replacing(opened: Opened, origin: str) -> tuple[Genesis, bytes]:
+    """Give what the next log key makes of the home, and the checkpoint the log goes on from."""
+    from dataclasses import replace
+
+    from hub.log import CHECKPOINT_FILE
+    from hub.succession import next_vkeys
+    from privacy.checkpoint import NOTE_BYTES_MAX
+    from runtime.configuration import read_bounded
+
+    vkey, subtree = next_vkeys(opened.home, origin)
+    genesis = replace(opened.genesis, origin=origin, log_vkey=vkey, log_subtree_vkey=subtree)
+    return genesis, read_bounded(opened.home.folder / CHECKPOINT_FILE, NOTE_BYTES_MAX)
 
 
 def _quotas(texts: Sequence[str]) -> dict[str, int]:
@@ -167,6 +193,20 @@ def publish_trust(folder: Path, file: Path, *, as_json: bool) -> None:
     data = read_bounded(file, DOCUMENT_BYTES_MAX)
     index = publish_document(_opened(folder), data)
     print_result({"index": index, **_described(describe(data), data)}, as_json=as_json)
+
+
+@trust.command()
+@_home_option
+@_file_argument
+@json_option
+def succeed(folder: Path, file: Path, *, as_json: bool) -> None:
+    """Go on with the log under the key and origin of FILE; the hub is down. 启用新日志密钥。"""
+    from hub.succession import succeed as take_over
+    from runtime.configuration import read_bounded
+
+    root = take_over(_opened(folder), read_bounded(file, DOCUMENT_BYTES_MAX))
+    result = {"origin": root.origin, "log_vkey": str(root.log_vkey), "version": root.version}
+    print_result(result, as_json=as_json)
 
 
 @trust.command()

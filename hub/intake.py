@@ -34,6 +34,7 @@ from privacy.erasures import ERASED
 from privacy.keys import SigningKey
 from privacy.receipts import Receipt, sign_receipt
 from privacy.selections import SALT_BYTES, build_selection
+from privacy.trust import describe
 from protos.epochs import Epoch
 from protos.problems import InvariantBroken, Refused
 from protos.v1 import books_pb2, envelope_pb2, hub_pb2
@@ -134,6 +135,10 @@ class Intake:
         opened = envelope.open_envelope(data)
         if opened.kind not in KINDS_BY_ROLE.get(peer.role, frozenset()):
             raise _not_allowed(f"A {peer.role.value} does not send messages of kind {opened.kind.value}.")
+        if opened.kind is Kind.TRUST_ROOT and describe(data).origin != self._state.origin:
+            raise _not_allowed(
+                "A version that replaces the log's key is not sent: stop the hub, trust succeed."
+            )
         receipt = self._writer.call(lambda connection: self._take(connection, peer, data, bodies))
         logger.info("taken", extra={"kind": opened.kind.value, "peer": f"{peer.role.value}/{peer.id}"})
         if opened.kind in erasures.KINDS:

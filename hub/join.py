@@ -19,6 +19,7 @@ from hub.configuration import ID_PATTERN, HubSettings
 from hub.store import parties
 from hub.store.parties import Invitation, Party
 from hub.store.writer import Writer
+from privacy.trust import describe
 from protos.problems import Malformed, Refused
 from protos.v1.problem_pb2 import (
     REASON_TOKEN_INVALID,
@@ -95,7 +96,7 @@ class Registrar:
             secret=secret,
             role=invitee.role,
             id=invitee.id,
-            origin=self._settings.origin,
+            origin=self._origin(first),
             trust_root=hashlib.sha256(first).hexdigest() if first else "",
         )
         return token.encode(), expires_at
@@ -108,14 +109,19 @@ class Registrar:
                 REASON_WRONG_SHAPE, f"An address has at most {ADDRESS_CHARACTERS_MAX} characters."
             )
         certificate = self._writer.call(lambda connection: self._register(connection, request))
+        first = self._first_trust_root()
         return join_response(
             certificate_pem=certificate,
             ca_pem=self._authority.ca_pem,
             grpc_address=self._settings.grpc_address,
             https_address=self._settings.https_address,
-            origin=self._settings.origin,
-            trust_root=self._first_trust_root(),
+            origin=self._origin(first),
+            trust_root=first,
         )
+
+    def _origin(self, first: bytes | None) -> str:
+        """Give the origin that the first trust root names: from there a newcomer follows the log."""
+        return self._settings.origin if first is None else describe(first).origin
 
     def list_parties(self) -> list[Party]:
         """Give everybody who has joined."""

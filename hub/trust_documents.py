@@ -68,6 +68,7 @@ def propose(
     issued_at: int,
     witnesses: WitnessPolicy | None = None,
     beacon_key: SharedKeyFile | None = None,
+    predecessor_checkpoint: bytes = b"",
     quotas: Mapping[str, int] | None = None,
 ) -> bytes:
     """Give an unsigned trust root that follows `previous` (an envelope) and names all who have joined."""
@@ -78,6 +79,7 @@ def propose(
     message.version += 1
     message.issued_at = issued_at
     _fill_genesis(message, genesis)
+    message.predecessor_checkpoint = predecessor_checkpoint
     if witnesses is not None:
         message.witness_vkeys[:] = map(str, witnesses.vkeys)
         message.witness_quorum = witnesses.quorum

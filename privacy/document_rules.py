@@ -5,19 +5,21 @@ from __future__ import annotations
 import hashlib
 import re
 
-from privacy import envelope, trust
+from privacy import checkpoint, envelope, trust
 from privacy import policy as policies
 from privacy.chunks import check_count, mismatch
 from privacy.envelope import Opened
 from privacy.policy import Policy
 from privacy.spending import check_idle
 from privacy.standing import LoggedPack, Standing
+from privacy.trust import TrustRoot
 from privacy.verdicts import Submission, Verdict
-from protos.problems import Conflict, Malformed, Refused
+from protos.problems import Conflict, Malformed, Refused, Unverified
 from protos.v1 import policy_pb2
 from protos.v1.problem_pb2 import (
     REASON_ALREADY_EXISTS,
     REASON_EPOCH_CLOSED,
+    REASON_HISTORY_INCONSISTENT,
     REASON_PACK_UNKNOWN,
     REASON_SEQUENCE_REUSED,
     REASON_SEQUENCE_SKIPPED,
@@ -34,10 +36,25 @@ def check_trust_root(standing: Standing, data: bytes, pinned: bytes | None) -> V
     """Take the first trust root (pinned, if a pin is given), or the successor of the one in force."""
     if standing.trust_roots:
         root = trust.verify_update(standing.trust, data)
+        _check_predecessor(standing, root)
     else:
         root = trust.verify_first(data, pinned)
     index = standing.tree.size
     return Verdict(lambda: standing.register(root, index))
+
+
+def _check_predecessor(standing: Standing, root: TrustRoot) -> None:
+    """A replaced log key takes up this very log: the checkpoint it names is of its beginning."""
+    if not root.predecessor_checkpoint:
+        return
+    head = checkpoint.parse_checkpoint(checkpoint.parse_note(root.predecessor_checkpoint).text)
+    if head.size > standing.tree.size or standing.tree.root(head.size) != head.root:
+        raise Unverified(
+            REASON_HISTORY_INCONSISTENT,
+            f"The checkpoint the trust root names, of {head.size} entries, is not of this log.",
+        )
+    if any(root.origin == earlier.origin for _, earlier in standing.trust_roots):
+        raise Conflict(REASON_ALREADY_EXISTS, f"The log has had the origin {root.origin} before.")
 
 
 def verify_document(standing: Standing, opened: Opened) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from privacy import codec, envelope, merkle
@@ -44,7 +44,7 @@ def sign_receipt(receipt: Receipt, key: SigningKey) -> bytes:
     return envelope.sign(codec.encode(message), Kind.RECEIPT, [key])
 
 
-def open_receipt(data: bytes, hub_key: VerifyKey, *, origin: str, entry: bytes) -> Receipt:
+def open_receipt(data: bytes, hub_key: VerifyKey, *, origin: str | Collection[str], entry: bytes) -> Receipt:
     """Verify a receipt for the entry that was submitted; raises Unverified, Refused or Malformed."""
     receipt = read_receipt(data, [hub_key], origin=origin)
     if receipt.leaf_hash != merkle.leaf_hash(entry):
@@ -56,14 +56,19 @@ def open_receipt(data: bytes, hub_key: VerifyKey, *, origin: str, entry: bytes) 
     return receipt
 
 
-def read_receipt(data: bytes, hub_keys: Sequence[VerifyKey], *, origin: str) -> Receipt:
-    """Verify a receipt that one of the hub's keys signed; raises Unverified, Refused or Malformed."""
+def read_receipt(data: bytes, hub_keys: Sequence[VerifyKey], *, origin: str | Collection[str]) -> Receipt:
+    """Verify a receipt that one of the hub's keys signed; raises Unverified, Refused or Malformed.
+
+    `origin` is the log's, or all it has had, the newest last.
+    """
     opened = envelope.open_envelope(data, RECEIPT_BYTES_MAX)
     if opened.kind is not Kind.RECEIPT:
         raise Malformed(REASON_WRONG_TYPE, f"A receipt was expected, a {opened.kind.value} came.")
     envelope.verify(opened, hub_keys)
     message = opened.parse(envelope_pb2.Receipt)
-    envelope.check_origin(message.origin, origin)
+    origins = [origin] if isinstance(origin, str) else list(origin)
+    if message.origin not in origins:
+        envelope.check_origin(message.origin, origins[-1])
     return Receipt(
         origin=message.origin,
         index=message.index,

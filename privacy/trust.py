@@ -1,7 +1,8 @@
 """The trust root: the versioned t-of-n document that says whose keys count; it comes out of band.
 
 Laws: version 1 is signed by its own root keys and pinned by its SHA-256; each later version is signed by the
-threshold of the version before and of its own, names its predecessor, and never changes origin or log key.
+threshold of the version before and of its own and names its predecessor. Origin and log key change together
+or not at all, in a version that names the last witnessed checkpoint of the origin before.
 """
 
 from __future__ import annotations
@@ -99,6 +100,8 @@ class TrustRoot:
     issued_at: int
     envelope_hash: bytes
     beacon_key: BeaconKey | None = None
+    # Of the version that replaced the log's key: the last checkpoint of the origin before, a signed note.
+    predecessor_checkpoint: bytes = b""
 
     @property
     def trust_domain(self) -> str:
@@ -153,7 +156,7 @@ def verify_first(data: bytes, pinned: bytes | None = None) -> TrustRoot:
         raise _invalid("It is not the trust root that was handed over; fingerprints differ.")
     opened, root = _read(data)
     _verify(opened, root.root_keys, root.root_threshold)
-    if root.version != 1 or root.previous:
+    if root.version != 1 or root.previous or root.predecessor_checkpoint:
         raise _invalid("The first trust root has version 1 and no predecessor.")
     return root
 
@@ -165,13 +168,38 @@ def verify_update(previous: TrustRoot, data: bytes) -> TrustRoot:
     _verify(opened, root.root_keys, root.root_threshold)
     if root.version != previous.version + 1 or root.previous != previous.envelope_hash:
         raise _invalid(f"Version {root.version} does not follow version {previous.version} in force.")
-    if root.origin != previous.origin or root.log_vkey != previous.log_vkey:
-        raise _invalid("Origin and log key are the log's own; another log needs another trust root.")
-    if previous.log_subtree_vkey not in (None, root.log_subtree_vkey):
-        raise _invalid("The log's ML-DSA-44 key may be added once, never changed.")
+    if root.predecessor_checkpoint:
+        _check_succession(previous, root)
+    else:
+        _check_log_kept(previous, root)
     _check_key_kept(previous.pseudonym_key, root.pseudonym_key, "pseudonym")
     _check_key_kept(previous.beacon_key, root.beacon_key, "beacon")
     return root
+
+
+def _check_log_kept(previous: TrustRoot, root: TrustRoot) -> None:
+    if root.origin != previous.origin or root.log_vkey != previous.log_vkey:
+        raise _invalid("Origin and log key are the log's own; to replace them name the last checkpoint.")
+    if previous.log_subtree_vkey not in (None, root.log_subtree_vkey):
+        raise _invalid("The log's ML-DSA-44 key may be added once, never changed.")
+
+
+def _check_succession(previous: TrustRoot, root: TrustRoot) -> None:
+    """Another key takes the log up under another origin, from a checkpoint that the witnesses have seen."""
+    if root.origin == previous.origin or root.trust_domain != previous.trust_domain:
+        raise _invalid("A log whose key is replaced goes on under another origin of the same domain.")
+    if root.log_vkey.public == previous.log_vkey.public or root.log_subtree_vkey is None:
+        raise _invalid("The key is the one before, or its ML-DSA-44 half is missing.")
+    note = root.predecessor_checkpoint
+    try:
+        checkpoint.open_checkpoint(note, previous.log_vkey)
+        cosigned = checkpoint.cosigners(note, previous.witness_vkeys)
+    except (Malformed, Unverified) as problem:
+        raise _invalid(f"The checkpoint named is not the log's: {problem.message}") from None
+    if len(cosigned) < previous.witness_quorum:
+        raise _invalid(
+            f"{len(cosigned)} witnesses cosigned the checkpoint named; {previous.witness_quorum} must have."
+        )
 
 
 def describe(data: bytes) -> TrustRoot:
@@ -227,6 +255,7 @@ def _taken(message: trust_pb2.TrustRoot, envelope_hash: bytes) -> TrustRoot:
         witness_quorum=message.witness_quorum,
         issued_at=message.issued_at,
         envelope_hash=envelope_hash,
+        predecessor_checkpoint=message.predecessor_checkpoint,
         beacon_key=_beacon_key(message.beacon_key) if message.HasField("beacon_key") else None,
     )
 

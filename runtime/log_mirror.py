@@ -1,7 +1,8 @@
 """A party's own copy of a log's entries: usable when the hub is away, grown only consistently.
 
-The folder holds `entries` (each behind its uint16 length) and `head`, the signed checkpoint they were last
-joined to. Bytes in `entries` beyond the head are an unfinished growth and count for nothing.
+The folder holds `entries` (each behind its uint16 length), `head`, the signed checkpoint they were last
+joined to, and `log.vkeys`, the keys that have replaced the log's, one a line. Bytes in `entries` beyond the
+head are an unfinished growth and count for nothing.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from runtime.log_reader import LogReader
 
 _ENTRIES_FILE = "entries"
 _HEAD_FILE = "head"
+_VKEYS_FILE = "log.vkeys"
+_VKEYS_BYTES_MAX = 1 << 20
 _LOCK_FILE = "lock"
 _BODIES_FOLDER = "bodies"
 
@@ -35,7 +38,8 @@ class LogMirror:
     def __init__(self, folder: Path, vkey: Vkey | str) -> None:
         folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
         self._folder = folder
-        self._vkey = checked_vkey(vkey)
+        # The keys the log has had, the newest last.
+        self._vkeys = [checked_vkey(vkey), *_read_vkeys(folder)]
         self._tree = CompactTree()
         # Where every 256th entry begins, and where the last one ends.
         self._marks = [0]
@@ -47,7 +51,14 @@ class LogMirror:
     @property
     def vkey(self) -> Vkey:
         """Give the log's verifier key."""
-        return self._vkey
+        return self._vkeys[-1]
+
+    def succeed(self, vkey: Vkey) -> None:
+        """Take note, durably, of the key that replaced the log's; the caller has checked who says so."""
+        if vkey != self.vkey:
+            self._vkeys.append(vkey)
+            text = "".join(f"{one}\n" for one in self._vkeys[1:])
+            write_atomic(self._folder / _VKEYS_FILE, text.encode(), mode=PRIVATE_FILE)
 
     @property
     def size(self) -> int:
@@ -87,7 +98,7 @@ class LogMirror:
         before = self.size
         with self._locked():
             self._catch_up()
-            head = read_head(reader, self._vkey, witnesses)
+            head = read_head(reader, self.vkey, witnesses)
             if head.size < self.size:
                 raise _forked(f"The log shows {head.size} entries after it has signed {self.size}.")
             if head.size > self.size:
@@ -126,7 +137,7 @@ class LogMirror:
         path = self._folder / _HEAD_FILE
         if not path.exists():
             return
-        head = open_head(read_bounded(path, NOTE_BYTES_MAX), self._vkey)
+        head = self._open_kept(read_bounded(path, NOTE_BYTES_MAX))
         tree, marks, end = self._tree.copy(), list(self._marks), self._bytes
         if head.size > tree.size:
             with os.fdopen(self._opened_entries(), "rb") as file:
@@ -139,6 +150,15 @@ class LogMirror:
         if tree.root() != head.root or tree.size != head.size:
             raise _damaged(self._folder)
         self._tree, self._marks, self._bytes, self._head = tree, marks, end, head
+
+    def _open_kept(self, note: bytes) -> Head:
+        """Open the kept head, which may be by an earlier key; raises what the newest key says of it."""
+        for vkey in self._vkeys[:-1]:
+            try:
+                return open_head(note, vkey)
+            except Unverified:
+                continue
+        return open_head(note, self.vkey)
 
     def _append(self, reader: LogReader, head: Head) -> None:
         tree, marks = self._tree.copy(), list(self._marks)
@@ -168,6 +188,12 @@ class LogMirror:
         if self._head is None or self._head.note != head.note:
             write_atomic(self._folder / _HEAD_FILE, head.note, mode=PRIVATE_FILE)
         self._head = head
+
+
+def _read_vkeys(folder: Path) -> list[Vkey]:
+    path = folder / _VKEYS_FILE
+    text = read_bounded(path, _VKEYS_BYTES_MAX).decode("utf-8", "replace") if path.exists() else ""
+    return [checked_vkey(line) for line in text.splitlines()]
 
 
 def _read_entry(file: BinaryIO) -> bytes | None:

@@ -146,6 +146,9 @@ class Federation:
     policy_changes: Mapping[str, Any] = field(default_factory=dict)
     entries: list[Logged] = field(default_factory=list)
     state: LogState = field(default_factory=LogState)
+    origin: str = ORIGIN
+    # Name of the log's present key.
+    log_key: str = "log"
     randomness: random.Random = field(default_factory=lambda: random.Random(7))
     linked: dict[bytes, tuple[bytes, Epoch]] = field(default_factory=dict)
     rows: dict[str, list[bytes]] = field(default_factory=dict)
@@ -164,7 +167,7 @@ class Federation:
         """Give the next header of an issuer, with changes for tests that want it wrong."""
         chain = self.state.chain(role, issuer)
         values: dict[str, Any] = {
-            "origin": ORIGIN,
+            "origin": self.origin,
             "issuer": issuer,
             "sequence": chain.next_sequence,
             "previous": chain.head,
@@ -183,7 +186,7 @@ class Federation:
         root = trust_pb2.TrustRoot(
             version=version,
             previous=previous,
-            origin=ORIGIN,
+            origin=self.origin,
             root_keys=[key(name).verify_key.to_wire() for name in self.root_names],
             root_threshold=2,
             log_vkey=str(self.log_vkey),
@@ -217,10 +220,32 @@ class Federation:
         signed = self.signed(Kind.TRUST_ROOT, root or self.trust_root(), *(signers or self.root_names[:2]))
         return self.append(signed)
 
+    def succession(self, origin: str, log_key: str, note: bytes | None = None) -> trust_pb2.TrustRoot:
+        """Give the trust root that lets another key go on with the log, from its present checkpoint."""
+        before = self.state.trust
+        note = self.checkpoint() if note is None else note
+        root = self.trust_root(
+            version=before.version + 1,
+            previous=before.envelope_hash,
+            log_subtree_vkey=str(checkpoint.subtree_vkey(origin, key(log_key))),
+            predecessor_checkpoint=note,
+            witness_vkeys=[str(vkey) for vkey in before.witness_vkeys],
+            witness_quorum=before.witness_quorum,
+        )
+        root.origin = origin
+        root.log_vkey = str(checkpoint.log_vkey(origin, key(log_key).verify_key))
+        return root
+
+    def succeed(self, origin: str = "cgsp.example/log-two", log_key: str = "log-two") -> Admission:
+        """Replace the log's key."""
+        admission = self.publish_trust(self.succession(origin, log_key))
+        self.origin, self.log_key = origin, log_key
+        return admission
+
     def publish_pack(self, pack: SimulatedPack) -> Admission:
         """Log a pack."""
         record = policy_pb2.PackRecord(
-            origin=ORIGIN,
+            origin=self.origin,
             id=pack.id,
             version=pack.version,
             sha256=hashlib.sha256(pack.body).digest(),
@@ -232,7 +257,7 @@ class Federation:
         """Log a programme's canonical bytes, signed by two; with changes for tests that want it wrong."""
         said = json.loads(data)
         values: dict[str, Any] = {
-            "origin": ORIGIN,
+            "origin": self.origin,
             "id": said["id"],
             "version": said["version"],
             "sha256": hashlib.sha256(data).digest(),
@@ -250,7 +275,7 @@ class Federation:
         message = policy_pb2.Policy(
             id="city",
             version=version,
-            origin=ORIGIN,
+            origin=self.origin,
             first_epoch=first_epoch or self.first_epoch,
             statement_epsilon=ratio(Fraction(1, 2)),
             sum_epsilon=ratio(Fraction(2, 5)),
@@ -380,7 +405,7 @@ class Federation:
     ) -> bytes:
         """Sign a link ticket of a person that an enterprise has logged in."""
         values: dict[str, Any] = {
-            "origin": ORIGIN,
+            "origin": self.origin,
             "enterprise_id": signer,
             "pseudonym": pseudonym(person),
             "purpose": purpose,
@@ -696,11 +721,14 @@ class Federation:
     @property
     def log_vkey(self) -> checkpoint.Vkey:
         """Give the log's verifier key."""
-        return checkpoint.log_vkey(ORIGIN, key("log").verify_key)
+        return checkpoint.log_vkey(self.origin, key(self.log_key).verify_key)
 
     def checkpoint(self) -> bytes:
         """Sign the present entries."""
-        return checkpoint.sign_checkpoint(Checkpoint(ORIGIN, self.state.size, self.state.root()), key("log"))
+        head = Checkpoint(self.origin, self.state.size, self.state.root())
+        if self.log_key == "log":
+            return checkpoint.sign_checkpoint(head, key(self.log_key))
+        return checkpoint.sign_checkpoint_twice(head, key(self.log_key))
 
     def write_bundle(self, folder: Path, *, with_bodies: bool = True) -> Path:
         """Write what `cgsp-hub export` writes; give the file of the first trust root."""

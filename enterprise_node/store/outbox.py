@@ -54,7 +54,7 @@ class OutboxTable:
         self._database = database
 
     def add(self, sequence: int, kind: str, epoch: int, envelope: bytes, envelope_hash: bytes) -> None:
-        """Store a new message; its bytes never change afterwards."""
+        """Store a new message; its bytes change no more, unless the log goes on under another origin."""
         self._database.execute(
             "INSERT INTO outbox_message (sequence, kind, epoch, envelope, envelope_hash)"
             " VALUES (?, ?, ?, ?, ?)",
@@ -91,6 +91,14 @@ class OutboxTable:
     def of_kind(self, kind: str) -> list[StoredMessage]:
         """Give all messages of a kind, oldest first."""
         return self._many("WHERE kind = ? ORDER BY sequence", (kind,))
+
+    def replace(self, sequence: int, envelope: bytes, envelope_hash: bytes) -> None:
+        """Put a message signed anew in the place of one the hub has not taken."""
+        self._database.execute(
+            "UPDATE outbox_message SET envelope = ?, envelope_hash = ?"
+            " WHERE sequence = ? AND receipt IS NULL",
+            (envelope, envelope_hash, sequence),
+        )
 
     def replace_body(self, sequence: int, position: int, sealed: bytes) -> None:
         """Put a body without its erased rows in the other's place."""

@@ -24,27 +24,27 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15protos/v1/trust.proto\x12\x07\x63gsp.v1\"\x9d\x04\n\tTrustRoot\x12\x0f\n\x07version\x18\x01 \x01(\x07\x12\x10\n\x08previous\x18\x02 \x01(\x0c\x12\x0e\n\x06origin\x18\x03 \x01(\t\x12\x1f\n\troot_keys\x18\x04 \x03(\x0b\x32\x0c.cgsp.v1.Key\x12\x16\n\x0eroot_threshold\x18\x05 \x01(\x07\x12\x10\n\x08log_vkey\x18\x06 \x01(\t\x12\x1d\n\x07hub_key\x18\x07 \x01(\x0b\x32\x0c.cgsp.v1.Key\x12\x0e\n\x06hub_ca\x18\x08 \x01(\x0c\x12!\n\x0bpolicy_keys\x18\t \x03(\x0b\x32\x0c.cgsp.v1.Key\x12\x18\n\x10policy_threshold\x18\n \x01(\x07\x12,\n\rpseudonym_key\x18\x0b \x01(\x0b\x32\x15.cgsp.v1.PseudonymKey\x12&\n\ncustodians\x18\x0c \x03(\x0b\x32\x12.cgsp.v1.Custodian\x12(\n\x0b\x65nterprises\x18\r \x03(\x0b\x32\x13.cgsp.v1.Enterprise\x12\"\n\x08\x61uditors\x18\x0e \x03(\x0b\x32\x10.cgsp.v1.Auditor\x12\x15\n\rwitness_vkeys\x18\x0f \x03(\t\x12\x16\n\x0ewitness_quorum\x18\x10 \x01(\x07\x12\x11\n\tissued_at\x18\x11 \x01(\x06\x12\x18\n\x10log_subtree_vkey\x18\x12 \x01(\t\x12&\n\nbeacon_key\x18\x1e \x01(\x0b\x32\x12.cgsp.v1.BeaconKey\"F\n\x03Key\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1d\n\x05suite\x18\x02 \x01(\x0e\x32\x0e.cgsp.v1.Suite\x12\x12\n\npublic_key\x18\x03 \x01(\x0c\"F\n\x0cPseudonymKey\x12\x0e\n\x06key_id\x18\x01 \x01(\x0c\x12\x11\n\tthreshold\x18\x02 \x01(\x07\x12\x13\n\x0b\x63ommitments\x18\x03 \x03(\x0c\"C\n\tBeaconKey\x12\x0e\n\x06key_id\x18\x01 \x01(\x0c\x12\x11\n\tthreshold\x18\x02 \x01(\x07\x12\x13\n\x0b\x63ommitments\x18\x03 \x03(\x0c\"`\n\tCustodian\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05index\x18\x03 \x01(\x07\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12\x19\n\x03key\x18\x05 \x01(\x0b\x32\x0c.cgsp.v1.Key\"\x7f\n\nEnterprise\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07name_zh\x18\x03 \x01(\t\x12\x19\n\x03key\x18\x04 \x01(\x0b\x32\x0c.cgsp.v1.Key\x12\x18\n\x10\x65valuation_quota\x18\x05 \x01(\x06\x12\x11\n\tsuspended\x18\x06 \x01(\x08\"#\n\x07\x41uditor\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t*5\n\x05Suite\x12\x15\n\x11SUITE_UNSPECIFIED\x10\x00\x12\x15\n\x11SUITE_CGSP_INTL_1\x10\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15protos/v1/trust.proto\x12\x07\x63gsp.v1\"\xbd\x04\n\tTrustRoot\x12\x0f\n\x07version\x18\x01 \x01(\x07\x12\x10\n\x08previous\x18\x02 \x01(\x0c\x12\x0e\n\x06origin\x18\x03 \x01(\t\x12\x1f\n\troot_keys\x18\x04 \x03(\x0b\x32\x0c.cgsp.v1.Key\x12\x16\n\x0eroot_threshold\x18\x05 \x01(\x07\x12\x10\n\x08log_vkey\x18\x06 \x01(\t\x12\x1d\n\x07hub_key\x18\x07 \x01(\x0b\x32\x0c.cgsp.v1.Key\x12\x0e\n\x06hub_ca\x18\x08 \x01(\x0c\x12!\n\x0bpolicy_keys\x18\t \x03(\x0b\x32\x0c.cgsp.v1.Key\x12\x18\n\x10policy_threshold\x18\n \x01(\x07\x12,\n\rpseudonym_key\x18\x0b \x01(\x0b\x32\x15.cgsp.v1.PseudonymKey\x12&\n\ncustodians\x18\x0c \x03(\x0b\x32\x12.cgsp.v1.Custodian\x12(\n\x0b\x65nterprises\x18\r \x03(\x0b\x32\x13.cgsp.v1.Enterprise\x12\"\n\x08\x61uditors\x18\x0e \x03(\x0b\x32\x10.cgsp.v1.Auditor\x12\x15\n\rwitness_vkeys\x18\x0f \x03(\t\x12\x16\n\x0ewitness_quorum\x18\x10 \x01(\x07\x12\x11\n\tissued_at\x18\x11 \x01(\x06\x12\x18\n\x10log_subtree_vkey\x18\x12 \x01(\t\x12&\n\nbeacon_key\x18\x1e \x01(\x0b\x32\x12.cgsp.v1.BeaconKey\x12\x1e\n\x16predecessor_checkpoint\x18( \x01(\x0c\"F\n\x03Key\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1d\n\x05suite\x18\x02 \x01(\x0e\x32\x0e.cgsp.v1.Suite\x12\x12\n\npublic_key\x18\x03 \x01(\x0c\"F\n\x0cPseudonymKey\x12\x0e\n\x06key_id\x18\x01 \x01(\x0c\x12\x11\n\tthreshold\x18\x02 \x01(\x07\x12\x13\n\x0b\x63ommitments\x18\x03 \x03(\x0c\"C\n\tBeaconKey\x12\x0e\n\x06key_id\x18\x01 \x01(\x0c\x12\x11\n\tthreshold\x18\x02 \x01(\x07\x12\x13\n\x0b\x63ommitments\x18\x03 \x03(\x0c\"`\n\tCustodian\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05index\x18\x03 \x01(\x07\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12\x19\n\x03key\x18\x05 \x01(\x0b\x32\x0c.cgsp.v1.Key\"\x7f\n\nEnterprise\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07name_zh\x18\x03 \x01(\t\x12\x19\n\x03key\x18\x04 \x01(\x0b\x32\x0c.cgsp.v1.Key\x12\x18\n\x10\x65valuation_quota\x18\x05 \x01(\x06\x12\x11\n\tsuspended\x18\x06 \x01(\x08\"#\n\x07\x41uditor\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t*5\n\x05Suite\x12\x15\n\x11SUITE_UNSPECIFIED\x10\x00\x12\x15\n\x11SUITE_CGSP_INTL_1\x10\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.v1.trust_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SUITE']._serialized_start=1055
-  _globals['_SUITE']._serialized_end=1108
+  _globals['_SUITE']._serialized_start=1087
+  _globals['_SUITE']._serialized_end=1140
   _globals['_TRUSTROOT']._serialized_start=35
-  _globals['_TRUSTROOT']._serialized_end=576
-  _globals['_KEY']._serialized_start=578
-  _globals['_KEY']._serialized_end=648
-  _globals['_PSEUDONYMKEY']._serialized_start=650
-  _globals['_PSEUDONYMKEY']._serialized_end=720
-  _globals['_BEACONKEY']._serialized_start=722
-  _globals['_BEACONKEY']._serialized_end=789
-  _globals['_CUSTODIAN']._serialized_start=791
-  _globals['_CUSTODIAN']._serialized_end=887
-  _globals['_ENTERPRISE']._serialized_start=889
-  _globals['_ENTERPRISE']._serialized_end=1016
-  _globals['_AUDITOR']._serialized_start=1018
-  _globals['_AUDITOR']._serialized_end=1053
+  _globals['_TRUSTROOT']._serialized_end=608
+  _globals['_KEY']._serialized_start=610
+  _globals['_KEY']._serialized_end=680
+  _globals['_PSEUDONYMKEY']._serialized_start=682
+  _globals['_PSEUDONYMKEY']._serialized_end=752
+  _globals['_BEACONKEY']._serialized_start=754
+  _globals['_BEACONKEY']._serialized_end=821
+  _globals['_CUSTODIAN']._serialized_start=823
+  _globals['_CUSTODIAN']._serialized_end=919
+  _globals['_ENTERPRISE']._serialized_start=921
+  _globals['_ENTERPRISE']._serialized_end=1048
+  _globals['_AUDITOR']._serialized_start=1050
+  _globals['_AUDITOR']._serialized_end=1085
 # @@protoc_insertion_point(module_scope)

@@ -63,6 +63,7 @@ class TrustRoot(_message.Message):
     ISSUED_AT_FIELD_NUMBER: _builtins.int
     LOG_SUBTREE_VKEY_FIELD_NUMBER: _builtins.int
     BEACON_KEY_FIELD_NUMBER: _builtins.int
+    PREDECESSOR_CHECKPOINT_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     previous: _builtins.bytes
     """SHA-256 of the envelope of the version before; empty at version 1."""
@@ -77,6 +78,10 @@ class TrustRoot(_message.Message):
     issued_at: _builtins.int
     log_subtree_vkey: _builtins.str
     """C2SP verifier key of the log's ML-DSA-44 line beside its Ed25519 one; empty where it has none."""
+    predecessor_checkpoint: _builtins.bytes
+    """Only in the version that replaces the log's key: the last checkpoint of the origin before, a signed note with
+    its witnesses' lines. The log goes on from there under this version's origin and keys.
+    """
     @_builtins.property
     def root_keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___Key]: ...
     @_builtins.property
@@ -123,10 +128,11 @@ class TrustRoot(_message.Message):
         issued_at: _builtins.int = ...,
         log_subtree_vkey: _builtins.str = ...,
         beacon_key: Global___BeaconKey | None = ...,
+        predecessor_checkpoint: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["beacon_key", b"beacon_key", "hub_key", b"hub_key", "pseudonym_key", b"pseudonym_key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["auditors", b"auditors", "beacon_key", b"beacon_key", "custodians", b"custodians", "enterprises", b"enterprises", "hub_ca", b"hub_ca", "hub_key", b"hub_key", "issued_at", b"issued_at", "log_subtree_vkey", b"log_subtree_vkey", "log_vkey", b"log_vkey", "origin", b"origin", "policy_keys", b"policy_keys", "policy_threshold", b"policy_threshold", "previous", b"previous", "pseudonym_key", b"pseudonym_key", "root_keys", b"root_keys", "root_threshold", b"root_threshold", "version", b"version", "witness_quorum", b"witness_quorum", "witness_vkeys", b"witness_vkeys"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auditors", b"auditors", "beacon_key", b"beacon_key", "custodians", b"custodians", "enterprises", b"enterprises", "hub_ca", b"hub_ca", "hub_key", b"hub_key", "issued_at", b"issued_at", "log_subtree_vkey", b"log_subtree_vkey", "log_vkey", b"log_vkey", "origin", b"origin", "policy_keys", b"policy_keys", "policy_threshold", b"policy_threshold", "predecessor_checkpoint", b"predecessor_checkpoint", "previous", b"previous", "pseudonym_key", b"pseudonym_key", "root_keys", b"root_keys", "root_threshold", b"root_threshold", "version", b"version", "witness_quorum", b"witness_quorum", "witness_vkeys", b"witness_vkeys"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

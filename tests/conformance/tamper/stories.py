@@ -86,7 +86,12 @@ class Liar(Federation):
 
     def checkpoint(self) -> bytes:
         """Sign what is logged, lies included."""
-        return self.signed_head(self.entries)
+        if self.log_key == "log":
+            return self.signed_head(self.entries)
+        root = merkle.root([entry.data for entry in self.entries])
+        return checkpoint.sign_checkpoint_twice(
+            Checkpoint(self.origin, len(self.entries), root), key(self.log_key)
+        )
 
     def signed_head(self, entries: Sequence[Logged], *, by: str = "log") -> bytes:
         """Sign a list of entries."""
@@ -939,6 +944,52 @@ def wrong_log_key(folder: Path) -> Liar:
     """The checkpoint is signed by a key that is not the log's."""
     hub = settled()
     hub.checkpoint = lambda: hub.signed_head(hub.entries, by="stranger")  # type: ignore[method-assign]
+    return hub
+
+
+NEXT_ORIGIN = "cgsp.example/log-two"
+
+
+def succeeded() -> Liar:
+    """The first epoch was released under the first log key and closed under the second."""
+    hub = released()
+    hub.succeed(NEXT_ORIGIN)
+    hub.close()
+    return hub
+
+
+@story
+def log_key_replaced_by_one_signer(folder: Path) -> Liar:
+    """One of three root keys puts another log key in force."""
+    hub = released()
+    hub.lie(Kind.TRUST_ROOT, hub.succession(NEXT_ORIGIN, "log-two"), hub.root_names[0])
+    return hub
+
+
+@story
+def log_key_replaced_over_another_history(folder: Path) -> Liar:
+    """The version that replaces the log's key names a checkpoint of a tree that this log never had."""
+    hub, other = released(), lying(enrolled(**parts(), batch_min=2))
+    root = hub.succession(NEXT_ORIGIN, "log-two", other.signed_head(other.entries))
+    hub.lie(Kind.TRUST_ROOT, root, *hub.root_names[:2])
+    return hub
+
+
+@story
+def replaced_log_key_still_signs(folder: Path) -> Liar:
+    """After the log's key was replaced, its old key signs what came behind."""
+    hub = succeeded()
+    hub.checkpoint = lambda: hub.signed_head(hub.entries)  # type: ignore[method-assign]
+    return hub
+
+
+@story
+def message_for_the_replaced_origin(folder: Path) -> Liar:
+    """A message signed for the origin before is logged under the next."""
+    hub = counted()
+    message = hub.reservation(BIKES)
+    hub.succeed(NEXT_ORIGIN)
+    hub.lie(Kind.RESERVATION, message, BIKES)
     return hub
 
 

@@ -11,7 +11,16 @@ from auditor.app import Options, verify_source
 from auditor.findings import Verdict
 from auditor.report import Report
 from tests.conformance.tamper import participant_stories
-from tests.conformance.tamper.stories import STORIES, counted, erased, lying, released, sampled, settled
+from tests.conformance.tamper.stories import (
+    STORIES,
+    counted,
+    erased,
+    lying,
+    released,
+    sampled,
+    settled,
+    succeeded,
+)
 from tests.simulator import begun
 from tests.unit.auditor.city import parts
 
@@ -51,7 +60,7 @@ def test_every_story_is_a_case_and_there_are_enough() -> None:
     assert len(CASES) >= KINDS_MIN
 
 
-@pytest.mark.parametrize("stage", ["begun", "counted", "released", "settled", "erased"])
+@pytest.mark.parametrize("stage", ["begun", "counted", "released", "settled", "erased", "succeeded"])
 def test_honest_parties_raise_nothing(stage: str, tmp_path: Path) -> None:
     made = {
         "begun": lambda: lying(begun(**parts())),
@@ -60,6 +69,7 @@ def test_honest_parties_raise_nothing(stage: str, tmp_path: Path) -> None:
         "settled": settled,
         "sampled": sampled,
         "erased": erased,
+        "succeeded": succeeded,
     }
     made[stage]().write_bundle(tmp_path / "bundle")
     report = verified(tmp_path)

@@ -171,15 +171,14 @@ def test_a_state_names_nothing_but_our_own_values(tmp_path: Path) -> None:
 
 def test_partial_bundles_are_continued_over_many_sizes(tmp_path: Path) -> None:
     """The tree alone, across a bundle's edge: sizes 1, 255, 256, 257, 600 in one growing state."""
-    from auditor.log import EntryStream, read_head
+    from auditor.log import EntryStream, Head
     from auditor.log_tree import LogTree
-    from privacy import merkle
+    from privacy import checkpoint, merkle
 
     log, tree, results = SimulatedLog(ORIGIN, key("log")), LogTree(), Results()
     for size in (1, 255, 256, 257, 600):
         log.append(*(b"entry %d" % number for number in range(len(log.list), size)))
-        head = read_head(log, log.vkey, results)
-        assert head is not None
+        head = Head(checkpoint.open_checkpoint(log.checkpoint(), log.vkey), log.checkpoint(), exported=False)
         stream = EntryStream(log, head, tree, results)
         assert [entry.index for entry in stream.entries()][-1:] == [size - 1]
         stream.finish()

@@ -200,16 +200,17 @@ def test_once_cosigns_a_folder_and_refuses_its_fork(tmp_path: Path) -> None:
     home = init_witness(tmp_path / "witness", "witness.example/w1")
     witness = Witness(home, clock=lambda: NOW)
     grown = enrolled()
+    root = grown.state.trust
     grown.write_bundle(tmp_path / "first")
-    assert visit(home, witness, FolderLog(tmp_path / "first"), VKEY).size == len(grown.entries)
+    assert visit(home, witness, FolderLog(tmp_path / "first"), root).size == len(grown.entries)
     grown.release("bike-share")
     grown.write_bundle(tmp_path / "second")
-    seen = visit(home, witness, FolderLog(tmp_path / "second"), VKEY)
+    seen = visit(home, witness, FolderLog(tmp_path / "second"), root)
     assert (seen.before, seen.size) == (len(grown.entries) - 2, len(grown.entries))
     for fork in (enrolled(), closed(batch_min=2)):
         fork.write_bundle(tmp_path / f"fork-{len(fork.entries)}")
         with pytest.raises(Unverified, match="Not cosigned"):
-            visit(home, witness, FolderLog(tmp_path / f"fork-{len(fork.entries)}"), VKEY)
+            visit(home, witness, FolderLog(tmp_path / f"fork-{len(fork.entries)}"), root)
     assert len(home.evidence()) == 2
 
 

@@ -105,6 +105,30 @@ def test_messages_form_a_chain(world: World) -> None:
         previous = envelope_hash(message.envelope)
 
 
+def test_what_waits_is_signed_anew_when_the_log_goes_on_under_another_origin(
+    world: World, hub: RecordingHub
+) -> None:
+    for epoch in (202012, 202101, 202102):
+        world.append(epoch, [b"body"])
+    [first, *_] = world.table.unsent()
+    world.table.receive(first.sequence, b"receipt", 5)
+    world.chain.move("cgsp.example/log-two")
+    assert world.chain.message(1) == world.table.get(1)
+    assert world.chain.message(1).envelope == first.envelope
+    previous = first.envelope_hash
+    for sequence, message in enumerate(world.table.unsent(), start=2):
+        opened = open_envelope(message.envelope)
+        header = opened.parse(NothingToReport).header
+        assert (header.origin, header.sequence) == ("cgsp.example/log-two", sequence)
+        assert header.previous == previous
+        previous = message.envelope_hash
+        assert previous == envelope_hash(message.envelope)
+        assert world.chain.bodies(sequence) == [b"body"]
+    again = [message.envelope for message in world.table.unsent()]
+    world.chain.move("cgsp.example/log-two")
+    assert [message.envelope for message in world.table.unsent()] == again
+
+
 def test_messages_go_out_in_order_and_once(world: World, hub: RecordingHub) -> None:
     world.append(202012, [b"first", b"second"])
     world.append(202101)
