@@ -65,15 +65,6 @@ def read_head(reader: LogReader, root: TrustRoot, results: Results) -> Head | No
     return Head(head, note, isinstance(reader, FolderLog))
 
 
-def check_log_key(head: Head, root: TrustRoot, results: Results) -> None:
-    """Find a checkpoint by a key that the log's own last trust root has replaced."""
-    if head.checkpoint.origin != root.origin:
-        results[Check.CHECKPOINT].find(
-            CHECKPOINT_PLACE,
-            f"It is signed for {head.checkpoint.origin}; the log it covers goes on under {root.origin}.",
-        )
-
-
 class EntryStream:
     """Gives the entries a tree does not hold yet, growing it; `finish` then compares root and tiles."""
 
@@ -214,6 +205,7 @@ def check_witnesses(head: Head, root: TrustRoot, results: Results) -> frozenset[
     """
     result = results[Check.CHECKPOINT]
     note = head.note
+    _check_log_key(head, root, result)
     _check_lines(note, root, result, exported=head.exported)
     cosigned = checkpoint.cosigners(note, root.witness_vkeys)
     if len(cosigned) < root.witness_quorum:
@@ -227,6 +219,15 @@ def check_witnesses(head: Head, root: TrustRoot, results: Results) -> frozenset[
         except Problem as problem:
             result.find_problem(CHECKPOINT_PLACE, problem)
     return cosigned
+
+
+def _check_log_key(head: Head, root: TrustRoot, result: Result) -> None:
+    """Find a checkpoint by a key that the log's own last trust root has replaced."""
+    if head.checkpoint.origin != root.origin:
+        result.find(
+            CHECKPOINT_PLACE,
+            f"It is signed for {head.checkpoint.origin}; the log it covers goes on under {root.origin}.",
+        )
 
 
 def _check_lines(note: bytes, root: TrustRoot, result: Result, *, exported: bool) -> None:

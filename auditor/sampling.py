@@ -26,7 +26,7 @@ def sound_log(reader: LogReader, trust_root: Path, files: StatementFiles) -> Rep
     """Replay a log of which nothing may be wrong; raises Unverified otherwise."""
     pinned = read_bounded(trust_root, ENTRY_BYTES_MAX)
     root, results, replayed = trust.verify_first(pinned), Results(), begin(pinned)
-    head = read_head(reader, root.log_vkey, results)
+    head = read_head(reader, root, results)
     if head is not None:
         stream = EntryStream(reader, head, LogTree(), results)
         replay(replayed, stream.entries(), reader, files, results)
