@@ -1,0 +1,42 @@
+"""What a log says, made up for tests of the ledgers: one programme, statuses and the epoch as a test sets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from accounting.ledger.books import AccountStatus
+from accounting.programmes.programme import Programme
+from protos.epochs import Epoch
+
+PROVED = AccountStatus(proved=True)
+
+
+@dataclass
+class SimulatedFacts:
+    """Implements BooksFacts."""
+
+    rules: Programme
+    epoch: Epoch
+    reserve_z: Fraction = Fraction(1)
+    statuses: dict[bytes, AccountStatus] = field(default_factory=dict)
+
+    def programme(self, programme: str, version: int) -> Programme | None:
+        """Find the programme."""
+        return self.rules if (programme, version) == (self.rules.id, self.rules.version) else None
+
+    def in_force(self, programme: str) -> Programme | None:
+        """Give the programme."""
+        return self.rules if programme == self.rules.id else None
+
+    def status(self, account: bytes) -> AccountStatus:
+        """Give a status; everybody has proved control."""
+        return self.statuses.get(account, PROVED)
+
+    def holder(self, account: bytes) -> bytes:
+        """Nobody was merged."""
+        return account
+
+    def pools(self, account: bytes) -> frozenset[str]:
+        """Nobody lets anybody pool."""
+        return frozenset()

@@ -1,0 +1,363 @@
+"""The ledgers' invariants I1 to I11 over stories of closes and operations; others stand by what they need.
+
+I4 (and D5): accounting/ledger/test_wallets.py; I10: accounting/ledger/test_units.py; I6, I12, I13, I15, I17:
+hub/test_ledger.py; I14: engine/test_ledgers.py; I16: below.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given, settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from accounting.ledger import chart
+from accounting.ledger.books import AccountStatus, ReservationState
+from accounting.ledger.chart import CLAIMS, MONEY, LedgerAccount, Side
+from accounting.ledger.closing import claims_terms, close_system, points_terms
+from accounting.ledger.transfers import Balance
+from accounting.ledger.wallets import Credit, Moves, Recent, Terms, Wallet, step
+from accounting.programmes.programme import Programme
+from engine.eligibility import CelConditions
+from engine.kept_books import KeptBooks
+from engine.ledgers import Found
+from protos.epochs import Epoch, next_epoch
+from protos.problems import Problem
+from protos.v1 import ledger_pb2
+from tests.unit.accounting.programmes.programmes import NAMES, coupon, programme
+from tests.unit.engine.simulated_facts import SimulatedFacts
+
+FIRST = Epoch(202101)
+PERSONS = [bytes([number]) * 16 for number in range(1, 5)]
+PERSON = st.sampled_from(PERSONS)
+CONDITIONS = CelConditions()
+
+
+def rules_of(window: int, expiry: int) -> Programme:
+    return programme(
+        first_epoch=int(FIRST),
+        caps={"epoch_points": 60},
+        claim_window_epochs=window,
+        deficit_epochs_max=2,
+        expiry={"kind": "rolling", "epochs": expiry} if expiry else {},
+        gifts={"epoch_points_max": 40},
+        funds={"city": {"names": NAMES, "sources": ["government"], "epoch_fen_max": 300}},
+        rewards={
+            "bus": coupon(cost_points=7, unit_cost_fen=50, quantity_max=3, stock=9),
+            "bank": coupon(
+                cost_points=5, claim="to_sponsor", claim_grams=1, sponsor="bank", unit_cost_fen=30
+            ),
+            "tree": {
+                "names": NAMES,
+                "kind": "charity",
+                "cost_points": 4,
+                "claim": "retired",
+                "claim_grams": 2,
+                "tree": {"points": 8, "names": NAMES},
+            },
+            "pool": {"names": NAMES, "kind": "trading", "claim": "to_pool", "claim_grams": 1},
+            "medal": {"names": NAMES, "kind": "honour", "eligible": "lifetime_points > 20"},
+        },
+    )
+
+
+class Books(KeptBooks):
+    """Books in memory that close by stepping every wallet on its own."""
+
+    def __init__(self, rules: Programme) -> None:
+        self.made_up = SimulatedFacts(rules, FIRST)
+        super().__init__(self.made_up, CONDITIONS)
+        self.positions: dict[tuple[str, bytes], int] = defaultdict(int)
+        self.gains: list[tuple[str, bytes, Epoch, int]] = []
+        self.moves: dict[str, Moves] = {}
+
+    def close(self, grams: Mapping[bytes, int]) -> None:
+        """Close the open epoch over positions that moved by so many grams, and as many points."""
+        for ledger, unit in ((CLAIMS, 1_000), (self.made_up.rules.ledger, 1)):
+            self._close(ledger, {person: moved * unit for person, moved in grams.items()})
+        self.made_up.epoch = next_epoch(self.made_up.epoch)
+
+    def _close(self, ledger: str, deltas: Mapping[bytes, int]) -> None:
+        rules, epoch = self.made_up.rules, self.made_up.epoch
+        is_points = ledger != CLAIMS
+        terms = points_terms(rules, epoch) if is_points else claims_terms(epoch)
+        total = Moves()
+        for person in PERSONS:
+            delta = deltas.get(person, 0)
+            capped = max(0, delta - rules.caps.epoch_points) if is_points else 0
+            self.positions[ledger, person] += delta
+            self.gains.append((ledger, person, epoch, max(delta - capped, 0)))
+            found = self._found(ledger, person)
+            wallet, moves = step(
+                found.wallet, Credit(delta - capped, capped), self._recent(ledger, person, terms), terms
+            )
+            self.wallets[ledger, person] = Found(wallet, 1, found.lifetime + delta - capped)
+            total = Moves(*(a + b for a, b in zip(total, moves, strict=True)))
+        self.balances = close_system(self.balances, ledger, epoch, total)
+
+    def _recent(self, ledger: str, person: bytes, terms: Terms) -> Recent:
+        def since(cutoff: Epoch | None, *, gifts: bool) -> int:
+            found = [
+                points
+                for one, holder, epoch, points in self.gains
+                if (one, holder) == (ledger, person) and epoch > (cutoff or 0)
+            ]
+            given = [
+                one.points
+                for one in self.received
+                if gifts and (one.ledger, one.account) == (ledger, person) and one.epoch > (cutoff or 0)
+            ]
+            return sum(found) + sum(given)
+
+        return Recent(since(terms.expiry_cutoff, gifts=True), since(terms.claim_cutoff, gifts=False))
+
+    def people(self, ledger: str) -> list[Wallet]:
+        """Give all wallets of a ledger."""
+        return [found.wallet for (one, _), found in self.wallets.items() if one == ledger]
+
+    def of(self, account: LedgerAccount) -> int:
+        """Give a balance on the account's own side."""
+        return self.balance(account).of(account)
+
+    def kind(self, ledger: str, kind: str) -> int:
+        """Add up the balances of a kind."""
+        return sum(
+            one.of(account)
+            for account, one in self.balances.items()
+            if account.ledger == ledger and account.kind == kind
+        )
+
+    def snapshot(self) -> tuple[Any, ...]:
+        """Give all that an operation may change."""
+        wallets = {place: found for place, found in self.wallets.items() if found.wallet != Wallet()}
+        counts = {name: count for name, count in self.counts.items() if count}
+        made = {key: one for key, one in self.reservations.items() if one is not None}
+        return copy.deepcopy((wallets, self.balances, counts, made, self.received))
+
+
+class Stories(RuleBasedStateMachine):
+    """Closes and operations in any order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at = 1_000
+        self.keys: list[bytes] = []
+        self.journal: dict[LedgerAccount, Balance] = defaultdict(Balance)
+        self.deposited = 0
+
+    @initialize(window=st.integers(0, 2), expiry=st.integers(0, 3))
+    def begin(self, window: int, expiry: int) -> None:
+        self.books = Books(rules_of(window, expiry))
+        self.close(dict.fromkeys(PERSONS, 55))
+        self.deposit(5_000)
+        for person in PERSONS if window else ():
+            self.collect(person)
+
+    def act(self, name: str, **fields: Any) -> None:
+        """Decide an operation; what is refused changes nothing (I7)."""
+        self.at += 1
+        operation = ledger_pb2.Operation(key=self.at.to_bytes(16, "big"), at=self.at)
+        part = getattr(operation, name)
+        part.CopyFrom(type(part)(**fields))
+        before = self.books.snapshot()
+        try:
+            decision = self.books.apply(operation)
+        except Problem as problem:
+            assert problem.reason < 900, problem
+            assert self.books.snapshot() == before
+            return
+        for move in decision.transfers:
+            self.journal[move.debit] = self.journal[move.debit].with_debit(move.amount)
+            self.journal[move.credit] = self.journal[move.credit].with_credit(move.amount)
+        if name == "reserve":
+            self.keys.append(operation.key)
+        if name == "deposit":
+            self.deposited += operation.deposit.fen
+
+    @rule(grams=st.dictionaries(PERSON, st.integers(-40, 90)))
+    def close(self, grams: dict[bytes, int]) -> None:
+        self.books.close(grams)
+
+    @rule(fen=st.integers(1, 500))
+    def deposit(self, fen: int) -> None:
+        self.act("deposit", programme="city", fund="city", source="government", fen=fen)
+
+    @rule(
+        person=PERSON,
+        reward=st.sampled_from(["bus", "bank", "tree", "pool", "medal"]),
+        quantity=st.integers(0, 4),
+    )
+    def reserve(self, person: bytes, reward: str, quantity: int) -> None:
+        self.act(
+            "reserve",
+            programme="city",
+            programme_version=1,
+            reward=reward,
+            account=person,
+            quantity=quantity,
+        )
+
+    @rule(name=st.sampled_from(["confirm", "cancel", "lapse", "dispute"]), data=st.data(), late=st.booleans())
+    def end(self, name: str, data: st.DataObject, late: bool) -> None:
+        fresh = [key for key in self.keys if self.state(key) is ReservationState.RESERVED]
+        keys = fresh if fresh and not late else self.keys
+        if keys:
+            key = data.draw(st.sampled_from(keys))
+            made = self.books.reservation(key)
+            assert made is not None
+            self.at = max(self.at, made.expires_at if name == "lapse" else 0)
+            self.act(name, reserve_key=key)
+
+    def state(self, key: bytes) -> ReservationState | None:
+        made = self.books.reservation(key)
+        return made.state if made else None
+
+    @rule(person=PERSON)
+    def collect(self, person: bytes) -> None:
+        self.act("collect", programme="city", account=person)
+
+    @rule(giver=PERSON, receiver=PERSON, points=st.integers(0, 30))
+    def gift(self, giver: bytes, receiver: bytes, points: int) -> None:
+        self.act("gift", programme="city", from_account=giver, to_account=receiver, points=points)
+
+    @rule(fen=st.integers(1, 200))
+    def settle(self, fen: int) -> None:
+        self.act("settle", partner="bus", fen=fen)
+
+    @rule(lots=st.integers(1, 2))
+    def plant(self, lots: int) -> None:
+        self.act("plant", programme="city", reward="tree", lots=lots)
+
+    @rule(person=PERSON, status=st.sampled_from([AccountStatus(), AccountStatus(frozen=True, proved=True)]))
+    def restrict(self, person: bytes, status: AccountStatus) -> None:
+        self.books.made_up.statuses[person] = status
+
+    @rule(person=PERSON)
+    def allow(self, person: bytes) -> None:
+        self.books.made_up.statuses.pop(person, None)
+
+    @invariant()
+    def i1_every_ledger_adds_up_to_nothing(self) -> None:
+        for ledger in (CLAIMS, self.books.made_up.rules.ledger, MONEY):
+            people = sum(
+                one.available + one.claimable + one.pending - one.deficit for one in self.books.people(ledger)
+            )
+            others = sum(
+                one.credits - one.debits
+                for account, one in self.books.balances.items()
+                if account.ledger == ledger
+            )
+            assert people + others == 0, ledger
+
+    @invariant()
+    def i2_balances_are_the_journal_replayed(self) -> None:
+        """Of what only operations move; what closes move is in I1 and I5."""
+        for account, one in self.books.balances.items():
+            is_moved = account.kind not in ("src", "mint", "capped", "expired", "writeoff")
+            if is_moved or account.ledger == MONEY:
+                assert one == self.journal[account], account
+
+    @invariant()
+    def i3_nothing_that_may_not_goes_below_zero(self) -> None:
+        for found in self.books.wallets.values():
+            one = found.wallet
+            assert min(one.available, one.claimable, one.pending, one.deficit) >= 0
+            assert not one.deficit or not one.available + one.claimable
+        for account, balance in self.books.balances.items():
+            assert not account.nature.floored or balance.of(account) >= 0, account
+
+    @invariant()
+    def i5_points_are_the_statements_and_nothing_is_lost(self) -> None:
+        books, ledger = self.books, self.books.made_up.rules.ledger
+        people = sum(
+            one.available + one.claimable + one.pending - one.deficit for one in books.people(ledger)
+        )
+        gone = sum(books.kind(ledger, kind) for kind in ("redeemed", "planted", "expired", "capped"))
+        stated = sum(points for (one, _), points in books.positions.items() if one == ledger)
+        assert people + gone - books.kind(ledger, "writeoff") == stated
+
+    @invariant()
+    def i8_what_is_pending_is_what_is_reserved(self) -> None:
+        made = [one for one in self.books.reservations.values() if one is not None]
+        kept = [one for one in made if one.state is ReservationState.RESERVED]
+        ledger = self.books.made_up.rules.ledger
+        assert sum(one.pending for one in self.books.people(ledger)) == sum(one.points for one in kept)
+        assert sum(one.pending for one in self.books.people(CLAIMS)) == sum(one.milligrams for one in kept)
+        assert self.books.kind(MONEY, "refundable") == sum(one.fen for one in kept if one.fund)
+
+    @invariant()
+    def i9_every_milligram_has_one_owner(self) -> None:
+        books = self.books
+        people = sum(one.available + one.pending - one.deficit for one in books.people(CLAIMS))
+        owned = sum(books.kind(CLAIMS, kind) for kind in ("pool", "sponsor", "retired"))
+        assert books.kind(CLAIMS, "src") == people + owned
+
+    @invariant()
+    def i11_no_fund_spends_more_than_it_was_given(self) -> None:
+        books = self.books
+        assert books.of(chart.fund("city", "city")) >= 0
+        held = sum(books.kind(MONEY, kind) for kind in ("fund", "refundable", "payable", "paid"))
+        assert held == self.deposited
+        for name, count in books.counts.items():
+            if name.startswith("spent:city:city:"):
+                assert 0 <= count <= 300
+            if name.startswith("stock:city:bus"):
+                assert 0 <= count <= 9
+
+
+Stories.TestCase.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
+TestStories = Stories.TestCase
+
+
+def test_i8_a_reservation_ends_once_and_in_one_way() -> None:
+    story = Stories()
+    story.begin(0, 0)
+    story.reserve(PERSONS[0], "bus", 2)
+    [key] = story.keys
+    before = story.books._found("P:city", PERSONS[0]).wallet
+    assert before == Wallet(55 - 14, 0, 14)
+    story.act("confirm", reserve_key=key)
+    after = story.books.snapshot()
+    for name in ("confirm", "cancel", "lapse"):
+        story.act(name, reserve_key=key)
+        assert story.books.snapshot() == after
+    assert story.books._found("P:city", PERSONS[0]).wallet == Wallet(55 - 14)
+    story.act("dispute", reserve_key=key)
+    assert story.books._found("P:city", PERSONS[0]).wallet == Wallet(55)
+    assert story.books.of(chart.payable("bus")) == 0
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.integers(-50, 90), min_size=2, max_size=8),
+    st.data(),
+)
+def test_i16_restating_an_epoch_is_the_same_as_having_had_the_value_first(
+    deltas: list[int], data: st.DataObject
+) -> None:
+    """A close credits positions: what an earlier epoch should have had comes with the next close."""
+    place = data.draw(st.integers(0, len(deltas) - 2))
+    error = data.draw(st.integers(-50, 50))
+    wrong = [*deltas]
+    wrong[place] += error
+    wrong[place + 1] -= error
+    wallets = []
+    for story in (deltas, wrong):
+        wallet = Wallet()
+        for number, delta in enumerate(story):
+            wallet, _ = step(wallet, Credit(delta), Recent(), Terms(Epoch(202001 + number)))
+        wallets.append((wallet.available, wallet.deficit))
+    assert wallets[0] == wallets[1]
+
+
+def test_every_kind_has_a_side_and_unknown_kinds_stop() -> None:
+    for ledger, kinds in chart.NATURES.items():
+        for kind in kinds:
+            assert LedgerAccount(ledger, kind).nature.side in Side
+    with pytest.raises(Problem):
+        _ = LedgerAccount(CLAIMS, "fund:x").nature
