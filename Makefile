@@ -53,6 +53,9 @@ bench-evidence: $(STAMP) ## Measure appending, proving and verifying a million s
 .PHONY: bench-commitments
 bench-commitments: $(STAMP) ## Measure what committing to leaves costs a node beside SHA-256 of the same bytes
 	@$(BIN)/python -m benchmarks.commitments
+.PHONY: bench-books
+bench-books: $(STAMP) ## Measure closes, redemptions, reconciliation on both stores beside floors; PGLEDGER_SQL=FILE beside pgledger
+	@$(BIN)/python -m benchmarks.books
 
 .PHONY: bench-pseudonyms
 bench-pseudonyms: $(STAMP) ## Measure what a person costs node and custodian beside raw scalar multiplication

@@ -11,21 +11,34 @@ import numpy as np
 from sqlalchemy import Engine
 
 from accounting.ledger.chart import CLAIMS
-from accounting.ledger.closing import claims_terms
-from benchmarks.books_floors import bare_load, timed
+from accounting.ledger.closing import System, claims_terms, close_system
+from benchmarks.books_floors import RUNS, bare_load, timed
 from engine.duckdb_engine import DuckDbEngine
-from engine.ledgers import ClosedLedger, LedgerCredits, LedgerFiles, step_wallets, walk_credits, write_credits
-from engine.released import BooksSum, ReleasedFiles, fold_accounts
+from engine.ledgers import (
+    WALLET_COLUMNS,
+    ClosedLedger,
+    LedgerCredits,
+    LedgerFiles,
+    step_wallets,
+    walk_credits,
+    walk_wallets,
+    write_credits,
+)
+from engine.released import CLAIMS_POSITION_SQL, BooksSum, ReleasedFiles, fold_accounts
+from hub.reconcile import CHECKS, Pass
 from hub.store import books, bulk
 from hub.store.books import Balance
 from hub.store.bulk import Column
-from hub.store.wallets import load_credits
+from hub.store.reservations import put_balances
+from hub.store.wallets import StoredWallet, load_credits, put_wallets
 from protos.epochs import Epoch, next_epoch
+from protos.v1 import books_pb2, ledger_pb2
 
 ENTERPRISES = 3
 FIRST_EPOCH = Epoch(202012)
 EPOCHS = 2
 MEMORY_MB = 2048
+TOUCHED_EVERY = 10
 ROWS_TOGETHER = 1 << 17
 _STATEMENTS = """
 SELECT 'enterprise-{number}' AS enterprise, CAST({epoch} AS INTEGER) AS epoch, 'rides' AS measure,
@@ -37,7 +50,6 @@ _LINKS = """
 SELECT unhex(md5(concat('p', range))) AS pseudonym, unhex(md5(concat('a', range))) AS account
 FROM range({count})
 """
-_POSITIONS = "SELECT account, balance_mg AS position, variance FROM folded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +61,9 @@ class Close:
     load: float
     bare_load: float
     bare_statements: float
+    # A whole reconciliation of what the closes left, and one scan over what they credited.
+    reconcile: float
+    scan: float
 
     @property
     def whole(self) -> float:
@@ -86,7 +101,8 @@ class Released:
 
 def close_all(writer: Engine, released: Released, folder: Path) -> Close:
     """Close every epoch into an empty store; tells of the last close, and its floors right after it."""
-    files, told = LedgerFiles(), None
+    files, told, closes = LedgerFiles(), None, list[books_pb2.EpochClose]()
+    system: System = {}
     for epoch in released.epochs:
         place = folder / f"{writer.dialect.name}-{epoch}"
         place.mkdir()
@@ -96,13 +112,17 @@ def close_all(writer: Engine, released: Released, folder: Path) -> Close:
             files = closed.files
             _, load = timed(partial(_load, writer, engine, epoch, balances, closed))
             told = fold, step, load
+        closes.append(_message(epoch, closed))
+        system = close_system(system, CLAIMS, epoch, closed.moves)
     assert told is not None
     with DuckDbEngine(memory_limit_mb=MEMORY_MB) as engine:
         rows = [
             {**one, "epoch": int(epoch), "ledger": CLAIMS} for one in walk_credits(engine, files.credits[-1])
         ]
+        _touch(writer, engine, files, system, epoch)
+    reconcile, scan = _reconcile(writer, closes)
     bare = bare_load(writer, rows) + bare_load(writer, list(books.balance_columns(balances)))
-    return Close(*told, bare, bare_load(writer, released.statements()))
+    return Close(*told, bare, bare_load(writer, released.statements()), reconcile, scan)
 
 
 def _fold(engine: DuckDbEngine, released: Released, epoch: Epoch) -> list[Balance]:
@@ -118,7 +138,7 @@ def _fold(engine: DuckDbEngine, released: Released, epoch: Epoch) -> list[Balanc
 
 def _step(engine: DuckDbEngine, place: Path, epoch: Epoch, before: LedgerFiles) -> ClosedLedger:
     """Step every wallet of claims, with the root over all."""
-    credits = LedgerCredits(CLAIMS, claims_terms(epoch), _POSITIONS, before)
+    credits = LedgerCredits(CLAIMS, claims_terms(epoch), CLAIMS_POSITION_SQL, before)
     return step_wallets(engine, place, write_credits(engine, place, credits), {}, [])
 
 
@@ -129,3 +149,38 @@ def _load(
     with writer.begin() as connection:
         books.replace_balances(connection, balances)
         load_credits(connection, CLAIMS, epoch, walk_credits(engine, closed.files.credits[-1]))
+
+
+def _message(epoch: Epoch, closed: ClosedLedger) -> books_pb2.EpochClose:
+    """Say what a close moved, as its entry does."""
+    return books_pb2.EpochClose(
+        epoch=epoch, ledgers=[ledger_pb2.LedgerClose(ledger=CLAIMS, **closed.moves._asdict())]
+    )
+
+
+def _touch(writer: Engine, engine: DuckDbEngine, files: LedgerFiles, system: System, epoch: Epoch) -> None:
+    """Write every tenth wallet, as if its person had looked at it, and the balances behind all of them."""
+    assert files.wallets is not None
+    with writer.begin() as connection:
+        put_balances(connection, system)
+        for columns in walk_wallets(engine, files.wallets):
+            rows = zip(*(columns[name].tolist()[::TOUCHED_EVERY] for name in WALLET_COLUMNS), strict=True)
+            put_wallets(
+                connection,
+                [
+                    StoredWallet(bytes(account), CLAIMS, *parts, parts[0] - parts[3], applied_epoch=epoch)
+                    for account, *parts in rows
+                ],
+            )
+
+
+def _reconcile(writer: Engine, closes: list[books_pb2.EpochClose]) -> tuple[float, float]:
+    with writer.begin() as connection:
+        found, seconds = timed(
+            lambda: [name for name, check in CHECKS.items() if list(check(Pass(connection, closes)))]
+        )
+        scanned = "select count(*), sum(delta) from credit"
+        scan = min(timed(lambda: connection.exec_driver_sql(scanned).all())[1] for _ in range(RUNS))
+    if found:
+        raise SystemExit(f"the books do not reconcile: {', '.join(found)}")
+    return seconds, scan

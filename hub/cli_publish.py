@@ -82,6 +82,8 @@ def keygen(name: str, out: Path, *, as_json: bool) -> None:
     metavar="ORIGIN",
     help="Another key goes on with the log under ORIGIN, which must be new. 更换日志密钥。",
 )
+@click.option("--suspend", multiple=True, metavar="ID", help="Take nothing more from it; repeat. 暂停企业。")
+@click.option("--resume", multiple=True, metavar="ID", help="Take from it again; repeat. 恢复企业。")
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 @json_option
 def propose(
@@ -91,6 +93,8 @@ def propose(
     witnesses: Path | None,
     quotas: Sequence[str],
     next_origin: str | None,
+    suspend: Sequence[str],
+    resume: Sequence[str],
     out: Path,
     *,
     as_json: bool,
@@ -123,6 +127,7 @@ def propose(
         witnesses=policy,
         quotas=_quotas(quotas),
         predecessor_checkpoint=checkpoint,
+        suspensions={**dict.fromkeys(suspend, True), **dict.fromkeys(resume, False)},
     )
     described = _described(describe(proposal), proposal)
     write_atomic(out, proposal)

@@ -70,6 +70,7 @@ def propose(
     beacon_key: SharedKeyFile | None = None,
     predecessor_checkpoint: bytes = b"",
     quotas: Mapping[str, int] | None = None,
+    suspensions: Mapping[str, bool] | None = None,
 ) -> bytes:
     """Give an unsigned trust root that follows `previous` (an envelope) and names all who have joined."""
     message = trust_pb2.TrustRoot()
@@ -92,7 +93,7 @@ def propose(
         indices = dict(pseudonym_key.custodians)
     _check_indices(indices, beacon_key)
     _fill_custodians(message, parties, indices)
-    _fill_enterprises(message, parties, quotas or {})
+    _fill_enterprises(message, parties, quotas or {}, suspensions or {})
     _fill_auditors(message, parties)
     return envelope.unsigned(codec.encode(message), Kind.TRUST_ROOT)
 
@@ -160,7 +161,10 @@ def _fill_custodians(
 
 
 def _fill_enterprises(
-    message: trust_pb2.TrustRoot, parties: Sequence[Party], quotas: Mapping[str, int]
+    message: trust_pb2.TrustRoot,
+    parties: Sequence[Party],
+    quotas: Mapping[str, int],
+    suspensions: Mapping[str, bool],
 ) -> None:
     """Add or bring up to date the enterprises that have joined; suspensions and raised quotas stay."""
     known = {item.id: item for item in message.enterprises}
@@ -172,14 +176,16 @@ def _fill_enterprises(
         item.evaluation_quota = max(item.evaluation_quota, party.evaluation_quota)
         item.key.CopyFrom(_key(party))
     named = {item.id: item for item in message.enterprises}
-    if unknown := sorted(quotas.keys() - named.keys()):
+    if unknown := sorted((quotas.keys() | suspensions.keys()) - named.keys()):
         raise Refused(
             REASON_NOT_REGISTERED,
-            f"A quota is given for enterprises that have not joined: {', '.join(unknown)}.",
+            f"A quota or suspension is given for enterprises that have not joined: {', '.join(unknown)}.",
             remedy="Check the ids; quotas of newcomers are in their invitations.",
         )
     for enterprise_id, quota in quotas.items():
         named[enterprise_id].evaluation_quota = quota
+    for enterprise_id, is_suspended in suspensions.items():
+        named[enterprise_id].suspended = is_suspended
 
 
 def _fill_auditors(message: trust_pb2.TrustRoot, parties: Sequence[Party]) -> None:

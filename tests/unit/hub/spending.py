@@ -16,7 +16,7 @@ from hub.store.wallets import StoredWallet
 from privacy.account_changes import build_change
 from privacy.claims import ratio
 from privacy.envelope import Kind
-from protos.epochs import next_epoch
+from protos.epochs import Epoch, next_epoch
 from protos.v1 import envelope_pb2, ledger_pb2, programme_pb2
 from tests.simulator import EPOCH, pseudonym
 from tests.unit.hub.test_accounts import close, release_all
@@ -50,6 +50,8 @@ unit_cost_fen = 500
 partner = "transit"
 quantity_max = 5
 """
+# The epoch that is open once the first is closed.
+OPEN = next_epoch(EPOCH)
 DEPOSIT_FEN = 10**12
 
 
@@ -80,7 +82,7 @@ def settled(world: World, programme: str = PROGRAMME) -> list[bytes]:
     return sorted((one for one, points in found.items() if points >= 100), key=lambda one: -found[one])
 
 
-def prove(world: World, accounts: Sequence[bytes]) -> None:
+def prove(world: World, accounts: Sequence[bytes], effective: Epoch = OPEN) -> None:
     """Log that the persons of accounts have proved control."""
     held = {
         world.linked[pseudonym(person)][0]: (one.id, person)
@@ -93,7 +95,7 @@ def prove(world: World, accounts: Sequence[bytes]) -> None:
         built = build_change(
             header,
             kind=programme_pb2.ACCOUNT_CHANGE_KIND_PROVE,
-            effective=next_epoch(EPOCH),
+            effective=effective,
             salt=world.randomness.randbytes(32),
             account=account,
             tickets=[tickets[account]],

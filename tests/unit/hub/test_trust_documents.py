@@ -152,6 +152,18 @@ def test_commitments_must_be_hex() -> None:
     assert isinstance(problem, Malformed)
 
 
+def test_a_suspension_stays_until_it_is_lifted() -> None:
+    def proposed(previous: bytes, **suspensions: bool) -> bytes:
+        return propose(
+            GENESIS, PARTIES, previous=previous, pseudonym_key=None, issued_at=2, suspensions=suspensions
+        )
+
+    suspended = proposed(first(), bikes=True)
+    assert trust.describe(suspended).enterprise("bikes").suspended
+    with pytest.raises(Refused):
+        proposed(first(), nobody=True)
+
+
 def following(previous: bytes, *, quotas: dict[str, int] | None = None, **changes: object) -> trust.TrustRoot:
     """Propose, sign and verify what follows a trust root, with a changed key file if there are changes."""
     key_file = parse_shared_key(json.dumps(KEY_FILE | changes).encode()) if changes else None

@@ -61,7 +61,8 @@ class CrashAt:
 def make_home(folder: Path, server: PostgresServer | None = None) -> Opened:
     """Make a home whose hub and log keys are the simulator's, and whose database may be on a server."""
     root_keys = {name: key(name).verify_key for name in ("operator", "regulator", "auditor")}
-    plan = Plan(ORIGIN, root_keys, 2, {"operator": root_keys["operator"]}, 1, "127.0.0.1:0", "127.0.0.1:0")
+    policy_keys = {name: root_keys[name] for name in ("operator", "regulator")}
+    plan = Plan(ORIGIN, root_keys, 2, policy_keys, 1, "127.0.0.1:0", "127.0.0.1:0")
     if server is not None:
         private = open_home(folder / "private", create=True)
         write_private(private / "store.dsn", server.dsn.encode())
