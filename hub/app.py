@@ -40,6 +40,7 @@ from hub.store.database import open_readers, open_writer
 from hub.store.entries import StoredEntry
 from hub.store.writer import Writer
 from hub.views import Views
+from hub.vouchers import Vouchers, voucher_key
 from hub.witnesses import Witnessing
 from privacy.envelope import Kind
 from privacy.merkle import CompactTree
@@ -238,7 +239,15 @@ class Hub:
         self._views = Views(self._state, self._readers, clock=self._clock)
         self._participation = Participation(self._state, self._intake, self._writer, clock=self._clock)
         self._exports = AccountExports(self._state, self._readers, self._opened.hub_key)
-        self._redemptions = Redemptions(self._state, self._ledger, self._readers, self._clock)
+        self._vouchers = Vouchers(
+            self._writer,
+            voucher_key(self._opened.home.voucher_key, secrets.token_bytes),
+            clock=self._clock,
+            random=secrets.token_bytes,
+        )
+        self._redemptions = Redemptions(
+            self._state, self._ledger, self._readers, self._vouchers, clock=self._clock
+        )
         self._certificates = Certificates(
             self._redemptions,
             self._ledger,
@@ -304,7 +313,9 @@ class Hub:
         rpc_operations.register(
             self._grpc.server, rpc_operations.OperationRpc(self._ledger, self._issuer, self._readers)
         )
-        rpc_rewards.register(self._grpc.server, rpc_rewards.RewardRpc(self._redemptions, self._certificates))
+        rpc_rewards.register(
+            self._grpc.server, rpc_rewards.RewardRpc(self._redemptions, self._certificates, self._vouchers)
+        )
         self._grpc.start()
         stack.callback(self._grpc.stop)
         threading.Thread(target=self._renew, name="renewal", daemon=True).start()

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from privacy.policy import Policy
     from protos.v1 import programme_pb2
 
+CODES_BYTES_MAX = 16 << 20
+
 _home_option = click.option(
     "--home",
     "folder",
@@ -148,6 +150,26 @@ def show(folder: Path, programme_id: str | None, *, as_json: bool) -> None:
     listed = [_described(one) for one in found]
     lines = [f"{one['id']}@{one['version']}  from {one['first_epoch']}  {one['sha256']}" for one in listed]
     print_result({"programmes": listed}, as_json=as_json, lines=lines)
+
+
+@programme.command()
+@click.argument("programme_id", metavar="ID")
+@click.argument("reward")
+@_file_argument
+@_home_option
+@json_option
+def vouchers(programme_id: str, reward: str, file: Path, folder: Path, *, as_json: bool) -> None:
+    """Load FILE's voucher codes, one a line; those loaded before are left out. 导入券码。"""
+    from hub.operator_client import OperatorClient
+    from hub.vouchers import CODES_TOGETHER_MAX
+    from runtime.configuration import read_bounded
+
+    codes = read_bounded(file, CODES_BYTES_MAX).decode("utf-8").split()
+    loaded = 0
+    with OperatorClient(_opened(folder)) as client:
+        for start in range(0, len(codes), CODES_TOGETHER_MAX):
+            loaded += client.load_vouchers(programme_id, reward, codes[start : start + CODES_TOGETHER_MAX])
+    print_result({"programme": programme_id, "reward": reward, "loaded": loaded}, as_json=as_json)
 
 
 @programme.command()

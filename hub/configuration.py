@@ -123,6 +123,11 @@ class Home:
         return self.private / "log.key"
 
     @property
+    def voucher_key(self) -> Path:
+        """The key voucher codes are sealed with."""
+        return self.private / "vouchers.key"
+
+    @property
     def server(self) -> Path:
         """Give the folder of the hub's own TLS identity."""
         return self.private / "server"

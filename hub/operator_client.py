@@ -10,7 +10,7 @@ from hub.setup import Opened
 from hub.store.parties import Party
 from privacy.standing import HUB_ID
 from protos.epochs import Epoch
-from protos.v1 import account_pb2, account_pb2_grpc, hub_pb2, hub_pb2_grpc
+from protos.v1 import account_pb2, account_pb2_grpc, hub_pb2, hub_pb2_grpc, reward_pb2, reward_pb2_grpc
 from runtime.channels import open_channel
 from runtime.identity import Identity, Role, SpiffeName, trust_domain
 from runtime.retries import unary
@@ -90,6 +90,12 @@ class OperatorClient:
         """Have an epoch's beacon drawn, or get it again."""
         request = hub_pb2.DrawBeaconRequest(epoch=epoch)
         return unary(lambda: self._stub.DrawBeacon(request, timeout=CLOSE_SECONDS_MAX))
+
+    def load_vouchers(self, programme: str, reward: str, codes: Sequence[str]) -> int:
+        """Load voucher codes; give how many are new."""
+        stub = reward_pb2_grpc.RewardServiceStub(self._channel)
+        request = reward_pb2.LoadVouchersRequest(programme=programme, reward=reward, codes=codes)
+        return unary(lambda: stub.LoadVouchers(request)).loaded
 
     def status(self) -> hub_pb2.OperatorServiceGetStatusResponse:
         """Ask for the log's head and the epochs' states."""

@@ -21,6 +21,7 @@ from hub.ledger import Ledger
 from hub.state import State
 from hub.store.operations import find_operations
 from hub.store.reservations import read_reservations
+from hub.vouchers import Vouchers
 from privacy import codec
 from privacy.tickets import subject_of
 from protos.problems import Problem, Refused
@@ -60,8 +61,17 @@ class Caller:
 class Redemptions:
     """Rewards over the ledger; every method may be called by several threads."""
 
-    def __init__(self, state: State, ledger: Ledger, readers: Engine, clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        state: State,
+        ledger: Ledger,
+        readers: Engine,
+        vouchers: Vouchers,
+        *,
+        clock: Callable[[], int],
+    ) -> None:
         self._state = state
+        self._vouchers = vouchers
         self._ledger = ledger
         self._readers = readers
         self._clock = clock
@@ -98,7 +108,11 @@ class Redemptions:
 
     def reserve(self, caller: Caller, order: reward_pb2.RewardOrder, ticket: bytes) -> reward_pb2.Redemption:
         """Reserve an order; a ticket is for one order, whose key gives its first answer again."""
-        self._ledger.submit(self._operation(caller, order, ticket))
+        operation = self._operation(caller, order, ticket)
+        if not self._has_codes(order):
+            self._ledger.submit(operation)
+        else:
+            self._reserve_with_codes(order, operation)
         return self.find(caller, order.key)
 
     def confirm(self, caller: Caller, key: bytes, order_key: bytes) -> reward_pb2.Redemption:
@@ -123,7 +137,12 @@ class Redemptions:
     def find(self, caller: Caller, order_key: bytes) -> reward_pb2.Redemption:
         """Say how an order stands."""
         made = self.own(caller, order_key)
+        codes: list[str] = []
+        if made.state is ReservationState.CONFIRMED:
+            with self._readers.begin() as connection:
+                codes = self._vouchers.shown(connection, made)
         return reward_pb2.Redemption(
+            voucher_codes=codes,
             order_key=made.key,
             state=_STATES[made.state],
             programme=made.programme,
@@ -135,6 +154,22 @@ class Redemptions:
             funded=bool(made.fund) or not made.fen,
             expires_at=made.expires_at,
         )
+
+    def _has_codes(self, order: reward_pb2.RewardOrder) -> bool:
+        """Say whether the reward ordered is given as voucher codes."""
+        with self._readers.begin() as connection:
+            programme = self._ledger.facts(connection).in_force(order.programme)
+        reward = programme.rewards.get(order.reward) if programme is not None else None
+        return reward is not None and reward.voucher_codes
+
+    def _reserve_with_codes(self, order: reward_pb2.RewardOrder, operation: ledger_pb2.Operation) -> None:
+        """Keep the codes first, so that nobody pays for one there is not; a refusal gives them back."""
+        self._vouchers.hold(order.programme, order.reward, order.key, order.quantity)
+        try:
+            self._ledger.submit(operation)
+        except Problem:
+            self._vouchers.release(order.key)
+            raise
 
     def _plant(self, made: Reservation) -> None:
         """Plant what the pool of a confirmed charity reward is full for."""

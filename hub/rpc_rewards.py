@@ -9,6 +9,7 @@ import grpc
 from hub.bounds import CallerBounds
 from hub.certificates import Certificates
 from hub.redemption import PORTAL, Caller, Redemptions
+from hub.vouchers import Vouchers
 from protos.v1 import reward_pb2, reward_pb2_grpc
 from runtime.channels import require_role
 from runtime.identity import Role
@@ -26,7 +27,8 @@ def register(server: grpc.Server, rewards: RewardRpc) -> None:
 class RewardRpc(reward_pb2_grpc.RewardServiceServicer):
     """Answers enterprises' apps, and the operator."""
 
-    def __init__(self, redemptions: Redemptions, certificates: Certificates) -> None:
+    def __init__(self, redemptions: Redemptions, certificates: Certificates, vouchers: Vouchers) -> None:
+        self._vouchers = vouchers
         self._redemptions = redemptions
         self._certificates = certificates
         self._bounds = CallerBounds(per_minute=CALLS_PER_MINUTE, at_once=CALLS_AT_ONCE)
@@ -90,6 +92,14 @@ class RewardRpc(reward_pb2_grpc.RewardServiceServicer):
         return reward_pb2.GetCertificateResponse(
             certificate=found.envelope, salt=found.salt, account=found.account
         )
+
+    def LoadVouchers(
+        self, request: reward_pb2.LoadVouchersRequest, context: grpc.ServicerContext
+    ) -> reward_pb2.LoadVouchersResponse:
+        """Take voucher codes from the operator."""
+        require_role(context, Role.OPERATOR)
+        loaded = self._vouchers.load(request.programme, request.reward, request.codes)
+        return reward_pb2.LoadVouchersResponse(loaded=loaded)
 
 
 def _caller(context: grpc.ServicerContext) -> Caller:

@@ -71,6 +71,11 @@ class RewardServiceStub:
                 request_serializer=protos_dot_v1_dot_reward__pb2.GetCertificateRequest.SerializeToString,
                 response_deserializer=protos_dot_v1_dot_reward__pb2.GetCertificateResponse.FromString,
                 _registered_method=True)
+        self.LoadVouchers = channel.unary_unary(
+                '/cgsp.v1.RewardService/LoadVouchers',
+                request_serializer=protos_dot_v1_dot_reward__pb2.LoadVouchersRequest.SerializeToString,
+                response_deserializer=protos_dot_v1_dot_reward__pb2.LoadVouchersResponse.FromString,
+                _registered_method=True)
 
 
 class RewardServiceServicer:
@@ -126,6 +131,13 @@ class RewardServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def LoadVouchers(self, request, context):
+        """The operator's: codes for a reward with voucher_codes. Codes loaded before are left out.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RewardServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -163,6 +175,11 @@ def add_RewardServiceServicer_to_server(servicer, server):
                     servicer.GetCertificate,
                     request_deserializer=protos_dot_v1_dot_reward__pb2.GetCertificateRequest.FromString,
                     response_serializer=protos_dot_v1_dot_reward__pb2.GetCertificateResponse.SerializeToString,
+            ),
+            'LoadVouchers': grpc.unary_unary_rpc_method_handler(
+                    servicer.LoadVouchers,
+                    request_deserializer=protos_dot_v1_dot_reward__pb2.LoadVouchersRequest.FromString,
+                    response_serializer=protos_dot_v1_dot_reward__pb2.LoadVouchersResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -356,6 +373,33 @@ class RewardService:
             '/cgsp.v1.RewardService/GetCertificate',
             protos_dot_v1_dot_reward__pb2.GetCertificateRequest.SerializeToString,
             protos_dot_v1_dot_reward__pb2.GetCertificateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LoadVouchers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cgsp.v1.RewardService/LoadVouchers',
+            protos_dot_v1_dot_reward__pb2.LoadVouchersRequest.SerializeToString,
+            protos_dot_v1_dot_reward__pb2.LoadVouchersResponse.FromString,
             options,
             channel_credentials,
             insecure,

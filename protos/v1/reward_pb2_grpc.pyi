@@ -48,6 +48,8 @@ class RewardServiceStub:
     GetRedemption: _grpc.UnaryUnaryMultiCallable[_reward_pb2.GetRedemptionRequest, _reward_pb2.GetRedemptionResponse]
     GetCertificate: _grpc.UnaryUnaryMultiCallable[_reward_pb2.GetCertificateRequest, _reward_pb2.GetCertificateResponse]
     """Of a confirmed honour or attestation; each time under a fresh salt."""
+    LoadVouchers: _grpc.UnaryUnaryMultiCallable[_reward_pb2.LoadVouchersRequest, _reward_pb2.LoadVouchersResponse]
+    """The operator's: codes for a reward with voucher_codes. Codes loaded before are left out."""
 
 @_typing.type_check_only
 class RewardServiceAsyncStub(RewardServiceStub):
@@ -69,6 +71,8 @@ class RewardServiceAsyncStub(RewardServiceStub):
     GetRedemption: _aio.UnaryUnaryMultiCallable[_reward_pb2.GetRedemptionRequest, _reward_pb2.GetRedemptionResponse]  # type: ignore[assignment]
     GetCertificate: _aio.UnaryUnaryMultiCallable[_reward_pb2.GetCertificateRequest, _reward_pb2.GetCertificateResponse]  # type: ignore[assignment]
     """Of a confirmed honour or attestation; each time under a fresh salt."""
+    LoadVouchers: _aio.UnaryUnaryMultiCallable[_reward_pb2.LoadVouchersRequest, _reward_pb2.LoadVouchersResponse]  # type: ignore[assignment]
+    """The operator's: codes for a reward with voucher_codes. Codes loaded before are left out."""
 
 class RewardServiceServicer(metaclass=_abc_1.ABCMeta):
     """Redeeming rewards, for the app of an enterprise that has logged a person in. mTLS as a node; who the person is
@@ -129,5 +133,13 @@ class RewardServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_reward_pb2.GetCertificateResponse, _abc.Awaitable[_reward_pb2.GetCertificateResponse]]:
         """Of a confirmed honour or attestation; each time under a fresh salt."""
+
+    @_abc_1.abstractmethod
+    def LoadVouchers(
+        self,
+        request: _reward_pb2.LoadVouchersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reward_pb2.LoadVouchersResponse, _abc.Awaitable[_reward_pb2.LoadVouchersResponse]]:
+        """The operator's: codes for a reward with voucher_codes. Codes loaded before are left out."""
 
 def add_RewardServiceServicer_to_server(servicer: RewardServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

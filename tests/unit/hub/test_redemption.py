@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from runtime.identity import Role
 from tests.simulator import EPOCH, key
 from tests.unit.accounting.programmes.programmes import NAMES, coupon, programme
 from tests.unit.hub.redeeming import RewardWorld, call, reward_world
+from tests.unit.hub.test_cli import fails, run
 from tests.unit.hub.world import refused
 
 BIKES = "bike-share"
@@ -28,6 +30,7 @@ NEXT = next_epoch(EPOCH)
 REWARDS = {
     "bus": coupon(cost_points=100),
     "badge": {"names": NAMES, "kind": "honour", "eligible": "lifetime_points >= 900"},
+    "coupon": coupon(cost_points=10, stock=5, voucher_codes=True, quantity_max=2),
     "steady": {
         "names": NAMES,
         "kind": "policy",
@@ -83,6 +86,7 @@ def test_offers_are_those_in_force(world: RewardWorld) -> None:
         offers = call(stub.ListRewards, reward_pb2.ListRewardsRequest()).offers
         assert {(one.programme, one.reward, one.kind) for one in offers} == {
             ("city", "bus", "commercial"),
+            ("city", "coupon", "commercial"),
             ("city", "badge", "honour"),
             ("city", "pool", "trading"),
             ("city", "steady", "policy"),
@@ -294,6 +298,74 @@ def redeemed(world: RewardWorld, reward: str, person: int, **changes: Any) -> re
     reserve(world, order, world.order_ticket(order, person, BIKES))
     assert end(world, "Confirm", order).state == "confirmed"
     return order
+
+
+def load(world: RewardWorld, *codes: str) -> int:
+    with world.rewards(Role.OPERATOR, "operator") as stub:
+        request = reward_pb2.LoadVouchersRequest(programme="city", reward="coupon", codes=codes)
+        return int(call(stub.LoadVouchers, request).loaded)
+
+
+def codes_of(world: RewardWorld, order: reward_pb2.RewardOrder) -> list[str]:
+    with world.rewards(Role.NODE, BIKES) as stub:
+        request = reward_pb2.GetRedemptionRequest(order_key=order.key)
+        return list(call(stub.GetRedemption, request).redemption.voucher_codes)
+
+
+def test_a_code_is_handed_out_once_and_only_when_confirmed(world: RewardWorld) -> None:
+    assert load(world, "AAA-1", "BBB-2", "AAA-1") == 2
+    assert load(world, "BBB-2", "CCC-3") == 1
+    orders = [world.order("city", "coupon") for _ in range(4)]
+    tickets = [world.order_ticket(one, 2, BIKES) for one in orders]
+    for at in range(3):
+        made = reserve(world, orders[at], tickets[at])
+        assert list(made.voucher_codes) == []
+        assert reserve(world, orders[at], tickets[at]) == made
+    problem = refused(partial(reserve, world, orders[3], tickets[3]))
+    assert problem.reason == reasons.REASON_OUT_OF_STOCK
+    end(world, "Cancel", orders[0])
+    reserve(world, orders[3], tickets[3])
+    for one in orders[1:]:
+        end(world, "Confirm", one)
+    assert codes_of(world, orders[0]) == []
+    given = [code for one in orders[1:] for code in codes_of(world, one)]
+    assert sorted(given) == ["AAA-1", "BBB-2", "CCC-3"]
+
+
+def test_the_operator_loads_codes_from_a_file(world: RewardWorld, tmp_path: Path) -> None:
+    file = tmp_path / "codes.txt"
+    file.write_text("EEE-6\nFFF-7\n", encoding="utf-8")
+    arguments = ("programme", "vouchers", "city", "bus", file, "--home", world.opened.home.folder)
+    assert run(*arguments)["loaded"] == 2
+    assert run(*arguments)["loaded"] == 0
+    file.write_bytes(b"G" * 300)
+    assert fails(*arguments).reason == reasons.REASON_WRONG_SHAPE
+
+
+def test_a_refused_order_keeps_no_code(world: RewardWorld) -> None:
+    load(world, "DDD-4")
+    poor = world.order("city", "coupon", quantity=2)
+    assert refused(partial(reserve, world, poor, world.order_ticket(poor, 2, BIKES)))
+    broke = world.order("city", "coupon")
+    assert refused(partial(reserve, world, broke, world.order_ticket(broke, 4, BIKES)))
+    last = world.order("city", "coupon")
+    reserve(world, last, world.order_ticket(last, 2, BIKES))
+    more = world.order("city", "coupon", key=last.key, quantity=2)
+    assert refused(partial(reserve, world, more, world.order_ticket(more, 2, BIKES)))
+    end(world, "Confirm", last)
+    assert codes_of(world, last) == ["DDD-4"]
+
+
+def test_codes_lie_sealed(world: RewardWorld) -> None:
+    load(world, "SECRET-CODE-5")
+    world.hub._writer.call(lambda connection: connection.exec_driver_sql("select 1").all())
+    private = world.opened.home.private
+    for path in private.glob("hub.sqlite*"):
+        assert b"SECRET-CODE-5" not in path.read_bytes()
+    assert world.opened.home.voucher_key.stat().st_mode & 0o077 == 0
+    with world.rewards(Role.NODE, BIKES) as stub:
+        request = reward_pb2.LoadVouchersRequest(programme="city", reward="coupon", codes=["X"])
+        assert refused(partial(call, stub.LoadVouchers, request)).reason == reasons.REASON_ROLE_NOT_ALLOWED
 
 
 def order_body(order: reward_pb2.RewardOrder, ticket: bytes) -> dict[str, Any]:
