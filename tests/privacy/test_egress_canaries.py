@@ -83,7 +83,8 @@ class Recorder:
 def node_at(home: Path, federation: Federation, coins: Any) -> CanaryNode:
     write_riders(home, {DECEMBER: coins, JANUARY: coins})
     hub = SimulatedHub(federation)
-    hub.publish_policy(load_pack(PACKS / "trv.shared_bike" / "1"))
+    pack = load_pack(PACKS / "trv.shared_bike" / "1")
+    hub.publish_policy(pack, commitment_required=True, commitment_deadline_days=9_999)
     return CanaryNode(home, federation, hub, coins.size)
 
 
