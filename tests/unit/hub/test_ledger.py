@@ -27,11 +27,11 @@ from privacy.claims import ratio
 from privacy.envelope import Kind
 from protos.epochs import Epoch
 from protos.problems import Conflict, Problem
-from protos.v1 import ledger_pb2
 from protos.v1 import problem_pb2 as reasons
 from protos.v1.programme_pb2 import ACCOUNT_CHANGE_KIND_FREEZE, ACCOUNT_CHANGE_KIND_PROVE
 from tests.simulator import EPOCH, ORIGIN, key, pseudonym
 from tests.unit.accounting.programmes.programmes import coupon, programme
+from tests.unit.hub.operations import cancel, confirm, deposit, reserve
 from tests.unit.hub.test_accounts import close, release_all
 from tests.unit.hub.test_api import wait_published
 from tests.unit.hub.world import World, refused
@@ -44,38 +44,6 @@ RULES = programme(
     gifts={"epoch_points_max": 1_000_000},
     rewards={"bus": coupon(cost_points=10, quantity_max=50), "few": coupon(cost_points=1, stock=2)},
 )
-
-
-def act(name: str, number: int, **fields: Any) -> ledger_pb2.Operation:
-    operation = ledger_pb2.Operation(key=number.to_bytes(16, "big"))
-    part = getattr(operation, name)
-    part.CopyFrom(type(part)(**fields))
-    return operation
-
-
-def reserve(number: int, account: bytes, *, reward: str = "bus", quantity: int = 1) -> ledger_pb2.Operation:
-    return act(
-        "reserve",
-        number,
-        programme="city",
-        programme_version=1,
-        reward=reward,
-        account=account,
-        quantity=quantity,
-        channel="portal",
-    )
-
-
-def deposit(number: int, fen: int = 1_000_000) -> ledger_pb2.Operation:
-    return act("deposit", number, programme="city", fund="city", source="government", fen=fen)
-
-
-def confirm(number: int, of: int) -> ledger_pb2.Operation:
-    return act("confirm", number, reserve_key=of.to_bytes(16, "big"))
-
-
-def cancel(number: int, of: int) -> ledger_pb2.Operation:
-    return act("cancel", number, reserve_key=of.to_bytes(16, "big"))
 
 
 @pytest.fixture

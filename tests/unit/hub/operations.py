@@ -1,0 +1,43 @@
+"""Operations as tests ask for them, each under a small number as its key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from protos.v1 import ledger_pb2
+
+
+def act(name: str, number: int, **fields: Any) -> ledger_pb2.Operation:
+    operation = ledger_pb2.Operation(key=number.to_bytes(16, "big"))
+    part = getattr(operation, name)
+    part.CopyFrom(type(part)(**fields))
+    return operation
+
+
+def reserve(number: int, account: bytes, *, reward: str = "bus", quantity: int = 1) -> ledger_pb2.Operation:
+    return act(
+        "reserve",
+        number,
+        programme="city",
+        programme_version=1,
+        reward=reward,
+        account=account,
+        quantity=quantity,
+        channel="portal",
+    )
+
+
+def deposit(number: int, fen: int = 1_000_000) -> ledger_pb2.Operation:
+    return act("deposit", number, programme="city", fund="city", source="government", fen=fen)
+
+
+def confirm(number: int, of: int) -> ledger_pb2.Operation:
+    return act("confirm", number, reserve_key=of.to_bytes(16, "big"))
+
+
+def cancel(number: int, of: int) -> ledger_pb2.Operation:
+    return act("cancel", number, reserve_key=of.to_bytes(16, "big"))
+
+
+def gift(number: int, giver: bytes, receiver: bytes, points: int) -> ledger_pb2.Operation:
+    return act("gift", number, programme="city", from_account=giver, to_account=receiver, points=points)
