@@ -12,9 +12,10 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from hub.store import books, erasures
-from privacy import links, rosters
+from privacy import account_changes, choices, links, rosters
 from privacy.envelope import Kind
 from privacy.erasures import SLOTS_MAX
+from privacy.tickets import pseudonym_in
 from protos.problems import Unavailable
 from protos.v1 import evidence_pb2
 from protos.v1.problem_pb2 import REASON_NOT_FOUND
@@ -32,7 +33,25 @@ def carry_out(
             erased = links.erase(data, names)
             if erased != data:
                 erasures.overwrite(connection, index, batch, position, erased)
+    _erase_acts(connection, index, gone)
     erasures.remove_links(connection, gone)
+
+
+def _erase_acts(connection: Connection, index: int, gone: Collection[bytes]) -> None:
+    """Empty what persons chose and the tickets they acted with."""
+
+    def is_theirs(ticket: bytes) -> bool:
+        return pseudonym_in(ticket) in gone
+
+    for one in erasures.indices_of(connection, Kind.CHOICE_BATCH) if gone else ():
+        for position, data in erasures.openings(connection, one):
+            erased = choices.erase(data, is_theirs)
+            if erased != data:
+                erasures.overwrite(connection, index, one, position, erased)
+    for one in erasures.indices_of(connection, Kind.ACCOUNT_CHANGE) if gone else ():
+        bodies = [data for _, data in erasures.openings(connection, one)]
+        for position, data in account_changes.erase(bodies, is_theirs).items():
+            erasures.overwrite(connection, index, one, position, data)
 
 
 def remove_folded(folder: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import secrets
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ from privacy import choices, envelope
 from privacy.chunks import HALF_BYTES
 from privacy.envelope import Kind
 from privacy.links import build_links
+from privacy.tickets import Ticket
 from protos.epochs import Epoch, next_epoch
 from protos.problems import Conflict, Malformed, Refused
 from protos.v1 import envelope_pb2, programme_pb2
@@ -89,6 +91,9 @@ class Participation:
         self._writer = writer
         self._clock = clock
         self._random = random
+        # Tickets to look, by when they end.
+        self._seen: dict[tuple[str, bytes], int] = {}
+        self._lock = threading.Lock()
 
     def change(self, asked: Asked, *, caller: str = "") -> Done:
         """Log a change; `caller` is an enterprise that asks for a person it has logged in, "" the portal."""
@@ -118,9 +123,10 @@ class Participation:
 
     def viewed(self, ticket: bytes, *, caller: str = "") -> bytes:
         """Give the account a ticket lets its person see."""
-        participants = self._state.log.participants
-        found = participants.check_ticket(ticket, purpose="view", at=self._clock())
+        participants, at = self._state.log.participants, self._clock()
+        found = participants.check_ticket(ticket, purpose="view", at=at)
         _check_caller([found.enterprise_id], caller)
+        self._use(found, at)
         account = participants.account(found.pseudonym)
         if account is None:
             raise Refused(
@@ -129,6 +135,18 @@ class Participation:
                 remedy="It begins with the first release, or with a proof of control.",
             )
         return account
+
+    def _use(self, ticket: Ticket, at: int) -> None:
+        """Remember a ticket that leaves no entry until it ends; it, too, is accepted once."""
+        with self._lock:
+            self._seen = {use: ends for use, ends in self._seen.items() if ends >= at}
+            if ticket.use in self._seen:
+                raise Conflict(
+                    REASON_TICKET_USED,
+                    "The ticket was used before.",
+                    remedy="Ask the enterprise for a new one.",
+                )
+            self._seen[ticket.use] = ticket.expires_at
 
     def _change(self, connection: Connection, asked: Asked) -> Done:
         try:

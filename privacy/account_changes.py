@@ -24,7 +24,7 @@ from privacy.ownership import (
     owner,
 )
 from privacy.standing import Standing
-from privacy.tickets import NO_SUBJECT, Ticket, check_distinct, check_ticket, open_ticket, subject_of
+from privacy.tickets import NO_SUBJECT, Ticket, check_distinct, check_ticket, is_erased, subject_of
 from privacy.verdicts import Submission, Verdict
 from protos.epochs import Epoch, checked_epoch
 from protos.problems import Conflict, Malformed, Problem, Refused
@@ -145,10 +145,12 @@ def check_account_change(
         raise Refused(REASON_EPOCH_CLOSED, f"A change cannot act from {effective}: its books are closed.")
     if submission.bodies is None:
         return Verdict(bodies_checked=False)
-    body, tickets = _opened(message, submission.bodies)
-    decided = _RULES[message.kind](
-        _Case(standing, message, body, tickets, submission.index, submission.replaying)
-    )
+    if submission.replaying and submission.bodies and is_erased(submission.bodies[0]):
+        # Its person was erased since; of whom it was about nothing is left.
+        return Verdict()
+    body, tickets = _opened(message, submission.bodies, erasure_allowed=submission.replaying)
+    case = _Case(standing, message, body, tickets, submission.index, submission.replaying)
+    decided = _RULES[message.kind](case)
     check_distinct(decided.tickets)
 
     def apply() -> None:
@@ -158,8 +160,22 @@ def check_account_change(
     return Verdict(apply)
 
 
+def erase(bodies: Sequence[bytes], is_theirs: Callable[[bytes], bool]) -> dict[int, bytes]:
+    """Give what takes the place of which body: a person's tickets, and a body that names their pseudonym."""
+    erased = {
+        position: bytes(len(ticket))
+        for position, ticket in enumerate(bodies[1:], start=1)
+        if is_theirs(ticket)
+    }
+    if erased and not is_erased(bodies[0]):
+        body = codec.parse(programme_pb2.AccountChangeBody, bodies[0], maximum_bytes=BODY_BYTES_MAX)
+        if body.pseudonym:
+            erased[0] = bytes(len(bodies[0]))
+    return erased
+
+
 def _opened(
-    message: programme_pb2.AccountChange, bodies: Sequence[bytes]
+    message: programme_pb2.AccountChange, bodies: Sequence[bytes], *, erasure_allowed: bool
 ) -> tuple[programme_pb2.AccountChangeBody, Sequence[bytes]]:
     """Check that the bodies are those signed; gives the change's body and its tickets."""
     if not bodies:
@@ -167,7 +183,12 @@ def _opened(
     body = codec.parse(programme_pb2.AccountChangeBody, bodies[0], maximum_bytes=BODY_BYTES_MAX)
     if len(body.salt) != SALT_BYTES or commitment(body) != message.commitment:
         raise chunks.mismatch("The account change's body is not the one it signs.")
-    if [hashlib.sha256(ticket).digest() for ticket in bodies[1:]] != list(body.ticket_hashes):
+    named = list(body.ticket_hashes)
+    is_whole = len(named) == len(bodies) - 1 and all(
+        hashlib.sha256(ticket).digest() == name or (erasure_allowed and is_erased(ticket))
+        for ticket, name in zip(bodies[1:], named, strict=True)
+    )
+    if not is_whole:
         raise chunks.mismatch("The link tickets are not those the account change names.")
     if len(body.account) != HALF_BYTES:
         raise _misshapen("an account has 16 bytes")
@@ -192,17 +213,17 @@ def _prove(case: _Case) -> _Decided:
     _check_state(case, account, AccountState.OPEN, AccountState.FROZEN)
     if case.standing.ownership.holder(account).is_proved:
         raise Conflict(REASON_ALREADY_EXISTS, "Control of this account is proved already.")
-    ticket = _ticket(case, 0, "prove", account)
-    return _Decided([ticket], lambda: case.standing.ownership.prove(account))
+    tickets = _ticket(case, 0, "prove", account)
+    return _Decided(tickets, lambda: case.standing.ownership.prove(account))
 
 
 def _close(case: _Case) -> _Decided:
     account = case.body.account
     _check_fields(case, tickets=1)
     _check_state(case, account, AccountState.OPEN)
-    ticket = _ticket(case, 0, "close", account)
+    tickets = _ticket(case, 0, "close", account)
     move = Closure(case.effective, account)
-    return _Decided([ticket], lambda: case.standing.ownership.take(move, index=case.index, at=case.at))
+    return _Decided(tickets, lambda: case.standing.ownership.take(move, index=case.index, at=case.at))
 
 
 def _merge(case: _Case) -> _Decided:
@@ -220,13 +241,13 @@ def _merge(case: _Case) -> _Decided:
             )
     if not case.replaying and older(case.standing, stays, ends) != stays:
         raise _misshapen("of a merge the older account stays")
-    standing = case.standing
-    named = owner(standing.ownership, standing.linked, open_ticket(standing, case.tickets[0]).pseudonym)
-    order = (ends, stays) if named == ends else (stays, ends)
-    first = _ticket(case, 0, "merge", order[0])
-    second = _ticket(case, 1, "merge", order[1], subject=first.hash)
+    first = _ticket(case, 0, "merge", stays, ends)
+    second = _ticket(case, 1, "merge", stays, ends, subject=case.body.ticket_hashes[0])
+    owners = [owner(case.standing.ownership, case.standing.linked, one.pseudonym) for one in first + second]
+    if len(owners) == 2 and owners[0] == owners[1] is not None:
+        raise _ticket_invalid("both are of one account")
     move = Merge(case.effective, ends, stays)
-    return _Decided([first, second], lambda: case.standing.ownership.take(move, index=case.index, at=case.at))
+    return _Decided(first + second, lambda: case.standing.ownership.take(move, index=case.index, at=case.at))
 
 
 def _split(case: _Case) -> _Decided:
@@ -236,8 +257,8 @@ def _split(case: _Case) -> _Decided:
     if fresh in standing.linked.values() or standing.ownership.holder(fresh).state is not AccountState.OPEN:
         raise Conflict(REASON_ALREADY_EXISTS, "A split goes to a new account.")
     _check_state(case, account, AccountState.OPEN, AccountState.FROZEN, AccountState.CLOSED)
-    ticket = _ticket(case, 0, "split", account)
-    if ticket.pseudonym != pseudonym:
+    tickets = _ticket(case, 0, "split", account)
+    if any(ticket.pseudonym != pseudonym for ticket in tickets):
         raise _ticket_invalid("it is another pseudonym's")
     move = Split(case.effective, pseudonym, fresh)
 
@@ -245,7 +266,7 @@ def _split(case: _Case) -> _Decided:
         standing.ownership.take(move, index=case.index, at=case.at)
         standing.linked[pseudonym] = fresh
 
-    return _Decided([ticket], apply)
+    return _Decided(tickets, apply)
 
 
 def _share_out(case: _Case) -> _Decided:
@@ -256,10 +277,10 @@ def _share_out(case: _Case) -> _Decided:
     _check_shares(household, persons, points)
     parts = tuple(zip(persons, points, strict=True))
     terms = share_terms(household, parts)
-    tickets = []
+    tickets: list[Ticket] = []
     for number, account in enumerate([household, *persons]):
         _check_state(case, account, AccountState.OPEN)
-        tickets.append(_ticket(case, number, "share", account, subject=terms))
+        tickets += _ticket(case, number, "share", account, subject=terms)
         if number and case.standing.ownership.shares(account, case.effective):
             raise _misshapen("a person who gets a part shares out nothing")
     if case.standing.ownership.gets_part(household, case.effective):
@@ -279,15 +300,22 @@ _RULES: dict[int, Callable[[_Case], _Decided]] = {
 }
 
 
-def _ticket(case: _Case, number: int, purpose: str, account: bytes, *, subject: bytes = NO_SUBJECT) -> Ticket:
-    """Take the ticket in its place: fresh, for this purpose, of a pseudonym of this account."""
+def _ticket(
+    case: _Case, number: int, purpose: str, *accounts: bytes, subject: bytes = NO_SUBJECT
+) -> list[Ticket]:
+    """Take the ticket in its place: fresh, for this purpose, of a pseudonym of one of these accounts.
+
+    One that was erased since is no longer there to be taken.
+    """
+    if case.replaying and is_erased(case.tickets[number]):
+        return []
     standing = case.standing
     ticket = check_ticket(standing, case.tickets[number], purpose=purpose, at=case.at, subject=subject)
     found = owner(standing.ownership, standing.linked, ticket.pseudonym)
     # Links whose rows were erased no longer say whose they are.
-    if found != account and not (found is None and case.replaying):
+    if found not in accounts and not (found is None and case.replaying):
         raise _ticket_invalid("its person's account is another")
-    return ticket
+    return [ticket]
 
 
 def _check_state(case: _Case, account: bytes, *allowed: AccountState) -> None:

@@ -40,7 +40,7 @@ def check_choice_batch(
         raise Malformed(REASON_WRONG_SHAPE, "A choice batch holds at least one choice.")
     if submission.bodies is None:
         return Verdict(bodies_checked=False)
-    rows = choices.check_bodies(message, submission.bodies)
+    rows = choices.check_bodies(message, submission.bodies, erasure_allowed=submission.replaying)
     tickets = [
         _check_choice(standing, choice, ticket, message.header.issued_at, submission.replaying)
         for choice, ticket in zip(rows.choices, rows.tickets, strict=True)

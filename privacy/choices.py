@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -19,6 +19,8 @@ from protos.v1 import envelope_pb2, programme_pb2
 
 CHOICE_ROWS_MAX = 4_096
 SALT_BYTES = HALF_BYTES
+# Stands where an account was, after its person was erased.
+NOBODY = bytes(HALF_BYTES)
 # Before every epoch.
 NO_EPOCH = Epoch(0)
 
@@ -130,8 +132,13 @@ def build_choices(
     return BuiltChoices(message, bodies)
 
 
-def check_bodies(batch: programme_pb2.ChoiceBatch, bodies: Sequence[bytes]) -> ChoiceRows:
-    """Check a batch's bodies against what it signs and give its choices; raises Malformed."""
+def check_bodies(
+    batch: programme_pb2.ChoiceBatch, bodies: Sequence[bytes], *, erasure_allowed: bool = False
+) -> ChoiceRows:
+    """Check a batch's bodies against what it signs and give its choices; raises Malformed.
+
+    Rows erased since are left out where that is allowed.
+    """
     expected = chunks.chunk_count(batch.count, CHOICE_ROWS_MAX)
     chunks.check_count(bodies, 2 * expected, "Choice batch")
     if chunks.chunks_root(bodies[::2]) != batch.chunks_root:
@@ -140,9 +147,27 @@ def check_bodies(batch: programme_pb2.ChoiceBatch, bodies: Sequence[bytes]) -> C
     for number in range(expected):
         count = chunks.rows_in_chunk(number, batch.count, CHOICE_ROWS_MAX)
         opening = _opened(bodies[2 * number], bodies[2 * number + 1], number * CHOICE_ROWS_MAX, count)
-        rows.choices.extend(opening.choices)
-        rows.tickets.extend(opening.tickets)
+        for choice, ticket in zip(opening.choices, opening.tickets, strict=True):
+            is_gone = choice.account == NOBODY
+            if is_gone and not erasure_allowed:
+                raise chunks.mismatch("A row of the choice openings is empty.")
+            if not is_gone:
+                rows.choices.append(choice)
+                rows.tickets.append(ticket)
     return rows
+
+
+def erase(data: bytes, is_theirs: Callable[[bytes], bool]) -> bytes:
+    """Empty the rows of an opening whose tickets are a person's."""
+    opening = codec.parse(programme_pb2.ChoiceOpening, data, maximum_bytes=BODY_BYTES_MAX)
+    salts = bytearray(opening.salts)
+    for row, ticket in enumerate(opening.tickets):
+        if is_theirs(ticket):
+            opening.choices[row].account = NOBODY
+            opening.tickets[row] = bytes(len(ticket))
+            salts[row * SALT_BYTES : (row + 1) * SALT_BYTES] = bytes(SALT_BYTES)
+    opening.salts = bytes(salts)
+    return codec.encode(opening)
 
 
 def _opened(chunk_data: bytes, opening_data: bytes, first: int, rows: int) -> programme_pb2.ChoiceOpening:
@@ -154,8 +179,12 @@ def _opened(chunk_data: bytes, opening_data: bytes, first: int, rows: int) -> pr
     chunks.check_rows(opening.salts, rows, SALT_BYTES, "Choice opening's salts")
     if len(opening.choices) != rows or len(opening.tickets) != rows:
         raise chunks.mismatch(f"The choice opening from {first} does not hold {rows} choices and tickets.")
-    if _commitments(opening.salts, opening.choices) != chunk.commitments:
-        raise chunks.mismatch(f"Choice openings from {first} do not give the commitments that were logged.")
+    for row, choice in enumerate(opening.choices):
+        salt = opening.salts[row * SALT_BYTES : (row + 1) * SALT_BYTES]
+        if choice.account == NOBODY and not any(salt) and not any(opening.tickets[row]):
+            continue
+        if commitment(salt, choice) != chunk.commitments[row * HASH_BYTES : (row + 1) * HASH_BYTES]:
+            raise chunks.mismatch(f"Choice {first + row} does not give the commitment that was logged.")
     return opening
 
 

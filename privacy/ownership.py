@@ -94,6 +94,11 @@ class Ownership:
             account = self._merged_into[account]
         return account
 
+    @property
+    def merged(self) -> dict[bytes, bytes]:
+        """Give the account that stands for each merged one now."""
+        return {ended: self.current(ended) for ended in self._merged_into}
+
     def take(self, move: Move, *, index: int, at: int) -> None:
         """Take a change that was checked, logged at `index`; `at` is when the hub signed it."""
         self.moves.append((index, move))

@@ -50,8 +50,12 @@ def check_selected(standing: Standing, enterprise_id: str, epoch: Epoch, *, repl
         return
     held = selected.selection if selected is not None and selected.selection is not None else Selection()
     differing = len(select(standing, enterprise_id, epoch).pairs() ^ held.pairs())
-    erased = sum(one.erased_rows for one in standing.enterprises.values()) if replaying else 0
-    if differing > erased:
+    # A row erased since then no longer tells, of each class and of pooling.
+    rows = sum(one.erased_rows for one in standing.enterprises.values()) if replaying else 0
+    classes = (
+        standing.policy_for(epoch).enterprise(enterprise_id).overlap_classes(standing.policy_for(epoch).packs)
+    )
+    if differing > rows * (len(classes) + 1):
         raise _wrong(
             f"The selection of {enterprise_id} for {epoch} is not what rosters, links and choices give: "
             f"{differing} slots differ."

@@ -7,7 +7,7 @@ never on amounts. The logged Selection names only how many; its body, for the en
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -39,7 +39,9 @@ class _Present:
     enterprise_id: str
     mine: EnterpriseStanding
     classes: frozenset[str]
-    slots: Mapping[bytes, tuple[int, ...]]
+    slots: Mapping[bytes, int]
+    # All slots of those who have several, after a merge.
+    several: Mapping[bytes, tuple[int, ...]]
     # What it left out when it settled the epoch, by class; None before it has reserved.
     settled: Mapping[str, frozenset[int]] | None
 
@@ -47,17 +49,29 @@ class _Present:
         """Say whether it has reserved the epoch and records the class for the person in it."""
         if self.settled is None:
             return False
-        return not self.settled.get(overlap_class, frozenset()).issuperset(self.slots[person])
+        return not self.settled.get(overlap_class, frozenset()).issuperset(self.slots_of(person))
+
+    def slots_of(self, person: bytes) -> tuple[int, ...]:
+        """Give a person's slots."""
+        return self.several.get(person) or (self.slots[person],)
 
 
 def select(standing: Standing, enterprise_id: str, epoch: Epoch) -> Selection:
-    """Give what an enterprise leaves out of an epoch as the log stands."""
+    """Give what an enterprise leaves out of an epoch as the log stands, reckoned once while it does."""
+    # A selection itself changes nothing until its enterprise reserves.
+    key = (enterprise_id, epoch, standing.tree.size - len(standing.selections))
+    if standing.selected_last is None or standing.selected_last[0] != key:
+        standing.selected_last = (key, _select(standing, enterprise_id, epoch))
+    return standing.selected_last[1]
+
+
+def _select(standing: Standing, enterprise_id: str, epoch: Epoch) -> Selection:
     policy = standing.policy_for(epoch)
     here = _present(standing, policy, enterprise_id, epoch)
     pooled: list[int] = []
     if standing.choices.has_pooling:
-        for person, slots in here.slots.items():
-            pooled += slots if standing.choices.pools(person, epoch) else ()
+        for person in here.slots:
+            pooled += here.slots_of(person) if standing.choices.pools(person, epoch) else ()
     return Selection(_exclusions(standing, policy, here, epoch), tuple(sorted(pooled)))
 
 
@@ -69,7 +83,9 @@ def _exclusions(
     others = [
         _present(standing, policy, one.enterprise_id, epoch)
         for one in policy.enterprises
-        if one.enterprise_id != here.enterprise_id and one.overlap_classes(policy.packs) & here.classes
+        if one.enterprise_id != here.enterprise_id
+        and one.overlap_classes(policy.packs) & here.classes
+        and _takes_part(standing, one.enterprise_id)
     ]
     found: dict[str, tuple[int, ...]] = {}
     for overlap_class in sorted(here.classes):
@@ -79,11 +95,16 @@ def _exclusions(
             slot
             for person in known
             if _recorder(standing, person, overlap_class, [here, *sharing], epoch) != here.enterprise_id
-            for slot in here.slots[person]
+            for slot in here.slots_of(person)
         ]
         if left_out:
             found[overlap_class] = tuple(sorted(left_out))
     return found
+
+
+def _takes_part(standing: Standing, enterprise_id: str) -> bool:
+    """Say whether an enterprise may release: one that is suspended or has left records nothing for others."""
+    return any(one.id == enterprise_id and not one.suspended for one in standing.trust.enterprises)
 
 
 def _recorder(
@@ -97,7 +118,7 @@ def _recorder(
     chosen = standing.choices.recorder(person, overlap_class, epoch)
     if any(one.enterprise_id == chosen for one in knowing):
         return chosen
-    return min(knowing, key=lambda one: min(map(one.mine.roster.since, one.slots[person]))).enterprise_id
+    return min(knowing, key=lambda one: min(map(one.mine.roster.since, one.slots_of(person)))).enterprise_id
 
 
 def _present(standing: Standing, policy: Policy, enterprise_id: str, epoch: Epoch) -> _Present:
@@ -105,11 +126,18 @@ def _present(standing: Standing, policy: Policy, enterprise_id: str, epoch: Epoc
     terms: EnterprisePolicy = policy.enterprise(enterprise_id)
     if len(mine.pseudonyms) != mine.roster.total * HALF_BYTES:
         raise InvariantBroken(REASON_INVARIANT_BROKEN, "Roster openings do not cover the roster's slots.")
-    slots: dict[bytes, tuple[int, ...]] = {}
-    for slot, person in _persons(standing, mine, epoch):
-        slots[person] = (*slots.get(person, ()), slot)
+    active = mine.roster.active_slots(epoch)
+    persons = _persons(standing, mine, active)
+    slots = dict(zip(persons, active, strict=True))
+    earlier: dict[bytes, tuple[int, ...]] = {}
+    if len(slots) < len(active):
+        for person, slot in zip(persons, active, strict=True):
+            if slots[person] != slot and person != _NOBODY:
+                earlier[person] = (*earlier.get(person, ()), slot)
+    several = {person: (*found, slots[person]) for person, found in earlier.items()}
+    slots.pop(_NOBODY, None)
     settled = _settled(standing, enterprise_id, epoch)
-    return _Present(enterprise_id, mine, terms.overlap_classes(policy.packs), slots, settled)
+    return _Present(enterprise_id, mine, terms.overlap_classes(policy.packs), slots, several, settled)
 
 
 def _settled(standing: Standing, enterprise_id: str, epoch: Epoch) -> dict[str, frozenset[int]] | None:
@@ -120,12 +148,13 @@ def _settled(standing: Standing, enterprise_id: str, epoch: Epoch) -> dict[str, 
     return {} if selection is None else {name: frozenset(one) for name, one in selection.exclusions.items()}
 
 
-def _persons(standing: Standing, mine: EnterpriseStanding, epoch: Epoch) -> Iterator[tuple[int, bytes]]:
-    rows, linked, current = bytes(mine.pseudonyms), standing.linked, standing.ownership.current
-    for slot in mine.roster.active_slots(epoch):
-        pseudonym = rows[slot * HALF_BYTES : (slot + 1) * HALF_BYTES]
-        if pseudonym != _NOBODY:
-            yield slot, current(linked.get(pseudonym, pseudonym))
+def _persons(standing: Standing, mine: EnterpriseStanding, active: Sequence[int]) -> list[bytes]:
+    """Give who stands in each active slot, by account where there is one."""
+    rows, linked = bytes(mine.pseudonyms), standing.linked
+    names = [rows[slot * HALF_BYTES : (slot + 1) * HALF_BYTES] for slot in active]
+    persons = [linked.get(name, name) for name in names]
+    merged = standing.ownership.merged
+    return [merged.get(person, person) for person in persons] if merged else persons
 
 
 def commitment(body: programme_pb2.SelectionBody) -> bytes:

@@ -220,6 +220,8 @@ class Standing:
     ownership: Ownership = field(default_factory=Ownership)
     choices: Choices = field(default_factory=Choices)
     selections: dict[tuple[str, Epoch], Selected] = field(default_factory=dict)
+    # What was reckoned last, and of what; the rules alone look here.
+    selected_last: tuple[tuple[str, Epoch, int], Selection] | None = None
     # Enterprise and nonce of the link tickets that entries rest on.
     tickets_used: set[tuple[str, bytes]] = field(default_factory=set)
     beacons: dict[Epoch, Drawn] = field(default_factory=dict)

@@ -135,6 +135,18 @@ def check_ticket(
     return ticket
 
 
+def pseudonym_in(data: bytes) -> bytes:
+    """Read whom a logged ticket names, without verifying it again; empty for one that was erased."""
+    if is_erased(data):
+        return b""
+    return envelope.open_envelope(data, TICKET_BYTES_MAX).parse(programme_pb2.LinkTicket).pseudonym
+
+
+def is_erased(data: bytes) -> bool:
+    """Say whether bytes stand where a person's were before they were erased: zeros, as many as before."""
+    return bool(data) and not any(data)
+
+
 def check_distinct(tickets: Sequence[Ticket]) -> None:
     """Refuse tickets of which one is used twice in the same message."""
     if len({ticket.use for ticket in tickets}) != len(tickets):

@@ -18,6 +18,13 @@ def roster_indices(connection: Connection, enterprise_id: str) -> Sequence[int]:
     return list(connection.scalars(query.order_by(entry.c.idx)))
 
 
+def indices_of(connection: Connection, kind: Kind) -> Sequence[int]:
+    """Give the entries of a kind, in order."""
+    return list(
+        connection.scalars(select(entry.c.idx).where(entry.c.kind == kind.value).order_by(entry.c.idx))
+    )
+
+
 def openings(connection: Connection, index: int) -> Iterator[tuple[int, bytes]]:
     """Give position and bytes of each opening beside a roster or link batch, one at a time."""
     positions = connection.scalars(

@@ -26,7 +26,7 @@ from protos.v1 import problem_pb2 as reasons
 from runtime.identity import Role
 from runtime.problems import problem_from_rpc_error
 from tests.simulator import EPOCH, key, pseudonym
-from tests.unit.hub.world import World, begin, enrol, refused, world
+from tests.unit.hub.world import World, begin, enrol, refused, running, stored, world
 
 BIKES, POWER = "bike-share", "utility"
 JANUARY = Epoch(202101)
@@ -136,6 +136,14 @@ def test_every_account_is_explained_to_the_gram(city: World) -> None:
         assert content["low_mg"] < content["balance_mg"] < content["high_mg"]
     with pytest.raises(Problem):
         open_export(city.ticket(BIKES, 1, "view"), ACCOUNT, [key("hub").verify_key])
+
+
+def test_a_ticket_to_look_is_accepted_once(city: World) -> None:
+    close(city, EPOCH)
+    request = account_pb2.GetAccountRequest(ticket=city.ticket(BIKES, 1, "view"))
+    ask(city, lambda stub: stub.GetAccount(request))
+    again = refused(lambda: ask(city, lambda stub: stub.GetAccount(request)))
+    assert again.reason == reasons.REASON_TICKET_USED
 
 
 def test_every_byte_of_an_export_counts(city: World) -> None:
@@ -267,3 +275,55 @@ def test_the_operator_freezes_and_opens(city: World) -> None:
     request = account_pb2.SetFrozenRequest(account=account, frozen=True)
     denied = refused(lambda: ask(city, lambda stub: stub.SetFrozen(request)))
     assert denied.reason == reasons.REASON_ROLE_NOT_ALLOWED
+
+
+def test_an_erased_persons_acts_are_gone_and_the_log_still_holds(city: World, tmp_path: Path) -> None:
+    close(city, EPOCH)
+    change(city, changes.PROVE, city.ticket(BIKES, 3, "prove"))
+    change(city, changes.SPLIT, city.ticket(BIKES, 3, "split"))
+    choice = programme_pb2.Choice()
+    choice.recording.overlap_class, choice.recording.enterprise_id = "OC-WALK", POWER
+    ticket = city.ticket(BIKES, 3, "choose", subject=subject(choice))
+    ask(city, lambda stub: stub.Choose(account_pb2.ChooseRequest(choice=choice, ticket=ticket)))
+    first = city.ticket(BIKES, 4, "merge")
+    second = city.ticket(POWER, 15, "merge", subject=hashlib.sha256(first).digest())
+    change(city, changes.MERGE, first, second)
+    for person in (3, 4):
+        assert any(pseudonym(person) in body for one in stored(city.opened.home) for body in one.bodies)
+    city.enrol(BIKES, [], effective=JANUARY, withdrawn=[3, 4])
+    city.erase(BIKES, [3, 4])
+    city.hub.__exit__(None, None, None)
+    city.entries = stored(city.opened.home)
+    for person in (3, 4):
+        assert not any(pseudonym(person) in body for one in city.entries for body in one.bodies)
+    with running(city.opened) as hub:
+        assert hub.log_size == len(city.entries)
+    trust_root = city.write_bundle(tmp_path / "audit" / "bundle")
+    report = verify_source(str(tmp_path / "audit" / "bundle"), trust_root, None)
+    for check in (Check.ENTRIES, Check.BODIES, Check.TICKETS, Check.SELECTIONS, Check.ERASURES):
+        assert report.results[check].findings == []
+    city.hub.__enter__()
+
+
+def test_a_household_is_shared_out_and_explained_to_everybody(city: World) -> None:
+    close(city, EPOCH)
+    household, one, other = (holder(city, person) for person in (15, 3, 4))
+    person_of = {one: 3, other: 4}
+    parts = sorted([(one, 2_500), (other, 7_500)])
+    terms = changes.share_terms(household, parts)
+    tickets = [city.ticket(POWER, 15, "share", subject=terms)]
+    tickets += [city.ticket(BIKES, person_of[account], "share", subject=terms) for account, _ in parts]
+    request = account_pb2.ChangeAccountRequest(
+        kind=changes.SHARE_OUT,
+        tickets=tickets,
+        shares_accounts=[account for account, _ in parts],
+        shares_basis_points=[points for _, points in parts],
+    )
+    ask(city, lambda stub: stub.ChangeAccount(request))
+    close(city, JANUARY)
+    for person in (3, 4):
+        content = shown(city, BIKES, person)
+        assert content["balance_mg"] == balance(city, holder(city, person))
+        [share] = [line for line in content["lines"] if "household_grams" in line]
+        assert share["enterprise"] == POWER
+    assert {line["epoch"] for line in shown(city, POWER, 15)["lines"]} == {"2020-12"}
