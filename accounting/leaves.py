@@ -83,22 +83,20 @@ def records_sql(
 
 
 def roots_sql(
-    measure: Measure | PeriodMeasure, relations: Relations, records: Mapping[str, str], leaves: str
+    measure: Measure | PeriodMeasure, records: Mapping[str, str], contracts: str | None = None
 ) -> str:
     """Give (number, root): hex SHA-256 over the ascending hex SHA-256 of the texts behind each leaf (DuckDB).
 
-    `records` names a table of `records_sql` for each activity.
+    `records` names a table of `records_sql` for each activity; `contracts` one of (number, since_day,
+    until_day) where the measure reads persons' dates.
     """
     activities = {one.pack.activity.code: one.pack.activity for one in measure.packs}
     texts = [
         f"SELECT number, {_text_sql(activities[code])} AS text FROM {name}" for code, name in records.items()
     ]
-    if reads_contracts(measure):
-        dates = _BETWEEN.join([literal("contract"), *map(_word, ("p.since_day", "p.until_day"))])
-        texts.append(
-            f"SELECT l.number, {dates} AS text FROM {leaves} AS l JOIN {relations.persons} AS p "
-            f"ON p.person = l.person WHERE l.day = {WHOLE_MONTH}"
-        )
+    if contracts is not None:
+        dates = _BETWEEN.join([literal("contract"), *map(_word, ("since_day", "until_day"))])
+        texts.append(f"SELECT number, {dates} AS text FROM {contracts}")
     hashed = f"SELECT number, sha256(text) AS hash FROM ({' UNION ALL '.join(texts)}) AS t"
     root = "sha256(string_agg(hash, '' ORDER BY hash)) AS root"
     return f"SELECT number, {root} FROM ({hashed}) AS h GROUP BY number"

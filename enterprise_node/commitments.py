@@ -23,6 +23,7 @@ import numpy as np
 
 from accounting.leaves import leaves_sql, pack_names, reads_contracts, records_sql, roots_sql
 from accounting.quantities import MG_PER_GRAM
+from engine.duckdb_engine import DuckDbEngine
 from enterprise_node.contents import person_numbers, rows_of
 from enterprise_node.store.commitments import StoredCommitment
 from enterprise_node.terms import measure_spec
@@ -261,24 +262,23 @@ class _Maker:
         rows, persons, day, plus, minus = self._placed(own, late)
         numbers = np.arange(len(rows), dtype=np.int64)
         engine.register(_LEAVES, {"number": numbers, "person": persons, "day": day}, _LEAF_COLUMNS)
-        names: dict[str, str] = {}
+        paths: dict[str, Path] = {}
         for code, sql in records_sql(planned, relations, self._epoch, _LEAVES).items():
-            names[code] = _RECORDS + code.replace(".", "_")
-            path = self._folder / f"{RECORDS_PREFIX}{number}.{code}.parquet"
-            engine.write_parquet(f"SELECT * FROM ({sql}) AS r ORDER BY number", path)
-            path.chmod(0o600)
-            engine.view(names[code], [path])
+            paths[code] = self._written(number, code, f"SELECT * FROM ({sql}) AS r ORDER BY number")
         if reads_contracts(planned):
-            path = self._folder / f"{RECORDS_PREFIX}{number}.{CONTRACTS}.parquet"
             dates = f"SELECT l.number, p.* FROM {_LEAVES} AS l JOIN {relations.persons} AS p USING (person)"
-            engine.write_parquet(f"{dates} WHERE l.day = {merkle_sum.WHOLE_MONTH} ORDER BY number", path)
-            path.chmod(0o600)
-        found = engine.columns(
-            f"SELECT * FROM ({roots_sql(planned, relations, names, _LEAVES)}) AS h ORDER BY number"
-        )
-        roots = dict(zip(found["number"].tolist(), found["root"].tolist(), strict=True))
+            where = f"WHERE l.day = {merkle_sum.WHOLE_MONTH} ORDER BY number"
+            paths[CONTRACTS] = self._written(number, CONTRACTS, f"{dates} {where}")
+        roots = _roots(planned, paths, self._folder)
         self._columns.append((rows * self._measures + number, day, plus, minus))
         self._evidence.append(self._hidden(number, rows, day, roots, pack_names(planned)))
+
+    def _written(self, number: int, code: str, sql: str) -> Path:
+        """Keep a copy of what stands behind a measure's leaves."""
+        path = self._folder / f"{RECORDS_PREFIX}{number}.{code}.parquet"
+        self._engine.write_parquet(sql, path)
+        path.chmod(0o600)
+        return path
 
     def tree(self) -> SumTree:
         """Put all measures' leaves in canonical order."""
@@ -323,6 +323,20 @@ class _Maker:
             for leaf, (slot, on) in enumerate(zip(self._slots[rows].tolist(), day.tolist(), strict=True))
         ]
         return np.frombuffer(b"".join(hashes), dtype=np.uint8).reshape(-1, HASH_BYTES)
+
+
+def _roots(
+    planned: PlannedMeasure | PeriodMeasure, paths: Mapping[str, Path], folder: Path
+) -> dict[int, str]:
+    """Give the root over the records behind each leaf; hashed here, whichever engine has the activities."""
+    # What does not fit into memory is spilled inside the home.
+    with DuckDbEngine(temp_dir=folder) as hasher:
+        names = {code: _RECORDS + code.replace(".", "_") for code in paths}
+        for code, path in paths.items():
+            hasher.view(names[code], [path])
+        contracts = names.pop(CONTRACTS, None)
+        found = hasher.columns(f"SELECT * FROM ({roots_sql(planned, names, contracts)}) AS h")
+    return dict(zip(found["number"].tolist(), found["root"].tolist(), strict=True))
 
 
 def measures_in_grams(measures: Sequence[Measure]) -> list[Measure]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.duckdb_engine import DuckDbEngine
 from enterprise_node.commitments import CONTRACTS, measures_in_grams
 from enterprise_node.sql_text import literal
 from privacy import sampling
@@ -93,20 +94,25 @@ def _opened(app: App, challenge: Challenge, committed: Committed) -> Opening:
     total = tree.root.amount
     points = [sampling.point(one, total) for one in challenge.draws] if total else []
     numbers = sorted({tree.leaf_at(point) for point in points})
-    reader = _Reader(app, challenge, committed, tree)
+    with DuckDbEngine(temp_dir=app.workspace.home) as engine:
+        reader = _Reader(app, challenge, committed, tree, engine)
+        leaves = tuple(reader.leaf(number) for number in numbers)
     return Opening(
         enterprise_id=challenge.enterprise_id,
         epoch=epoch,
         salt=commitments.secrets(epoch).root_salt,
         root=tree.root,
-        leaves=tuple(reader.leaf(number) for number in numbers),
+        leaves=leaves,
     )
 
 
 class _Reader:
     """Reads leaves, their records, and the statements they are part of."""
 
-    def __init__(self, app: App, challenge: Challenge, committed: Committed, tree: SumTree) -> None:
+    def __init__(
+        self, app: App, challenge: Challenge, committed: Committed, tree: SumTree, engine: DuckDbEngine
+    ) -> None:
+        self._engine = engine
         self._app, self._tree, self._epoch = app, tree, challenge.epoch
         self._secrets = app.pipeline.commitments.secrets(challenge.epoch)
         self._files = app.pipeline.commitments.record_files(challenge.epoch)
@@ -155,6 +161,6 @@ class _Reader:
         return None if not rows else (int(rows[0][0]), None if rows[0][1] is None else int(rows[0][1]))
 
     def _rows(self, path: Path, names: Sequence[str], within: int) -> list[tuple[Any, ...]]:
-        return self._app.workspace.engine.rows(
+        return self._engine.rows(
             f"SELECT {', '.join(names)} FROM read_parquet({literal(path)}) WHERE number = {int(within)}"
         )

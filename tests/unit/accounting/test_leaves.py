@@ -17,6 +17,7 @@ from accounting.leaves import (
     WHOLE_MONTH,
     contract_text,
     leaves_sql,
+    reads_contracts,
     record_root,
     record_text,
     records_sql,
@@ -151,7 +152,14 @@ def behind(
     for code, sql in records_sql(measure, RELATIONS, samples.EPOCH, "leaves").items():
         names[code] = "records_" + code.replace(".", "_")
         engine.execute(f"CREATE OR REPLACE TABLE {names[code]} AS {sql}")
-    roots = dict(engine.rows(roots_sql(measure, RELATIONS, names, "leaves")))
+    contracts = None
+    if reads_contracts(measure):
+        contracts = "contracts"
+        engine.execute(
+            "CREATE OR REPLACE TABLE contracts AS SELECT l.number, p.since_day, p.until_day FROM leaves AS l "
+            "JOIN persons AS p USING (person) WHERE l.day = 0"
+        )
+    roots = dict(engine.rows(roots_sql(measure, names, contracts)))
     opened = [
         (
             number,
