@@ -82,6 +82,8 @@ def keygen(name: str, out: Path, *, as_json: bool) -> None:
     metavar="ORIGIN",
     help="Another key goes on with the log under ORIGIN, which must be new. 更换日志密钥。",
 )
+@click.option("--remove", multiple=True, metavar="ID", help="An enterprise or auditor, for good. 撤销注册。")
+@click.option("--readmit", multiple=True, metavar="ID", help="Somebody removed before. 重新接纳。")
 @click.option("--suspend", multiple=True, metavar="ID", help="Take nothing more from it; repeat. 暂停企业。")
 @click.option("--resume", multiple=True, metavar="ID", help="Take from it again; repeat. 恢复企业。")
 @click.option("--out", type=click.Path(path_type=Path), required=True)
@@ -93,6 +95,8 @@ def propose(
     witnesses: Path | None,
     quotas: Sequence[str],
     next_origin: str | None,
+    remove: Sequence[str],
+    readmit: Sequence[str],
     suspend: Sequence[str],
     resume: Sequence[str],
     out: Path,
@@ -101,8 +105,9 @@ def propose(
 ) -> None:
     """Write the next trust root, unsigned, with everybody who has joined. 提出信任根。"""
     from hub import trust_documents
-    from hub.lookup import latest_trust_root
+    from hub.lookup import trust_roots
     from hub.operator_client import OperatorClient
+    from hub.removals import admitted
     from privacy.trust import describe
     from runtime.configuration import read_bounded, write_atomic
 
@@ -117,10 +122,11 @@ def propose(
     genesis, checkpoint = opened.genesis, b""
     if next_origin is not None:
         genesis, checkpoint = _replacing(opened, next_origin)
+    history = trust_roots(opened)
     proposal = trust_documents.propose(
         genesis,
-        parties,
-        previous=latest_trust_root(opened),
+        admitted(parties, history, readmit),
+        previous=history[-1] if history else None,
         pseudonym_key=keys[0],
         beacon_key=keys[1],
         issued_at=int(time.time()),
@@ -128,6 +134,7 @@ def propose(
         quotas=_quotas(quotas),
         predecessor_checkpoint=checkpoint,
         suspensions={**dict.fromkeys(suspend, True), **dict.fromkeys(resume, False)},
+        removed=remove,
     )
     described = _described(describe(proposal), proposal)
     write_atomic(out, proposal)

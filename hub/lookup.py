@@ -42,6 +42,12 @@ def latest_trust_root(opened: Opened) -> bytes | None:
     return found[-1].envelope if found else None
 
 
+def trust_roots(opened: Opened) -> list[bytes]:
+    """Give the envelopes of all versions of the trust root, in order."""
+    found = _read(opened, lambda connection: entries.find_entries(connection, Kind.TRUST_ROOT.value))
+    return [one.envelope for one in found]
+
+
 def logged_packs(opened: Opened) -> list[Pack]:
     """Give the packs in the log, in its order."""
 

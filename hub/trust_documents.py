@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from hub.removals import remove
 from hub.store.parties import Party
 from privacy import codec, envelope
 from privacy.envelope import Kind
@@ -71,6 +72,7 @@ def propose(
     predecessor_checkpoint: bytes = b"",
     quotas: Mapping[str, int] | None = None,
     suspensions: Mapping[str, bool] | None = None,
+    removed: Collection[str] = (),
 ) -> bytes:
     """Give an unsigned trust root that follows `previous` (an envelope) and names all who have joined."""
     message = trust_pb2.TrustRoot()
@@ -95,6 +97,7 @@ def propose(
     _fill_custodians(message, parties, indices)
     _fill_enterprises(message, parties, quotas or {}, suspensions or {})
     _fill_auditors(message, parties)
+    remove(message, removed)
     return envelope.unsigned(codec.encode(message), Kind.TRUST_ROOT)
 
 
