@@ -92,6 +92,11 @@ def test_every_methodology_of_the_catalogue_has_a_pack_whose_example_holds(pack_
     assert abs(Decimal(first.milligrams).scaleb(-6) - Decimal(text)) <= half_of_last_place
 
 
+def test_the_catalogue_is_whole() -> None:
+    assert len(CATALOGUE) == 45
+    assert set(CATALOGUE) <= set(samples.shipped_ids())
+
+
 def test_every_factor_table_that_ships_is_sound() -> None:
     folders = sorted((samples.PACKS / "factors").glob("*/*"))
     for folder in folders:
