@@ -21,6 +21,9 @@ from hub.store.schema import balance, closed_epoch, link, points_balance
 ROWS_TOGETHER = 8192
 VARIANCE_BYTES = 16
 
+# All balances are of one epoch; to name it finds one of them by its key.
+_NEWEST = select(func.max(balance.c.epoch)).scalar_subquery()
+
 
 @dataclass(frozen=True, slots=True)
 class Link:
@@ -139,7 +142,8 @@ def walk_points(connection: Connection) -> Iterator[PointsBalance]:
 
 def read_balance(connection: Connection, account: bytes) -> Balance | None:
     """Give one account's balance."""
-    row = connection.execute(select(balance).where(balance.c.account == account)).one_or_none()
+    query = select(balance).where(balance.c.epoch == _NEWEST, balance.c.account == account)
+    row = connection.execute(query).one_or_none()
     if row is None:
         return None
     return Balance(
@@ -149,7 +153,8 @@ def read_balance(connection: Connection, account: bytes) -> Balance | None:
 
 def walk_balances(connection: Connection) -> Iterator[Balance]:
     """Give all balances, ascending by account."""
-    for row in connection.execute(select(balance).order_by(balance.c.account)).yield_per(ROWS_TOGETHER):
+    query = select(balance).order_by(balance.c.epoch, balance.c.account)
+    for row in connection.execute(query).yield_per(ROWS_TOGETHER):
         yield Balance(
             row.account, row.balance_mg, int.from_bytes(row.variance_mg2, "big"), row.enterprises, row.epoch
         )

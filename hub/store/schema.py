@@ -113,11 +113,13 @@ link = Table(
 balance = Table(
     "balance",
     metadata,
-    Column("account", Bytes, primary_key=True),
+    Column("account", Bytes, nullable=False),
     Column("balance_mg", Whole, nullable=False),
     Column("variance_mg2", Bytes, nullable=False),
     Column("enterprises", Whole, nullable=False),
     Column("epoch", Whole, nullable=False),
+    # A close appends: the rows it takes the place of are in nobody's way.
+    PrimaryKeyConstraint("epoch", "account"),
     sqlite_strict=True,
     sqlite_with_rowid=False,
 )

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Connection, Engine, insert, text
 
-from hub.store import entries
+from hub.store import books, entries
+from hub.store.books import Balance
 from hub.store.database import create_database, current_revision, open_writer
 from hub.store.dialects import connect_writer
 from hub.store.entries import StoredEntry, TreeHead
@@ -18,6 +19,7 @@ from hub.store.schema import REVISION, revision, setting
 from protos.problems import Malformed
 from tests.unit.hub.world import refused
 
+BALANCES = [Balance(bytes([number]) * 16, -number, 1 << 100, 2, 202012) for number in range(3)]
 STORED = StoredEntry(0, b"envelope", bytes(32), "pack", "", 0, 1, b"receipt")
 # What a PostgreSQL database is made of.
 DESCRIBED = """
@@ -67,6 +69,7 @@ def first(location: Location) -> Iterator[Location]:
         connection.execute(insert(setting).values(name="schema", value="1"))
         entries.add_entry(connection, STORED, [(b"body", False)])
         entries.set_tree_head(connection, TreeHead(1, bytes(32)))
+        books.replace_balances(connection, BALANCES)
     engine.dispose()
     yield location
 
@@ -92,6 +95,8 @@ def test_what_was_stored_survives(first: Location) -> None:
     with engine.begin() as connection:
         assert entries.read_entry(connection, 0) == STORED
         assert entries.tree_head(connection) == TreeHead(1, bytes(32))
+        assert list(books.walk_balances(connection)) == BALANCES
+        assert books.read_balance(connection, BALANCES[1].account) == BALANCES[1]
         assert connection.scalar(text("select count(*) from setting")) == 0
     engine.dispose()
     assert migrate(first, dry_run=False).steps == ()
