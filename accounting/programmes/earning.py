@@ -96,9 +96,11 @@ def positions_sql(
         f"CAST(SUM(t.variance) AS BIGINT) AS variance FROM ({taken}) AS t JOIN {link} AS l "
         "ON t.pseudonym = l.pseudonym GROUP BY l.account, t.rule, t.year"
     )
-    whole = "CAST(SUM(amount) OVER (PARTITION BY account, rule ORDER BY year) AS BIGINT)"
+    whole = _running(rules, "amount")
     reached = f"SELECT account, rule, year, {whole} AS whole, amount, variance FROM ({amounts}) AS a"
-    gain = f"{_by_rule(rules, 'whole')} - {_by_rule(rules, 'whole - amount')}"
+    gain = _by_rule(rules, "whole")
+    if _is_yearly(rules):
+        gain = f"{gain} - {_by_rule(rules, 'whole - amount')}"
     gains = (
         f"SELECT account, rule, year, {gain} AS gain, {_variance(rules)} AS variance FROM ({reached}) AS r"
     )
@@ -119,20 +121,31 @@ def _taken(rules: Sequence[NumberedRule], relations: dict[EarnFrom, str], earnin
     return " UNION ALL ".join(parts)
 
 
+def _is_yearly(rules: Sequence[NumberedRule]) -> bool:
+    """Tell whether a cap is by calendar year; without one, all time is one year."""
+    return any(one.rule.year_points_max or one.span.programme.caps.year_points for one in rules)
+
+
 def _year(rules: Sequence[NumberedRule]) -> str:
-    """Give a statement's calendar year where a cap asks for it; all time is one year where none does."""
-    capped = any(one.rule.year_points_max or one.span.programme.caps.year_points for one in rules)
-    return f"s.epoch // {YEAR_EPOCHS}" if capped else "0"
+    return f"s.epoch // {YEAR_EPOCHS}" if _is_yearly(rules) else "0"
+
+
+def _running(rules: Sequence[NumberedRule], column: str) -> str:
+    """Give the sum of a column over a rule's years so far."""
+    over = f"CAST(SUM({column}) OVER (PARTITION BY account, rule ORDER BY year) AS BIGINT)"
+    return over if _is_yearly(rules) else column
 
 
 def _capped_sql(rules: Sequence[NumberedRule], gains: str) -> str:
     """Bound gains (account, rule, year, gain, variance) by item and year, item, year, and in all."""
     by_item = _capped("gain", [(one.number, one.rule.year_points_max) for one in rules], "rule")
     items = f"SELECT account, rule, year, gain, {by_item} AS kept, variance FROM ({gains}) AS g"
-    so_far = "CAST(SUM(kept) OVER (PARTITION BY account, rule ORDER BY year) AS BIGINT)"
+    so_far = _running(rules, "kept")
     summed = f"SELECT account, rule, year, gain, kept, {so_far} AS so_far, variance FROM ({items}) AS i"
     in_all = [(one.number, one.rule.overall_points_max) for one in rules]
-    step = f"{_capped('so_far', in_all, 'rule')} - {_capped('(so_far - kept)', in_all, 'rule')}"
+    step = _capped("so_far", in_all, "rule")
+    if _is_yearly(rules):
+        step = f"{step} - {_capped('(so_far - kept)', in_all, 'rule')}"
     stepped = (
         f"SELECT account, {_version(rules)} AS version, year, gain, {step} AS kept, variance "
         f"FROM ({summed}) AS s"

@@ -6,7 +6,7 @@ auditor. A condition that fails while it is evaluated (a division by zero, an ov
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Protocol
 
 from accounting.programmes.programme import Programme
@@ -30,7 +30,7 @@ class Facts:
 
     def bounded(self) -> dict[str, int]:
         """Give the figures by name, inside 64 bits."""
-        return {name: max(-WHOLE_MAX, min(value, WHOLE_MAX)) for name, value in asdict(self).items()}
+        return {name: max(-WHOLE_MAX, min(getattr(self, name), WHOLE_MAX)) for name in FACT_NAMES}
 
 
 FACT_NAMES = tuple(field.name for field in fields(Facts))
