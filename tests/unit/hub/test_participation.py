@@ -11,9 +11,11 @@ from typing import Any
 
 import grpc
 import pytest
+from click.testing import CliRunner
 
 from auditor.app import verify_source
 from auditor.findings import Check
+from hub.cli_account import account as commands
 from hub.rebuild import rebuild
 from privacy import account_changes as changes
 from privacy.choices import subject
@@ -154,6 +156,44 @@ def test_every_byte_of_an_export_counts(city: World) -> None:
         changed = export[:at] + bytes([export[at] ^ 1]) + export[at + 1 :]
         with pytest.raises(Problem):
             open_export(changed, ACCOUNT, [key("hub").verify_key])
+
+
+def test_who_is_missing_and_who_came_late_is_named(city: World) -> None:
+    city.release(BIKES)
+    with city.operator() as client:
+        client.close(EPOCH, allow_missing=True)
+    city.follow()
+    lines = shown(city, BIKES, 8)["lines"]
+    named = [(one["what"], one["enterprise"]) for one in lines]
+    assert named == [("month", BIKES), ("missing", POWER)]
+    city.release(POWER)
+    late = shown(city, BIKES, 8)
+    assert [one["what"] for one in late["lines"]] == ["month", "came late", "counts at the next close"]
+    assert late["balance_mg"] == balance(city, holder(city, 8))
+    close(city, JANUARY)
+    content = shown(city, POWER, 8)
+    assert content["balance_mg"] == balance(city, holder(city, 8))
+    assert [one["what"] for one in content["lines"]].count("month") == 4
+
+
+def test_the_operators_commands_explain_export_and_freeze(city: World, tmp_path: Path) -> None:
+    close(city, EPOCH)
+    account, home = holder(city, 8), ["--home", str(city.opened.home.folder)]
+
+    def run(*arguments: str) -> Any:
+        found = CliRunner().invoke(commands, [*arguments, *home, "--json"], catch_exceptions=False)
+        return json.loads(found.output)
+
+    explained = run("explain", account.hex())
+    assert explained["balance_mg"] == balance(city, account)
+    run("export", account.hex(), str(tmp_path / "account.dsse"))
+    data = (tmp_path / "account.dsse").read_bytes()
+    assert open_export(data, ACCOUNT, [key("hub").verify_key])["lines"] == explained["lines"]
+    assert run("freeze", account.hex())["frozen"]
+    assert run("show", account.hex())["account"] == account.hex()
+    said = CliRunner().invoke(commands, ["explain", account.hex(), *home], catch_exceptions=False).output
+    assert "frozen" in said
+    assert not run("unfreeze", account.hex())["frozen"]
 
 
 def test_a_choice_acts_from_the_month_after_and_is_answered_alike_again(city: World) -> None:
