@@ -12,9 +12,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from hub.accounts import Books, Resources, fold_books, write_balances
+from hub.accounts import Books, Resources, fold_books, opened_engine, write_balances
 from hub.intake import links_of
 from hub.log import CHECKPOINT_FILE, WriterLock
+from hub.rebuilt_ledgers import RebuiltLedgers
 from hub.setup import Opened
 from hub.state import State
 from hub.store import books, entries
@@ -79,8 +80,17 @@ def compared(opened: Opened) -> Rebuilt:
     settings = opened.settings
     resources = Resources(opened.home.work, settings.close_memory_mb, settings.close_threads)
     readers = open_readers(opened.home.database)
+    made = Rebuilt()
     try:
-        made = _replay(opened, readers, resources)
+        with opened_engine(resources) as engine:
+            state = State(opened.settings.origin)
+            ledgers = RebuiltLedgers(readers, state, resources, engine, made.differ)
+            _replay(opened, readers, state, resources, ledgers, made)
+            found = len(made.differences)
+            with readers.begin() as connection:
+                ledgers.compare(connection)
+            if len(made.differences) > found:
+                made.differ("the ledgers' own rows are compared, not written: restore the newest backup")
         with readers.begin() as connection:
             _compare(connection, made)
     finally:
@@ -88,9 +98,16 @@ def compared(opened: Opened) -> Rebuilt:
     return made
 
 
-def _replay(opened: Opened, readers: Engine, resources: Resources) -> Rebuilt:
+def _replay(
+    opened: Opened,
+    readers: Engine,
+    state: State,
+    resources: Resources,
+    ledgers: RebuiltLedgers,
+    made: Rebuilt,
+) -> None:
     """Decide on every entry again with all its bodies, then fold each close."""
-    made, state, tree = Rebuilt(), State(opened.settings.origin), CompactTree()
+    tree = CompactTree()
     closes: list[tuple[int, books_pb2.EpochClose]] = []
     with readers.begin() as connection:
         for entry in entries.read_entries(connection):
@@ -101,6 +118,7 @@ def _replay(opened: Opened, readers: Engine, resources: Resources) -> Rebuilt:
                 raise _broken(f"Entry {entry.index} does not hold: {problem.message}") from None
             state.apply(admission)
             tree.append(leaf_hash(entry.envelope))
+            ledgers.take(admission)
             if admission.kind is Kind.LINK_BATCH:
                 made.links += links_of(admission.message, bodies, entry.index)
             elif admission.kind is Kind.EPOCH_CLOSE:
@@ -112,7 +130,6 @@ def _replay(opened: Opened, readers: Engine, resources: Resources) -> Rebuilt:
     _check_served(opened, state)
     for index, close in closes:
         made.last = _folded(readers, state, resources, index, close, made)
-    return made
 
 
 def _check_served(opened: Opened, state: State) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from accounting.ledger import chart
 from auditor.app import verify_source
@@ -20,8 +21,9 @@ from engine.ledgers import Found
 from hub.export import export_bundle
 from hub.intake import Own
 from hub.ledger import Answered
+from hub.point_in_time import wallet_at
 from hub.rebuild import rebuild
-from hub.store.database import open_readers
+from hub.store.database import open_readers, open_writer
 from privacy.account_changes import build_change
 from privacy.claims import ratio
 from privacy.envelope import Kind
@@ -34,7 +36,7 @@ from tests.unit.accounting.programmes.programmes import coupon, programme
 from tests.unit.hub.operations import cancel, confirm, deposit, reserve
 from tests.unit.hub.test_accounts import close, release_all
 from tests.unit.hub.test_api import wait_published
-from tests.unit.hub.world import World, refused
+from tests.unit.hub.world import World, refused, running
 
 NEXT = Epoch(202101)
 LEDGER = chart.points_ledger("city")
@@ -144,6 +146,17 @@ def test_a_reward_is_reserved_confirmed_and_paid_for(rich: tuple[World, bytes], 
     assert report.results[Check.LEDGERS].examined >= 5
     world.hub.__exit__()
     assert rebuild(world.opened, write=False).differences == []
+    engine = open_writer(world.opened.home.database)
+    with engine.begin() as connection:
+        connection.execute(text("update system_balance set credits = credits + 1 where path = 'payable:bus'"))
+        connection.execute(text("update reservation set points = points + 1"))
+    engine.dispose()
+    account_id = chart.payable("bus").id.hex()
+    assert rebuild(world.opened, write=False).differences == [
+        f"ledger account {account_id} is not what the log gives",
+        "2 reservations are not what the log gives",
+        "the ledgers' own rows are compared, not written: restore the newest backup",
+    ]
 
 
 def test_i6_the_same_key_gives_the_first_answer_and_another_act_is_a_conflict(
@@ -219,3 +232,72 @@ def test_lazy_wallets_equal_those_of_the_close(rich: tuple[World, bytes]) -> Non
     for holder, *amounts in rows:
         lazy = wallet(world, bytes(holder)).wallet
         assert [lazy.available, lazy.claimable, lazy.pending, lazy.deficit, lazy.deficit_since] == amounts
+
+
+class Killed(BaseException):
+    """Stands for the process's end."""
+
+
+class Killing:
+    """Ends the hub at the n-th step of a name."""
+
+    def __init__(self, name: str) -> None:
+        self.name: str | None = name
+
+    def __call__(self, name: str) -> None:
+        if name == self.name:
+            self.name = None
+            raise Killed
+
+
+@pytest.mark.parametrize(
+    "step", ["operations stored", "operations applied", "committed", "credited", "closed"]
+)
+def test_i15_a_hub_killed_at_any_step_goes_on_to_the_same_root(rich: tuple[World, bytes], step: str) -> None:
+    """What was answered is there, what was not is there once when asked again, and the books are one."""
+    world, account = rich
+    world.hub.ledger.submit(reserve(2, account, quantity=2))
+    release_all(settled(world), NEXT)
+    world.hub._writer._step = world.hub.ledger._step = world.hub._intake._step = killing = Killing(step)
+    world.hub.closer._step = killing
+    for attempt in (lambda: world.hub.ledger.submit(confirm(3, 2)), lambda: close(world, NEXT)):
+        try:
+            attempt()
+        except (Problem, Killed):
+            break
+    assert killing.name is None, "the hub was never killed"
+    world.hub.__exit__()
+    with running(world.opened) as hub:
+        world.hub = hub
+        hub.ledger.submit(reserve(2, account, quantity=2))
+        hub.ledger.submit(confirm(3, 2))
+        again = close(world, NEXT)
+        assert close(world, NEXT) == again
+        assert wallet(world, account).wallet.pending == 0
+        assert balance(world, chart.redeemed("city", "commercial", "bus")) == 20
+    assert rebuild(world.opened, write=False).differences == []
+
+
+def test_i12_i13_a_sealed_close_stays_and_later_operations_do_not_reach_it(
+    rich: tuple[World, bytes],
+) -> None:
+    """The balance at an epoch, from the journal up to its close, is what the close left of it."""
+    world, account = rich
+    snapshots = sorted((world.opened.home.work / "ledgers").glob("*/P-city-*-wallets.parquet"))
+    before = {path: path.read_bytes() for path in snapshots}
+    world.hub.ledger.submit(reserve(2, account, quantity=2))
+    world.hub.ledger.submit(confirm(3, 2))
+    close(release_all(settled(world), NEXT), NEXT)
+    world.hub.ledger.submit(reserve(4, account))
+    assert {path: path.read_bytes() for path in snapshots} == before
+    readers = open_readers(world.opened.home.database)
+    with readers.begin() as connection, DuckDbEngine(threads=1) as engine:
+        for path in (world.opened.home.work / "ledgers").glob("*/P-city-*-wallets.parquet"):
+            epoch = Epoch(int(path.name.split("-")[2]))
+            names = "available, claimable, pending, deficit"
+            [left] = engine.rows(
+                f"SELECT {names} FROM read_parquet('{path}') WHERE account = unhex('{account.hex()}')"
+            )
+            then = wallet_at(connection, world.hub.ledger.facts(connection), LEDGER, account, epoch)
+            assert (then.available, then.claimable, then.pending, then.deficit) == left
+    readers.dispose()
