@@ -153,8 +153,18 @@ def _persons(standing: Standing, mine: EnterpriseStanding, active: Sequence[int]
     rows, linked = bytes(mine.pseudonyms), standing.linked
     names = [rows[slot * HALF_BYTES : (slot + 1) * HALF_BYTES] for slot in active]
     persons = [linked.get(name, name) for name in names]
+    if not standing.successions.is_empty:
+        # While the key is being replaced, a person may stand under either pseudonym.
+        persons = [_inheriting(standing, name, person) for name, person in zip(names, persons, strict=True)]
     merged = standing.ownership.merged
     return [merged.get(person, person) for person in persons] if merged else persons
+
+
+def _inheriting(standing: Standing, name: bytes, person: bytes) -> bytes:
+    """Give the person of a pseudonym that has no link yet by those it follows."""
+    if person != name:
+        return person
+    return standing.successions.inherited(name, standing.linked) or standing.successions.first(name)
 
 
 def commitment(body: programme_pb2.SelectionBody) -> bytes:

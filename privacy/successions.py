@@ -78,6 +78,20 @@ class Successions:
         """Give the pseudonym that another follows; None for a newcomer and in a dispute."""
         return None if self.is_frozen(pseudonym) else self._before.get(pseudonym)
 
+    @property
+    def is_empty(self) -> bool:
+        """Say whether no enterprise ever said that one pseudonym follows another."""
+        return not self._before
+
+    def first(self, pseudonym: bytes) -> bytes:
+        """Give the first of those a pseudonym follows; itself for a newcomer and in a dispute."""
+        passed = {pseudonym}
+        before = self.predecessor(pseudonym)
+        while before is not None and before not in passed:
+            passed.add(before)
+            pseudonym, before = before, self._before.get(before)
+        return pseudonym
+
     def inherited(self, pseudonym: bytes, linked: Mapping[bytes, bytes]) -> bytes | None:
         """Give the account of the nearest pseudonym before that has one; None in a dispute."""
         before = self.predecessor(pseudonym)

@@ -28,6 +28,7 @@ from tests.simulator import (
     account,
     begun,
 )
+from tests.unit.privacy.test_successions import rotated, succession
 
 WALKING = "OC-WALK"
 MAP, PHONE, BANK = "map-app", "phone-maker", "bank"
@@ -114,6 +115,22 @@ def test_what_is_settled_stays_settled_whoever_else_is_chosen_or_joined_before()
     federation.enrol(PHONE, range(3, 9), effective=EPOCH)
     federation.reserve(PHONE, FEBRUARY)
     selected = federation.state.participants.selection(PHONE, FEBRUARY)
+    assert selected is not None
+    assert selected.selection == Selection({WALKING: (0, 1, 2)})
+
+
+@pytest.mark.parametrize("link", [True, False])
+def test_a_person_counts_once_while_the_pseudonym_key_is_replaced(link: bool) -> None:
+    federation = city(link=link)
+    rotated(federation)
+    january = Epoch(202101)
+    slots = list(federation.state.roster(MAP).active_slots(january))
+    built = succession(federation, MAP, [(slot, 1000 + slot) for slot in slots])
+    federation.append(federation.signed(Kind.ROSTER_BATCH, built.message, MAP), built.bodies)
+    federation.reserve(MAP, january)
+    federation.reserve(PHONE, january)
+    assert federation.state.participants.selection(MAP, january) is None
+    selected = federation.state.participants.selection(PHONE, january)
     assert selected is not None
     assert selected.selection == Selection({WALKING: (0, 1, 2)})
 
