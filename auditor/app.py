@@ -217,6 +217,7 @@ def _check_whole(
         "erasures": check_erasures(replayed, results),
         "participants": replayed.participation.to_json(),
         "accounts": check_accounts(replayed, files, results),
+        "ledgers": replayed.ledgers.balances(),
         "issuances": check_issuances(replayed.issued, replayed.issuance_log(), results),
         "population": check_population(replayed, results),
     }

@@ -48,6 +48,15 @@ class LedgerReplay:
         else:
             self._books.bind(files.engine, folder, facts, CelConditions())
 
+    def balances(self) -> dict[str, dict[str, int]] | None:
+        """Give the balances of what is nobody's wallet, by ledger and path; None if replayed in parts."""
+        if not self._whole or self._books is None:
+            return None
+        found: dict[str, dict[str, int]] = {}
+        for account, balance in sorted(self._books.balances.items(), key=lambda one: one[0].path):
+            found.setdefault(account.ledger, {})[account.path] = balance.of(account)
+        return found
+
     def leave_parts(self, *, erased: bool) -> None:
         """Go on with totals alone: bodies are missing, or somebody was erased."""
         self._whole = False

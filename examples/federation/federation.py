@@ -9,6 +9,7 @@ from pathlib import Path
 
 from examples.federation import report
 from examples.federation.founding import Founding, hub_addresses
+from examples.federation.incentives import Incentives
 from examples.federation.layout import EPOCHS, Layout, open_fresh
 from examples.federation.operation import Operation
 from examples.federation.prepare import RawData, Scale, prepare
@@ -35,6 +36,7 @@ class Federation:
     layout: Layout
     founding: Founding
     operation: Operation
+    incentives: Incentives
     raw: RawData
     hub: Process
     custodians: list[Process]
@@ -42,7 +44,7 @@ class Federation:
 
 
 def run(options: Options) -> int:
-    """Run the demo; 0 only if both verdicts are PASS."""
+    """Run the demo; 0 only if all verdicts are PASS and the replayed ledgers are the hub's."""
     progress = Progress()
     end_leftovers(options.home)
     layout = open_fresh(options.home)
@@ -50,14 +52,16 @@ def run(options: Options) -> int:
         raw = prepare_data(layout, options.data, options.scale, progress)
         federation = found(raw, layout, supervisor, progress)
         close = release(federation, progress, kill=options.kill)
+        paid = incentivise(federation, progress)
         verdicts = audit(federation, progress, kill=options.kill)
         verdicts.append(sample(federation, supervisor, progress))
-        summary = summarise(federation, close, verdicts, progress)
+        summary = summarise(federation, close, paid, verdicts, progress)
         report.write(summary, layout.summary)
         print(*report.table(summary), sep="\n", flush=True)
         if options.keep:
             keep_serving(federation)
-    return 0 if report.is_pass(verdicts) else 1
+    is_equal = summary["ledgers"]["equal_to_replay"]
+    return 0 if report.is_pass(verdicts) and is_equal else 1
 
 
 def prepare_data(layout: Layout, data: Path | None, scale: Scale, progress: Progress) -> RawData:
@@ -87,17 +91,23 @@ def found(raw: RawData, layout: Layout, supervisor: Supervisor, progress: Progre
         "policy", "Methodology packs and the policy are signed and published 发布方法学与政策"
     ):
         founding.publish_policy()
+    incentives = Incentives(layout, founding, raw, progress)
+    with progress.step("programmes", "Two programmes, signed by two each, and their funds 发布激励方案"):
+        incentives.publish()
+        incentives.fund()
     with progress.step("check", "Each node checks its mapping 检查字段映射"):
         operation.check_nodes()
-    return Federation(layout, founding, operation, raw, hub, custodians, witness)
+    return Federation(layout, founding, operation, incentives, raw, hub, custodians, witness)
 
 
 def release(federation: Federation, progress: Progress, *, kill: bool) -> report.Json:
     """Let the nodes release both epochs and the hub close them; gives the last close."""
     operation = federation.operation
-    if not kill:
-        with progress.step("enrol", "Nodes ingest, enrol with two custodians, preview 企业节点入库与登记"):
-            operation.prepare_release()
+    with progress.step("enrol", "Nodes ingest, enrol with two custodians, preview 企业节点入库与登记"):
+        operation.prepare_release()
+    with progress.step("consent", "Customers of the utility let their grams be pooled 参与者授权入池"):
+        count = federation.incentives.consent()
+    progress.say(f"  {count:,} persons consented")
     with progress.step("release", "Nodes release and submit 企业节点发布"):
         nodes = operation.start_nodes()
         if kill:
@@ -108,6 +118,16 @@ def release(federation: Federation, progress: Progress, *, kill: bool) -> report
     with progress.step("beacon", "Two of three custodians draw the beacons of samples 生成抽样信标"):
         draw_beacons(federation.founding)
     return closes[-1]
+
+
+def incentivise(federation: Federation, progress: Progress) -> report.Json:
+    """Redeem rewards of all five kinds, issue and sell tonnes; gives what was done and the balances after."""
+    incentives = federation.incentives
+    with progress.step("redeem", "Persons redeem rewards of all five kinds 五类激励兑换"):
+        redemptions = incentives.redeem()
+    with progress.step("issue", "Tonnes are issued from the pool and sold 签发与出售"):
+        issuance = incentives.issue()
+    return {"redemptions": redemptions, "issuance": issuance, "ledgers": incentives.balances()}
 
 
 def audit(federation: Federation, progress: Progress, *, kill: bool) -> list[report.Json]:
@@ -141,7 +161,11 @@ def stopped(process: Process) -> Iterator[None]:
 
 
 def summarise(
-    federation: Federation, close: report.Json, verdicts: list[report.Json], progress: Progress
+    federation: Federation,
+    close: report.Json,
+    paid: report.Json,
+    verdicts: list[report.Json],
+    progress: Progress,
 ) -> report.Json:
     """Ask everybody for their figures and put them together."""
     operation = federation.operation
@@ -149,7 +173,7 @@ def summarise(
         nodes, hub, population = operation.node_figures(), operation.hub_figures(), operation.population()
     seconds = {**progress.seconds, "total": progress.total}
     return report.summarise(
-        report.Figures(federation.raw.data, nodes, hub, population, close, verdicts, seconds)
+        report.Figures(federation.raw.data, nodes, hub, population, close, paid, verdicts, seconds)
     )
 
 

@@ -74,7 +74,7 @@ class Founding:
             *named,
             *("--root-threshold", str(ROOT_THRESHOLD)),
             *policy,
-            *("--policy-threshold", str(len(POLICY_KEYS))),
+            *("--policy-threshold", "1"),
         )
         serve = [program("cgsp-hub"), "serve", "--home", str(self._layout.hub)]
         process = self._supervisor.start("hub", serve)

@@ -20,7 +20,8 @@ WRITTEN_FIRST_EPOCH = "2020-12"
 
 ROOT_KEYS = ("operator", "regulator", "auditor")
 ROOT_THRESHOLD = 2
-POLICY_KEYS = ("regulator",)
+# Either may sign packs and the policy; a programme needs both.
+POLICY_KEYS = ("regulator", "operator")
 
 CUSTODIAN_THRESHOLD = 2
 

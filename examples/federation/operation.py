@@ -17,8 +17,8 @@ RUN_SECONDS_MAX = 600
 POPULATION_BYTES_MAX = 1 << 20
 _SAY_EVERY_SECONDS = 5.0
 _POLL_SECONDS = 0.2
-# How long after its start, in seconds, each kind of process is killed with --kill.
-_KILL_NODE_AFTER = 4.0
+# How long after the one before it, in seconds, each process is killed with --kill.
+_KILL_AFTER_SECONDS = 1.0
 
 # Exit codes of cgsp-audit verify that are an answer: clean, findings, could not check.
 _VERDICTS = (0, 1, 3)
@@ -80,9 +80,9 @@ class Operation:
 
     def kill_each_once(self, nodes: dict[str, Process], hub: Process, others: list[Process]) -> None:
         """Kill -9 every process while the nodes are at work, and start each again."""
-        for process in [*others, hub, *nodes.values()]:
+        for process in [*nodes.values(), *others, hub]:
             if process.exit_code is None:
-                time.sleep(_KILL_NODE_AFTER / 4)
+                time.sleep(_KILL_AFTER_SECONDS)
                 process.kill()
                 self._progress.say(f"  … killed {process.name} (SIGKILL), starting it again")
                 process.start()

@@ -23,7 +23,8 @@ _GRAMS_PER_KG = 1_000
 class Figures:
     """What the parties said: nodes by id, the hub's status and totals, the last close, verdicts, seconds.
 
-    The verdicts are online, from the bundle, and of the sample on the premises.
+    `paid` is what redemptions, issuance and ledgers came to. The verdicts are online, from the bundle, and of
+    the sample on the premises.
     """
 
     data: Mapping[str, str]
@@ -31,6 +32,7 @@ class Figures:
     hub: Json
     population: Json
     close: Json
+    paid: Json
     verdicts: Sequence[Json]
     seconds: Mapping[str, float]
 
@@ -61,8 +63,26 @@ def summarise(figures: Figures) -> Json:
             "offline": offline["verdict"],
         },
         "sample": sample,
+        "redemptions": figures.paid["redemptions"],
+        "issuance": figures.paid["issuance"],
+        "ledgers": {
+            "balances": figures.paid["ledgers"],
+            "minted": minted(figures.paid["ledgers"]),
+            "equal_to_replay": is_replayed(figures.paid["ledgers"], offline),
+        },
         "seconds": dict(figures.seconds),
     }
+
+
+def minted(ledgers: Json) -> dict[str, int]:
+    """Give each programme's points, what was clawed back taken off."""
+    return {name: balances["mint"] for name, balances in ledgers.items() if "mint" in balances}
+
+
+def is_replayed(ledgers: Json, audit: Json) -> bool:
+    """Tell whether the auditor's replay gave the hub's balances, ledger by ledger."""
+    replayed = audit["figures"].get("ledgers") or {}
+    return all(replayed.get(ledger) == balances for ledger, balances in ledgers.items())
 
 
 def is_pass(verdicts: Sequence[Json]) -> bool:
@@ -110,6 +130,8 @@ def table(summary: Json) -> Iterator[str]:
     yield "-" * _WIDTH
     yield from _hub_lines(summary)
     yield "-" * _WIDTH
+    yield from _incentive_lines(summary)
+    yield "-" * _WIDTH
     yield from _audit_lines(summary["audit"], summary["sample"])
     yield "-" * _WIDTH
     seconds = summary["seconds"]
@@ -154,6 +176,33 @@ def _hub_lines(summary: Json) -> Iterator[str]:
     quorum = log["witness_quorum"]
     said = "nobody outside has cosigned this log yet" if quorum == 0 else log["witnesses"]
     yield f"witness quorum {quorum}: {said}"
+
+
+def _incentive_lines(summary: Json) -> Iterator[str]:
+    for ledger, points in minted(summary["ledgers"]["balances"]).items():
+        yield f"programme {ledger.partition(':')[2]}: {points:,} points minted, claw-backs taken off"
+    for one in summary["redemptions"]:
+        what = f"{one['quantity']} × {one['reward']} of {one['programme']}"
+        cost = f"{one['points']} points, {one['claim_milligrams'] / _MG_PER_KG:,.2f} kg of claims"
+        yield f"{one['kind']:<11}{what:<36}{cost:<40}{one['state']}, at {one['enterprise']}"
+    yield from _issuance_lines(summary["issuance"])
+    equal = "equal the hub's" if summary["ledgers"]["equal_to_replay"] else "DIFFER from the hub's"
+    yield f"ledgers R, P, M, U replayed by the auditor {equal}"
+
+
+def _issuance_lines(batch: Json) -> Iterator[str]:
+    parts = ("pooled", "deduction", "duplicates")
+    pooled, deduction, duplicates = (batch[f"{name}_grams"] / _GRAMS_PER_KG for name in parts)
+    claimed = batch["pool_milligrams"] / _MG_PER_KG
+    yield (
+        f"issued {batch['batch']}: {pooled:,.1f} kg pooled - {deduction:,.1f} for noise and methodology "
+        f"- {duplicates:,.1f} for duplicates; claims in the pool {claimed:,.1f}"
+    )
+    shares = ", ".join(f"{path} {fen / 100:,.2f}" for path, fen in batch["proceeds"].items())
+    yield (
+        f"  gives {batch['issued_tonnes']} t, {batch['buffer_tonnes']} t more in the buffer, serials "
+        f"{batch['serials']}; sold for {batch['sold_fen'] / 100:,.2f} yuan: {shares}"
+    )
 
 
 def _interval(total: Json) -> str:

@@ -38,6 +38,35 @@ SAMPLE = {
 }
 
 
+ISSUANCE = {
+    "batch": "city/power/2021-01",
+    "pooled_grams": 4_500_000,
+    "deduction_grams": 900_000,
+    "duplicates_grams": 45_000,
+    "pool_milligrams": 8_000_000_000,
+    "issued_tonnes": 2,
+    "buffer_tonnes": 1,
+    "serials": "1 to 3",
+    "sold_fen": 17_000,
+    "proceeds": {"fund:city:city": 13_600, "fee:operator": 3_400},
+}
+TEA = {
+    "kind": "commercial",
+    "enterprise": "bikeshare",
+    "programme": "city",
+    "reward": "tea",
+    "quantity": 1,
+    "points": 5,
+    "claim_milligrams": 0,
+    "state": "confirmed",
+}
+
+
+def paid(fen: int = 900) -> dict[str, Any]:
+    ledgers = {"M": {"fund:city:city": fen}, "P:city": {"mint": 4_321}}
+    return {"redemptions": [TEA], "issuance": ISSUANCE, "ledgers": ledgers}
+
+
 def verdict(name: str = "PASS", findings: tuple[dict[str, str], ...] = ()) -> dict[str, Any]:
     return {
         "verdict": name,
@@ -45,11 +74,14 @@ def verdict(name: str = "PASS", findings: tuple[dict[str, str], ...] = ()) -> di
         "witnesses": "none cosigned, quorum 0",
         "checks": [CHECK],
         "findings": list(findings),
-        "figures": {"cost": {"bikeshare": COST}},
+        "figures": {
+            "cost": {"bikeshare": COST},
+            "ledgers": {"M": {"fund:city:city": 900}, "P:city": {"mint": 4_321}},
+        },
     }
 
 
-def summary(*verdicts: dict[str, Any]) -> dict[str, Any]:
+def summary(*verdicts: dict[str, Any], made: dict[str, Any] | None = None) -> dict[str, Any]:
     total = {"grams": 2_000, "halfwidth_grams": 500}
     epoch = {"epoch": "2020-12", "total": total, "domains": [{"key": "travel", "total": total}]}
     return report.summarise(
@@ -59,6 +91,7 @@ def summary(*verdicts: dict[str, Any]) -> dict[str, Any]:
             hub={"witness_quorum": 0},
             population={"confidence": 0.95, "epochs": [epoch]},
             close={"accounts": 7, "accounts_in_two_or_more": 2},
+            paid=made or paid(),
             verdicts=[*verdicts, SAMPLE],
             seconds={"total": 61.5},
         )
@@ -67,7 +100,10 @@ def summary(*verdicts: dict[str, Any]) -> dict[str, Any]:
 
 def test_summary_has_the_promised_keys() -> None:
     made = summary(verdict(), verdict())
-    assert set(made) == {"enterprises", "accounts", "population", "log", "audit", "sample", "seconds"}
+    assert set(made) == {
+        *("enterprises", "accounts", "population", "log", "audit", "sample", "seconds"),
+        *("redemptions", "issuance", "ledgers"),
+    }
     [one] = made["enterprises"]
     assert one["reductions_mg"] == 1_000_000
     assert (one["activities_read"], one["activities_quarantined"], one["enrolled"]) == (12, 3, 5)
@@ -102,3 +138,19 @@ def test_table_says_what_people_ask() -> None:
         "sample on the premises of bikeshare 2020-12 PASS: 59 draws, 57 leaves, 0 discrepant; "
         "overstatement of 4.95% excluded with 95% confidence" in text
     )
+
+
+def test_what_was_redeemed_issued_and_split_is_told_in_words() -> None:
+    text = "\n".join(report.table(summary(verdict(), verdict())))
+    assert "programme city: 4,321 points minted" in text
+    assert "1 × tea of city" in text
+    assert "4,500.0 kg pooled - 900.0 for noise and methodology" in text
+    assert "gives 2 t, 1 t more in the buffer" in text
+    assert "fund:city:city 136.00, fee:operator 34.00" in text
+    assert "replayed by the auditor equal the hub's" in text
+
+
+def test_ledgers_that_differ_from_the_replay_are_told() -> None:
+    made = summary(verdict(), verdict(), made=paid(901))
+    assert not made["ledgers"]["equal_to_replay"]
+    assert "DIFFER" in "\n".join(report.table(made))
