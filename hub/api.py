@@ -21,6 +21,7 @@ from hub.account_exports import AccountExports
 from hub.api_accounts import add_account_routes
 from hub.api_books import BookParts, book_routes
 from hub.api_rewards import RewardParts, reward_routes
+from hub.board_entries import BoardEntries
 from hub.book_views import BookViews
 from hub.bounds import CallerBounds
 from hub.callers import Peer, require
@@ -69,6 +70,7 @@ class Parts:
     join_bytes_max: int
     rewards: RewardParts
     books: BookViews
+    boards: BoardEntries
     participation: Participation
     exports: AccountExports
 
@@ -90,7 +92,7 @@ def create_app(parts: Parts) -> FastAPI:
     _join_route(app, parts)
     _page_routes(app, parts)
     app.include_router(reward_routes(parts.rewards))
-    app.include_router(book_routes(BookParts(parts.books, parts.participation)))
+    app.include_router(book_routes(BookParts(parts.books, parts.participation, parts.boards)))
     add_account_routes(app, parts.participation, parts.exports)
     return app
 

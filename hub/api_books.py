@@ -13,14 +13,17 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query
 from fastapi.responses import HTMLResponse
+from pydantic import BaseModel, ConfigDict, Field
 
 from hub import pages
+from hub.board_entries import BoardEntries
 from hub.book_pages import book_page
 from hub.book_views import Book, BookViews
 from hub.callers import Peer, require
 from hub.participation import Participation
 from privacy.tickets import TICKET_BYTES_MAX
 from protos.problems import Malformed, Refused
+from protos.v1 import reward_pb2
 from protos.v1.problem_pb2 import REASON_ROLE_NOT_ALLOWED, REASON_TICKET_INVALID
 from runtime.identity import Role, SpiffeName
 
@@ -30,12 +33,23 @@ Language = Annotated[str | None, Query(max_length=8)]
 Accepted = Annotated[str, Header()]
 
 
+class EntryBody(BaseModel):
+    """What a person wants a board to show, and the ticket (base64url) that says so."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    alias: Annotated[str, Field(min_length=1, max_length=32)]
+    shown: bool = True
+    ticket: Annotated[str, Field(max_length=TICKET_BYTES_MAX * 2)]
+
+
 @dataclass(frozen=True, slots=True)
 class BookParts:
     """What the routes answer from."""
 
     books: BookViews
     participation: Participation
+    boards: BoardEntries
 
 
 def book_routes(parts: BookParts) -> APIRouter:
@@ -66,6 +80,13 @@ def _json_routes(router: APIRouter, parts: BookParts) -> None:
     def board(programme: Id, board: Id) -> list[dict[str, Any]]:
         """Give a board of the population, each figure with its ±."""
         return [asdict(one) for one in parts.books.board(programme, board)]
+
+    @router.post("/v1/programmes/{programme}/boards/{board}/entries")
+    def join_board(programme: Id, board: Id, body: EntryBody) -> dict[str, Any]:
+        """Show the ticket's person on a board of those that opted in, or no longer."""
+        entry = reward_pb2.BoardEntry(programme=programme, board=board, alias=body.alias, shown=body.shown)
+        parts.boards.change(entry, _ticket(body.ticket))
+        return {"alias": entry.alias, "shown": entry.shown}
 
 
 def _page_routes(router: APIRouter, parts: BookParts) -> None:
@@ -99,8 +120,11 @@ def _enterprise(parts: BookParts, enterprise: str, peer: SpiffeName | None) -> B
 
 
 def _person(parts: BookParts, ticket: str) -> Book:
+    return parts.books.person(parts.participation.viewed(_ticket(ticket)))
+
+
+def _ticket(text: str) -> bytes:
     try:
-        data = base64.b64decode(ticket, altchars=b"-_", validate=True)
+        return base64.b64decode(text, altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         raise Malformed(REASON_TICKET_INVALID, "The ticket is not base64url.") from None
-    return parts.books.person(parts.participation.viewed(data))

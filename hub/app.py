@@ -20,6 +20,7 @@ from hub.accounts import Closer, Resources
 from hub.api import Parts, create_app
 from hub.api_rewards import RewardParts
 from hub.beacons import Beacons
+from hub.board_entries import BoardEntries
 from hub.book_views import BookViews
 from hub.certificates import Certificates
 from hub.closing import LEDGER_FOLDER, LedgerCloser
@@ -287,6 +288,7 @@ class Hub:
             settings.limits.http_body_bytes_max,
             RewardParts(self._redemptions, self._certificates, self._readers),
             BookViews(self._state, self._ledger, self._readers, self._views),
+            BoardEntries(self._state, self._ledger, self._writer, self._clock),
             self._participation,
             self._exports,
         )

@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from sqlalchemy import Connection, Engine
 
 from accounting.ledger import spending
-from accounting.ledger.chart import CLAIMS, MONEY, POINTS, UNITS, Side
+from accounting.ledger.chart import CLAIMS, MONEY, POINTS, UNITS, Side, points_ledger
 from accounting.programmes.programme import Board, BoardOf
 from accounting.programmes.ranking import Entry, Place, rank
 from hub.ledger import Ledger
 from hub.state import State
+from hub.store.boards import read_entries
 from hub.store.reservations import walk_balances
 from hub.stored_books import StoredBooks
 from hub.views import Total, View, Views, noise_halfwidth
@@ -103,16 +104,26 @@ class BookViews:
         return Book(of="government", name=self._state.origin, epoch=epoch, sections=sections)
 
     def board(self, programme: str, board: str) -> list[Place]:
-        """Rank a population board's groups over the last closed epoch."""
+        """Rank a board: the population's groups over the last closed epoch, or those that opted in."""
         with self._readers.begin() as connection:
             facts = self._ledger.facts(connection)
             found = facts.in_force(programme)
             asked = found.boards.get(board) if found is not None else None
-            if asked is None or asked.of is not BoardOf.POPULATION:
-                raise Refused(REASON_PROGRAMME_UNKNOWN, f"{programme} shows no such board of the population.")
-            epoch = format_epoch(previous_epoch(facts.epoch))
-        entries = self._entries(asked, epoch)
+            if asked is None:
+                raise Refused(REASON_PROGRAMME_UNKNOWN, f"{programme} shows no board {board}.")
+            if asked.of is BoardOf.OPTED_IN:
+                entries = list(self._members(connection, programme, board))
+            else:
+                entries = list(self._entries(asked, format_epoch(previous_epoch(facts.epoch))))
         return rank(entries, group_min=asked.group_min, places=asked.places)
+
+    def _members(self, connection: Connection, programme: str, board: str) -> Iterator[Entry]:
+        """Give those that opted in, by all points credited; a group too small shows nobody."""
+        books, group = self._ledger.books(connection), read_entries(connection, programme, board)
+        ledger = points_ledger(programme)
+        for account, alias in group:
+            half = noise_halfwidth(books.variance(ledger, account))
+            yield Entry(alias, books.lifetime(ledger, account), half, len(group))
 
     def _entries(self, board: Board, epoch: str) -> Iterator[Entry]:
         sums = next((one for one in self._views.population().epochs if one.epoch == epoch), None)

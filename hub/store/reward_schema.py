@@ -24,3 +24,17 @@ voucher = Table(
     sqlite_with_rowid=False,
 )
 Index("voucher_by_order", voucher.c.order_key)
+
+# Accounts that opted into a board, each under a name of its own.
+board_entry = Table(
+    "board_entry",
+    metadata,
+    Column("programme", Text, nullable=False),
+    Column("board", Text, nullable=False),
+    Column("account", Bytes, nullable=False),
+    Column("alias", Text, nullable=False),
+    PrimaryKeyConstraint("programme", "board", "account"),
+    UniqueConstraint("programme", "board", "alias", name="a_name_is_one_account"),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)

@@ -655,3 +655,33 @@ class SettlementLine(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SettlementLine: _TypeAlias = SettlementLine  # noqa: Y015
+
+@_typing.final
+class BoardEntry(_message.Message):
+    """That a person lets a board show it under a name, or no longer; a ticket's subject is the SHA-256 of these bytes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRAMME_FIELD_NUMBER: _builtins.int
+    BOARD_FIELD_NUMBER: _builtins.int
+    ALIAS_FIELD_NUMBER: _builtins.int
+    SHOWN_FIELD_NUMBER: _builtins.int
+    programme: _builtins.str
+    board: _builtins.str
+    alias: _builtins.str
+    shown: _builtins.bool
+    def __init__(
+        self,
+        *,
+        programme: _builtins.str = ...,
+        board: _builtins.str = ...,
+        alias: _builtins.str = ...,
+        shown: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "board", b"board", "programme", b"programme", "shown", b"shown"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BoardEntry: _TypeAlias = BoardEntry  # noqa: Y015

@@ -10,8 +10,12 @@ from typing import Any
 
 import pytest
 
+from hub.store.boards import read_entries
+from privacy import codec
+from privacy.tickets import subject_of
 from protos.epochs import next_epoch
 from protos.v1 import problem_pb2 as reasons
+from protos.v1 import reward_pb2
 from runtime.identity import Role
 from tests.simulator import EPOCH
 from tests.unit.accounting.programmes.programmes import NAMES, coupon, programme
@@ -29,8 +33,6 @@ BOARDS = {
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RewardWorld]:
-    from protos.v1 import reward_pb2
-
     with reward_world(tmp_path_factory.mktemp("books") / "hub") as found:
         gift = coupon(cost_points=100, claim="to_pool", claim_grams=1_000)
         earn = {"all": {"names": NAMES, "ratio": [1, 10]}}
@@ -124,6 +126,47 @@ def test_a_board_shows_large_groups_with_their_noise(world: RewardWorld) -> None
     assert [one["amount"] for one in shown] == sorted((one["amount"] for one in shown), reverse=True)
     assert all(one["halfwidth"] > 0 for one in shown)
     assert get(world, "/v1/programmes/city/boards/crowds") == []
-    for board in ("friends", "none"):
-        problem = refused(partial(get, world, f"/v1/programmes/city/boards/{board}"))
-        assert problem.reason == reasons.REASON_PROGRAMME_UNKNOWN
+    problem = refused(partial(get, world, "/v1/programmes/city/boards/none"))
+    assert problem.reason == reasons.REASON_PROGRAMME_UNKNOWN
+
+
+def join(world: RewardWorld, person: int, alias: str, *, shown: bool = True, board: str = "friends") -> None:
+    entry = reward_pb2.BoardEntry(programme="city", board=board, alias=alias, shown=shown)
+    ticket = world.ticket(BIKES, person, "choose", subject=subject_of(codec.encode(entry)))
+    body = {"alias": alias, "shown": shown, "ticket": base64.urlsafe_b64encode(ticket).decode()}
+    client = world.https()
+    try:
+        client.post_json(f"/v1/programmes/city/boards/{board}/entries", json.dumps(body).encode(), 1 << 16)
+    finally:
+        client.close()
+
+
+def test_a_group_that_opted_in_is_not_shown_before_it_is_large_enough(world: RewardWorld) -> None:
+    board = "/v1/programmes/city/boards/friends"
+    for person in (0, 2, 3):
+        if person:
+            world.prove(person, BIKES, NEXT)
+        join(world, person, f"Rider {person}")
+    assert get(world, board) == []
+    with world.hub._readers.begin() as connection:
+        programme = world.hub.ledger.facts(connection).in_force("city")
+    assert programme is not None
+    assert programme.boards["friends"].group_min == 20
+    with world.hub._readers.begin() as connection:
+        group = read_entries(connection, "city", "friends")
+        ledger = world.hub.ledger.books(connection)
+        lifetimes = {alias: ledger.lifetime("P:city", account) for account, alias in group}
+    assert lifetimes == {"Rider 0": 1_000, "Rider 2": 100, "Rider 3": 200}
+    join(world, 3, "Rider 3", shown=False)
+    with world.hub._readers.begin() as connection:
+        assert [alias for _, alias in read_entries(connection, "city", "friends")].count("Rider 3") == 0
+
+
+def test_joining_a_board_needs_ones_own_ticket_and_a_free_name(world: RewardWorld) -> None:
+    join(world, 0, "First")
+    if not world.state.participants.is_proved(world.account_of(2)):
+        world.prove(2, BIKES, NEXT)
+    assert refused(partial(join, world, 2, "First")).reason == reasons.REASON_ALREADY_EXISTS
+    assert refused(partial(join, world, 5, "Unproved")).reason == reasons.REASON_CONTROL_NOT_PROVED
+    assert refused(partial(join, world, 0, "x", board="cities")).reason == reasons.REASON_PROGRAMME_UNKNOWN
+    assert refused(partial(join, world, 0, "<b>")).reason == reasons.REASON_UNKNOWN_FIELD_VALUE
