@@ -31,6 +31,7 @@ from privacy.envelope import Kind
 from privacy.openings import OPENING_FILE, OpenedLeaf, Opening
 from privacy.sampling import Challenge
 from privacy.standing import HUB_ID, Role
+from privacy.sum_tree import SumTree
 from protos.epochs import Epoch
 from protos.problems import Conflict, Malformed, Refused, Unavailable, Unverified
 from protos.v1 import books_pb2, commitment_pb2
@@ -318,6 +319,21 @@ def test_overstated_leaves_are_found_and_the_sample_expands(
     assert len(larger.draws) == outcome.more
     assert larger.draws[:DRAWS] == made.challenge().draws
     assert made.checked(made.opened(larger)).hits == outcome.more
+    made.app.close()
+
+
+def test_a_tree_over_other_slots_than_the_rosters_is_found(
+    federation: Federation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honestly = enterprise_node.commitments._Maker.tree
+
+    def elsewhere(self: Any) -> SumTree:
+        self._slots = self._slots + 1
+        return honestly(self)
+
+    monkeypatch.setattr(enterprise_node.commitments._Maker, "tree", elsewhere)
+    made = premises(tmp_path, federation)
+    assert SampleCheck.PATHS in found(made.checked(made.opened()))
     made.app.close()
 
 
