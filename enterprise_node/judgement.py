@@ -175,7 +175,7 @@ class Judgement:
         """Compare with what is kept: set aside what is the same, older, or may not move to another month."""
         self.connection.execute(
             "CREATE TABLE known (line BIGINT, record VARCHAR, file VARCHAR, day INTEGER, new_day INTEGER,"
-            " is_equal BOOLEAN, is_newer BOOLEAN)"
+            " is_equal BOOLEAN, is_newer BOOLEAN, in_place BOOLEAN)"
         )
         codes = {one.activity for one in self.activities.files(self.settings.id)}
         for code in sorted(codes):
@@ -198,7 +198,7 @@ class Judgement:
         """Put rows beside what is kept of one activity under the same record ids."""
         plan = self.staged.plan.activities
         index = next((at for at, one in enumerate(plan) if one.activity.code == code), None)
-        is_equal, is_greater = "false", "false"
+        is_equal, is_greater, in_place = "false", "false", "false"
         if index is not None:
             pairs = [(plan[index].columns.get(name, name), name) for name in plan[index].activity.columns()]
             same = [f"s.{quoted(new)} IS NOT DISTINCT FROM k.{quoted(old)}" for new, old in pairs]
@@ -209,6 +209,7 @@ class Judgement:
                 ", ".join(f"{side}.{quoted(pair[at])}" for pair in pairs) for at, side in ((0, "s"), (1, "k"))
             )
             is_greater = f"(s.activity = {index} AND row({new}) > row({old}))"
+            in_place = f"(s.activity = {index} AND s.day = k.day AND s.person = k.person)"
         greater = [at for at, one in enumerate(plan) if one.activity.code > code]
         if greater:
             is_greater = f"({is_greater} OR s.activity IN ({', '.join(map(str, greater))}))"
@@ -220,14 +221,17 @@ class Judgement:
             f" ELSE NOT {is_equal} AND ({self.reading} = readings.reading OR {is_greater}) END"
         )
         self.connection.execute(
-            f"INSERT INTO known SELECT s.line, s.record, k.file, k.day, s.day, {is_equal}, {newer}"
-            " FROM (staged ANTI JOIN late USING (line)) s"
+            f"INSERT INTO known SELECT s.line, s.record, k.file, k.day, s.day, {is_equal}, {newer},"
+            f" {in_place} FROM (staged ANTI JOIN late USING (line)) s"
             f" JOIN {self.activities.versions(code, self.settings.id)} k ON k.record = s.record"
             f" JOIN {self.activities.readings(self.settings.id)} ON readings.file = k.file"
         )
 
     def _crowds(self, good: str, mapped: MappedActivity) -> None:
-        """Set aside what is more than a person can have on one day, the same rows in whatever order."""
+        """Set aside what is more than a person can have on one day, the same rows in whatever order.
+
+        What takes the place of a record of that very day goes first: set aside, it would leave that there.
+        """
         limit = mapped.activity.records_per_day_max
         kept = (
             f"({self.activities.versions(mapped.activity.code)} ANTI JOIN"
@@ -241,9 +245,11 @@ class Judgement:
             f" USING (person, day) WHERE now.rows + coalesce(before.rows, 0) > {limit}"
         )
         if self._rows("SELECT count(*) FROM crowd")[0][0]:
+            newcomer = "line NOT IN (SELECT line FROM known WHERE in_place)"
             self._late(
                 "SELECT line, {reason} FROM (SELECT line, room, row_number() OVER (PARTITION BY person, day"
-                f" ORDER BY record) AS place FROM {good} JOIN crowd USING (person, day)) WHERE place > room",
+                f" ORDER BY {newcomer}, record) AS place FROM {good} JOIN crowd USING (person, day))"
+                " WHERE place > room",
                 Flaw.TOO_MANY_RECORDS,
                 self.settings.person,
             )
