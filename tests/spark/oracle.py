@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -44,12 +45,12 @@ def _evaluate(world: World, code: str, part: int, folder: Path) -> None:
     """Evaluate one part of one activity's persons under every pack of the activity."""
     rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in _SCHEMAS}
     with DuckDbEngine(memory_limit_mb=256, threads=1, temp_dir=folder) as engine:
-        known = all_packs()
-        packs = [(place, one) for place, one in enumerate(known) if one.pack.activity.code == code]
-        relation = world.define(engine, known).activities[code]
+        packs = [(place, one) for place, one in enumerate(all_packs()) if one.pack.activity.code == code]
+        engine.view("records", [world.activities(code)], packs[0][1].pack.activity.columns())
+        world.define_persons(engine)
         chosen = f"person % {ONE_PERSON_IN * _PARTS} = {ONE_PERSON_IN * part}"
         names = [one.name for one in packs[0][1].pack.activity.inputs]
-        stored = engine.rows(f"SELECT * FROM {relation} WHERE {chosen}")
+        stored = engine.rows(f"SELECT * FROM records WHERE {chosen}")
         contracts = {row[0]: (row[1], row[2]) for row in engine.rows("SELECT * FROM persons")}
         for place, one in packs:
             records = list(_records(one, names, stored))
@@ -57,8 +58,10 @@ def _evaluate(world: World, code: str, part: int, folder: Path) -> None:
             if not one.own_history:
                 found = person_days(one.pack, (record for _, record in records))
                 rows["days"] += [(place, *key, mg) for key, mg in found.items()]
-            for person in sorted({record.person for _, record in records}):
-                own = [record for _, record in records if record.person == person]
+            by_person: defaultdict[int, list[Record]] = defaultdict(list)
+            for _, record in records:
+                by_person[record.person].append(record)
+            for own in by_person.values():
                 months = person_months(one.pack, own, contracts, EPOCH)
                 rows["months"] += [(place, *pair) for pair in months.items()]
                 if one.pack.tariff is not None:

@@ -54,13 +54,17 @@ class World:
     def activities(self, code: str) -> Path:
         return self.folder / f"{code}.parquet"
 
+    def define_persons(self, engine: Engine) -> None:
+        """Name the file of persons in an engine."""
+        engine.view("persons", [self.folder / "persons.parquet"], _PERSONS)
+
     def define(self, engine: Engine, packs: Sequence[CompiledPack]) -> Relations:
         """Name the world's files in an engine."""
         names = {code: "activity_" + code.replace(".", "_") for code in self.codes}
         columns = {one.pack.activity.code: one.pack.activity.columns() for one in packs}
         for code, name in names.items():
             engine.view(name, [self.activities(code)], columns[code])
-        engine.view("persons", [self.folder / "persons.parquet"], _PERSONS)
+        self.define_persons(engine)
         engine.view("pooled", [self.folder / "pooled.parquet"], _POOLED)
         engine.view("excluded", [self.folder / "excluded.parquet"], _EXCLUDED)
         return Relations(names, "persons", exclusions="excluded", pooled="pooled")
