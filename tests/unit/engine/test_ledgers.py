@@ -184,3 +184,23 @@ def test_merged_accounts_step_as_one_and_are_not_credited_twice(engine: DuckDbEn
     # 50 less the younger's deficit of 20, and the 15 that were new.
     assert closed.moves == Moves(credited=15)
     assert closed.root == merkle.root([leaf(older, Wallet(45, 0, 10)), leaf(other, Wallet(7))])
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.permutations(PERSONS), st.dictionaries(st.sampled_from(PERSONS), st.integers(-40, 90)))
+def test_i14_the_order_rows_come_in_changes_nothing(
+    engine: DuckDbEngine, order: list[bytes], positions: dict[bytes, int]
+) -> None:
+    roots = []
+    for persons in (PERSONS, order):
+        with tempfile.TemporaryDirectory() as folder:
+            files = LedgerFiles()
+            for factor, epoch in ((1, FIRST), (-2, Epoch(202012))):
+                rows = {one: factor * positions[one] for one in persons if one in positions}
+                touched = {one: Wallet(3) for one in persons if one in PERSONS[:2]} if factor < 0 else {}
+                gifts = [Received("P:x", one, epoch, 4) for one in persons] if factor < 0 else []
+                made = LedgerCredits("P:x", Terms(epoch), position_sql(engine, rows), files)
+                closed = close_ledger(engine, Path(folder), made, touched, gifts)
+                files = closed.files
+            roots.append((closed.root, closed.moves))
+    assert len(set(roots)) == 1
