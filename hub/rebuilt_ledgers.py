@@ -34,7 +34,7 @@ Differ = Callable[[str], None]
 
 
 class RebuiltLedgers:
-    """Follows a replay of the log; after an erasure earlier books cannot be told apart, and it ends."""
+    """Follows a replay of a log in which nobody was erased; else no books before can be told apart."""
 
     def __init__(
         self, readers: Engine, state: State, resources: Resources, engine: DuckDbEngine, differ: Differ
@@ -44,13 +44,12 @@ class RebuiltLedgers:
         self._resources = resources
         self._engine = engine
         self._differ = differ
-        self._is_whole = True
+        self._is_whole = not _has_erasures(readers)
         folder = Path(resources.folder) / "rebuilt"
         self._books = ReplayedBooks(engine, folder, LogFacts(state.log, self._body_of), CelConditions())
 
     def take(self, admission: Admission) -> None:
         """Follow an entry that was taken."""
-        self._is_whole &= not (self._state.erasures or admission.kind is Kind.HUB_ERASURE_ORDER)
         if not self._is_whole:
             return
         match admission.kind:
@@ -115,3 +114,10 @@ class RebuiltLedgers:
     def _body_of(self, logged: LoggedProgramme) -> bytes:
         with self._readers.begin() as connection:
             return entries.read_bodies(connection, logged.index)[0]
+
+
+def _has_erasures(readers: Engine) -> bool:
+    """Say whether the log orders an erasure anywhere: the rows of every close before it are empty by now."""
+    with readers.begin() as connection:
+        kinds = (Kind.ERASURE_ORDER.value, Kind.HUB_ERASURE_ORDER.value)
+        return any(entries.find_entries(connection, kind) for kind in kinds)
