@@ -11,14 +11,18 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection, Engine
 
-from accounting.ledger import spending
+from accounting.ledger import chart, spending
 from accounting.ledger.chart import CLAIMS, MONEY, POINTS, UNITS, Side, points_ledger
-from accounting.programmes.programme import Board, BoardOf
+from accounting.ledger.transfers import Code
+from accounting.programmes.programme import Board, BoardOf, Programme
 from accounting.programmes.ranking import Entry, Place, rank
+from accounting.programmes.rewards import Claim
+from accounting.programmes.words import WHOLE_BASIS_POINTS
 from hub.ledger import Ledger
 from hub.state import State
 from hub.store.boards import read_entries
-from hub.store.reservations import walk_balances
+from hub.store.operations import moved_to
+from hub.store.reservations import confirmed_milligrams, walk_balances
 from hub.stored_books import StoredBooks
 from hub.views import Total, View, Views, noise_halfwidth
 from protos.epochs import format_epoch, previous_epoch
@@ -76,6 +80,7 @@ class BookViews:
                 Section(key=key, name_en=en, name_zh=zh, figures=_wallet(books, account, key, unit))
                 for key, en, zh, unit in names
             ]
+            sections += [one for each in begun for one in _pool_share(connection, each, account)]
             return Book(of="person", name=account.hex(), epoch=format_epoch(facts.epoch), sections=sections)
 
     def enterprise(self, enterprise_id: str) -> Book:
@@ -160,6 +165,29 @@ def _wallet(books: StoredBooks, account: bytes, ledger: str, unit: str) -> list[
     }
     first = Figure(key="available", amount=wallet.available, unit=unit, half=noise_halfwidth(variance))
     return [first, *(Figure(key=key, amount=amount, unit=unit) for key, amount in parts.items())]
+
+
+def _pool_share(connection: Connection, programme: Programme, account: bytes) -> Iterator[Section]:
+    """Show what a person gave to a pool, its part of all that was given, and of what sales brought in."""
+    rewards = [name for name, one in programme.rewards.items() if one.claim is Claim.TO_POOL]
+    given = confirmed_milligrams(connection, programme.id, rewards, account)
+    if given == 0:
+        return
+    whole = confirmed_milligrams(connection, programme.id, rewards)
+    funds = {rule.proceeds_fund for rule in programme.issue.values()}
+    brought = sum(moved_to(connection, Code.SELL, chart.fund(programme.id, name)) for name in funds)
+    figures = [
+        Figure(key="contributed", amount=given, unit="mg"),
+        Figure(key="share", amount=given * WHOLE_BASIS_POINTS // whole, unit="bp"),
+        Figure(key="proceeds", amount=given * brought // whole, unit="fen"),
+    ]
+    names = programme.names
+    yield Section(
+        key=f"pool:{programme.id}",
+        name_en=f"Pool of {names.en}",
+        name_zh=f"{names.zh}:减排池",
+        figures=figures,
+    )
 
 
 def _total(key: str, total: Total) -> Figure:

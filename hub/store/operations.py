@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, func, insert, select
 
 from accounting.ledger.books import Outcome, Received
+from accounting.ledger.chart import LedgerAccount
 from accounting.ledger.transfers import Code, Transfer
 from hub.store.ledger_schema import operation, received, segment, transfer
 from hub.store.rows import ROWS_AT_ONCE, add, cut
@@ -46,6 +47,14 @@ def numbered_moving(connection: Connection, code: Code) -> list[StoredOperation]
     moving = select(transfer.c.operation).where(transfer.c.code == int(code)).distinct()
     query = select(operation).where(operation.c.seq.in_(moving)).order_by(operation.c.seq)
     return [_operation(row) for row in connection.execute(query)]
+
+
+def moved_to(connection: Connection, code: Code, account: LedgerAccount) -> int:
+    """Add up what transfers of a code have credited to an account."""
+    query = select(func.sum(transfer.c.amount)).where(
+        transfer.c.code == int(code), transfer.c.credit == account.id
+    )
+    return int(connection.scalar(query) or 0)
 
 
 def segment_of(connection: Connection, seq: int) -> tuple[int, int, int] | None:

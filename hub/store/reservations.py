@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from accounting.ledger.books import Reservation, ReservationState
 from accounting.ledger.chart import LedgerAccount
@@ -48,6 +48,20 @@ def read_reservations(connection: Connection, keys: Collection[bytes]) -> dict[b
         for row in connection.execute(select(reservation).where(reservation.c.key.in_(some))):
             found[row.key] = _reservation(row)
     return found
+
+
+def confirmed_milligrams(
+    connection: Connection, programme: str, rewards: Collection[str], account: bytes | None = None
+) -> int:
+    """Add up the claims that confirmed orders of these rewards took, of one account or of all."""
+    query = select(func.sum(reservation.c.milligrams)).where(
+        reservation.c.programme == programme,
+        reservation.c.reward.in_(rewards),
+        reservation.c.state == int(ReservationState.CONFIRMED),
+    )
+    if account is not None:
+        query = query.where(reservation.c.account == account)
+    return int(connection.scalar(query) or 0)
 
 
 def lapsing_reservations(connection: Connection, now: int, limit: int) -> list[Reservation]:
