@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from custodian.setup import Opened
+from custodian.share import Purpose
 from custodian.status import trust_root_known
 from custodian.store import Store
 from privacy import sodium
@@ -52,6 +53,7 @@ def examine(folder: Path) -> list[Check]:
         _checked("database", lambda: _database(opened)),
         _checked("share", lambda: f"index {opened.resting_share.read().share.index}"),
         *_waiting_share(opened),
+        *_beacon_share(opened),
         _checked("trust root", lambda: f"version {trust_root_known(opened).version}"),
     ]
     if all(check.is_good for check in checks):
@@ -92,6 +94,20 @@ def _waiting_share(opened: Opened) -> list[Check]:
     if not waiting.path.exists():
         return []
     return [_checked("waiting share", lambda: f"of key {waiting.read().key.key_id.hex()[:16]}")]
+
+
+def _beacon_share(opened: Opened) -> list[Check]:
+    """Look at the share of the beacon key, where this custodian has one."""
+    resting = opened.resting(Purpose.BEACON)
+    if not resting.path.exists():
+        return []
+
+    def in_force() -> str:
+        share = resting.read()
+        share.check_against(trust_root_known(opened))
+        return f"key {share.key_id.hex()[:16]}, index {share.share.index}"
+
+    return [_checked("beacon share", in_force)]
 
 
 def _share_in_force(opened: Opened) -> str:
