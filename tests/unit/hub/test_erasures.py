@@ -86,8 +86,8 @@ def test_a_bundle_after_erasures_passes_and_counts_them(withdrawn: World, tmp_pa
     readers.dispose()
     (tmp_path / "trust-root").write_bytes(withdrawn.entries[0].data)
     report = verify_source(str(tmp_path / "bundle"), tmp_path / "trust-root", None)
-    assert not report.results[Check.ERASURES].findings
-    assert not report.results[Check.ACCOUNTS].findings
+    # The simulator's packs are no packs, and its trust root names no second log key.
+    assert {one.check for one in report.results.findings} <= {Check.PACKS, Check.CHECKPOINT}
     assert report.figures["erasures"] == {"orders": 1, "slots": {BIKES: 2}}
 
 
