@@ -301,20 +301,6 @@ def test_bad_recipients_are_a_usage_error(recipient: str, tmp_path: Path) -> Non
     assert not (tmp_path / "out").exists()
 
 
-def test_help_imports_nothing_heavy() -> None:
-    import subprocess
-    import sys
-
-    heavy = "grpc, fastapi, opendp, numpy, pydantic, nacl, cryptography, sqlite3"
-    script = (
-        "import sys; from click.testing import CliRunner; from custodian.cli import custodian;"
-        "CliRunner().invoke(custodian, ['--help']);"
-        f"print([name for name in '{heavy}'.split(', ') if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-
-
 def test_home_without_settings_is_named(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir(mode=0o700)
     with pytest.raises(Unavailable) as caught:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -160,15 +158,3 @@ def test_doctor_names_what_is_wrong(place: Path, tmp_path: Path) -> None:
     checks = json.loads(CliRunner().invoke(hub, ["doctor", "--home", str(tmp_path / "H"), "--json"]).stdout)
     assert not checks["ok"]
     assert checks["checks"][0]["remedy"]
-
-
-def test_help_is_quick_and_imports_nothing_heavy() -> None:
-    script = (
-        "import sys, hub.cli\n"
-        "try: hub.cli.hub(['--help'])\n"
-        "except SystemExit: pass\n"
-        "heavy = {'grpc', 'fastapi', 'numpy', 'opendp', 'sqlalchemy', 'duckdb'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
-    )
-    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert "invite" in result.stdout
