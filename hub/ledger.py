@@ -33,7 +33,6 @@ from hub.store.operations import (
     add_received,
     add_segment,
     add_transfers,
-    find_operations,
     last_operation_at,
     next_operation,
     operations_moving,
@@ -49,7 +48,7 @@ from hub.store.reservations import (
 )
 from hub.store.wallets import put_wallets
 from hub.store.writer import Writer
-from hub.stored_books import Shared, StoredBooks
+from hub.stored_books import Shared, Stepped, StoredBooks
 from privacy import codec
 from privacy.envelope import Kind
 from privacy.journal import OPERATION_BYTES_MAX, OPERATIONS_MAX, build_segment
@@ -243,8 +242,7 @@ class Ledger:
     def _decide(self, connection: Connection, waiting: Sequence[_Waiting]) -> None:
         shared = self._shared or self._read(connection)
         books = StoredBooks(connection, self.facts(connection), self._conditions, shared)
-        books.prefetch([one.operation for one in waiting])
-        known = find_operations(connection, [one.operation.key for one in waiting])
+        known = books.prefetch([one.operation for one in waiting])
         batch = _Batch(books, shared.number, max(self._clock(), shared.at), known, [], [])
         for one in waiting:
             try:
@@ -262,6 +260,7 @@ class Ledger:
             dict(walk_balances(connection)),
             _issued(connection, self.facts(connection)),
             {},
+            Stepped(),
             next_operation(connection),
             last_operation_at(connection),
         )

@@ -6,8 +6,8 @@ has touched it between those closes, so the result is the one of stepping it at 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
 
@@ -21,17 +21,40 @@ from engine.closing import terms_of
 from engine.kept_books import EMPTY, KeptBooks
 from engine.ledgers import Found
 from engine.log_facts import LogFacts
-from hub.store.reservations import read_counts, read_reservations
+from hub.store.keyed import read_keyed
+from hub.store.operations import StoredOperation, keyed_operations, operation_lookup
+from hub.store.reservations import (
+    count_lookup,
+    keyed_reservations,
+    read_counts,
+    read_reservations,
+    reservation_lookup,
+)
 from hub.store.wallets import (
     StoredCredit,
     StoredWallet,
     WalletKey,
+    keyed_wallets,
     read_credits,
     read_received,
-    read_wallets,
+    wallet_lookup,
 )
 from protos.epochs import Epoch
 from protos.v1 import ledger_pb2
+
+# Beyond so many accounts at hand, reading starts anew.
+ACCOUNTS_KEPT_MAX = 50_000
+
+
+@dataclass(slots=True)
+class Stepped:
+    """Wallets as the last close and all operations have left them, of accounts that were read.
+
+    Only one writer changes them, so they hold until a close, or until writing fails.
+    """
+
+    wallets: dict[WalletKey, StoredWallet] = field(default_factory=dict)
+    accounts: set[bytes] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -41,6 +64,7 @@ class Shared:
     balances: dict[LedgerAccount, Balance]
     issued: list[Batch]
     counts: dict[str, int]
+    stepped: Stepped
     # The next operation's, and the last one's time.
     number: int
     at: int
@@ -57,8 +81,7 @@ class StoredBooks(KeptBooks):
         self._connection = connection
         self._closes = facts.closed_epochs()
         self._last = self._closes[-1] if self._closes else Epoch(0)
-        self._stored: dict[WalletKey, StoredWallet] = {}
-        self._read: set[bytes] = set()
+        self._stepped = shared.stepped
         self._aliases = _aliases(facts.merged(self._last))
         self._ledgers = [CLAIMS, *(points_ledger(one) for one in facts.programmes())]
         self.balances = dict(shared.balances)
@@ -69,25 +92,33 @@ class StoredBooks(KeptBooks):
     def shared(self, number: int, at: int) -> Shared:
         """Give what the next batch goes on with."""
         counts = {name: self.counts[name] for name in self._few}
-        return Shared(self.balances, self.issued, counts, number, at)
+        stepped = self._stepped if len(self._stepped.accounts) <= ACCOUNTS_KEPT_MAX else Stepped()
+        return Shared(self.balances, self.issued, counts, stepped, number, at)
 
-    def prefetch(self, operations: Sequence[ledger_pb2.Operation]) -> None:
-        """Read at once what decisions on these operations will read."""
-        keys = [key for one in operations if (key := reservation_of(one)) is not None]
-        found = read_reservations(self._connection, keys)
-        self.reservations.update({key: found.get(key) for key in keys})
-        accounts = {account for one in operations for account in accounts_of(one)}
-        accounts |= {one.account for one in found.values()}
-        self._load(accounts)
+    def prefetch(self, operations: Sequence[ledger_pb2.Operation]) -> dict[bytes, StoredOperation]:
+        """Read at once what decisions on operations will read; give those that used their keys before."""
+        keys = {key for one in operations if (key := reservation_of(one)) is not None}
         names = {name for one in operations for name in counters_of(one, self.epoch)}
-        self.counts.update(dict.fromkeys(names, 0) | read_counts(self._connection, names))
+        accounts = {account for one in operations for account in accounts_of(one)} - self._stepped.accounts
+        known, reserved, wallets, counts = read_keyed(
+            self._connection,
+            operation_lookup({one.key for one in operations}),
+            reservation_lookup(keys),
+            wallet_lookup(accounts),
+            count_lookup(names),
+        )
+        found = keyed_reservations(reserved)
+        self.reservations.update({key: found.get(key) for key in keys})
+        self.counts.update(dict.fromkeys(names, 0) | dict(counts))
+        self._step_all(accounts, keyed_wallets(wallets))
+        self._load({one.account for one in found.values()})
+        return keyed_operations(known)
 
     def find_wallet(self, ledger: str, account: bytes) -> Found:
         """Read an account's wallets; what is in none of them is empty."""
-        if account in self._read:
-            return EMPTY
         self._load([account])
-        return self.wallets.get((ledger, account), EMPTY)
+        row = self._stepped.wallets.get((ledger, account))
+        return EMPTY if row is None else Found(wallet_of(row), row.variance, row.credited)
 
     def find_count(self, name: str) -> int:
         """Read a counter that is no account's own; such are few."""
@@ -99,30 +130,34 @@ class StoredBooks(KeptBooks):
         return read_reservations(self._connection, [key]).get(key)
 
     def written(self) -> list[StoredWallet]:
-        """Give the wallets that operations changed as they are to be written."""
-        return [
-            _with(self._stored.get(key, _new(key)), self.wallets[key].wallet, self._last)
-            for key in sorted(self.changed)
-        ]
+        """Give the wallets that operations changed as they are to be written, and found by the next batch."""
+        rows = self._stepped.wallets
+        for key in self.changed:
+            rows[key] = _with(rows.get(key, _new(key)), self.wallets[key].wallet, self._last)
+        return [rows[key] for key in sorted(self.changed)]
 
     def stored(self, account: bytes) -> dict[str, StoredWallet]:
         """Give an account's wallets by ledger, stepped to the last close."""
         self._load([account])
-        return {ledger: one for (ledger, holder), one in self._stored.items() if holder == account}
+        return {ledger: one for (ledger, holder), one in self._stepped.wallets.items() if holder == account}
 
     def _load(self, accounts: Iterable[bytes]) -> None:
-        """Read wallets, credits and gifts of accounts, and step each wallet to the last close."""
-        fresh = sorted(set(accounts) - self._read)
-        if not fresh:
-            return
-        self._read.update(fresh)
-        keys = [(ledger, account) for ledger in self._ledgers for account in fresh]
-        rows = read_wallets(self._connection, keys)
-        for ledger in self._ledgers:
-            self._load_ledger(ledger, fresh, rows)
+        """Read the wallets of accounts that are not at hand."""
+        fresh = set(accounts) - self._stepped.accounts
+        if fresh:
+            rows = read_keyed(self._connection, wallet_lookup(fresh))[0]
+            self._step_all(fresh, keyed_wallets(rows))
 
-    def _load_ledger(
-        self, ledger: str, accounts: Sequence[bytes], rows: Mapping[WalletKey, StoredWallet]
+    def _step_all(self, accounts: Collection[bytes], rows: Mapping[WalletKey, StoredWallet]) -> None:
+        """Step each wallet of accounts to the last close."""
+        if not accounts:
+            return
+        self._stepped.accounts.update(accounts)
+        for ledger in self._ledgers:
+            self._step_ledger(ledger, accounts, rows)
+
+    def _step_ledger(
+        self, ledger: str, accounts: Collection[bytes], rows: Mapping[WalletKey, StoredWallet]
     ) -> None:
         applied = [rows.get((ledger, one), _new((ledger, one))).applied_epoch for one in accounts]
         epochs = self._epochs(ledger, min(applied))
@@ -134,9 +169,7 @@ class StoredBooks(KeptBooks):
         for account in accounts:
             key = (ledger, account)
             if key in rows or key in credits:
-                stepped = self._stepped(rows.get(key, _new(key)), credits, gifts)
-                self._stored[key] = stepped
-                self.wallets[key] = Found(wallet_of(stepped), stepped.variance, stepped.credited)
+                self._stepped.wallets[key] = self._step(rows.get(key, _new(key)), credits, gifts)
 
     def _epochs(self, ledger: str, applied: int) -> list[Epoch]:
         """Name the closes whose credits a step needs: those not applied, and what then was recent."""
@@ -150,7 +183,7 @@ class StoredBooks(KeptBooks):
         first = min([*cutoffs, Epoch(steps[0] - 1)])
         return [one for one in self._closes if one > first]
 
-    def _stepped(
+    def _step(
         self,
         row: StoredWallet,
         credits: Mapping[WalletKey, Sequence[StoredCredit]],

@@ -7,7 +7,7 @@ file silently lose committed writes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from sqlalchemy import (
@@ -43,6 +43,9 @@ Name = Text().with_variant(Text(collation="C"), "postgresql")
 
 # How a driver wants a value marked in a statement.
 PLACEHOLDERS = {"sqlite": "?", "postgresql": "%s"}
+
+# A text and its values.
+Query = tuple[str, tuple[Any, ...]]
 
 _READER_OPTIONS = "-c default_transaction_read_only=on"
 # Two hubs on one database would sign two histories: the lock is held as long as the writing connection lives.
@@ -94,14 +97,26 @@ def insert_or_replace(
 def run_many(connection: Connection, text: str, rows: Sequence[tuple[Any, ...]]) -> None:
     """Run one statement for many rows by the driver itself; errors are the engine's all the same."""
     driver: Any = connection.connection.driver_connection
-    try:
+    with _told_as_engine(connection), closing(driver.cursor()) as cursor:
+        cursor.executemany(text, rows)
+
+
+def run_one(connection: Connection, text: str, values: Sequence[Any]) -> None:
+    """Run one statement that gives nothing by the driver itself, prepared once."""
+    driver: Any = connection.connection.driver_connection
+    with _told_as_engine(connection):
+        driver.execute(text, values, prepare=True)
+
+
+def run_queries(connection: Connection, queries: Sequence[Query]) -> list[list[tuple[Any, ...]]]:
+    """Run queries by the driver itself and give the rows of each; a server is waited for once."""
+    driver: Any = connection.connection.driver_connection
+    with _told_as_engine(connection):
         if connection.dialect.name == "sqlite":
-            driver.executemany(text, rows)
-        else:
-            with driver.cursor() as cursor:
-                cursor.executemany(text, rows)
-    except connection.dialect.loaded_dbapi.Error as error:
-        raise DBAPIError.instance(text, None, error, connection.dialect.loaded_dbapi.Error) from error
+            return [driver.execute(text, values).fetchall() for text, values in queries]
+        with driver.pipeline():
+            cursors = [driver.execute(text, values, prepare=True) for text, values in queries]
+        return [cursor.fetchall() for cursor in cursors]
 
 
 @contextmanager
@@ -122,6 +137,16 @@ def wipe(connection: Connection, metadata: MetaData) -> None:
         query = "select proname from pg_proc where pronamespace = current_schema()::regnamespace "
         for name in connection.scalars(text(query + "and prorettype = 'trigger'::regtype")).all():
             connection.execute(text(f'drop function "{name}"()'))
+
+
+@contextmanager
+def _told_as_engine(connection: Connection) -> Iterator[None]:
+    """Raise a driver's errors as the engine raises them."""
+    kind = connection.dialect.loaded_dbapi.Error
+    try:
+        yield
+    except kind as error:
+        raise DBAPIError.instance(None, None, error, kind) from error
 
 
 def _insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:

@@ -10,8 +10,9 @@ from sqlalchemy import Connection, func, insert, select
 from accounting.ledger.books import Outcome, Received
 from accounting.ledger.chart import LedgerAccount
 from accounting.ledger.transfers import Code, Transfer
+from hub.store.keyed import Keyed, Row, read_keyed
 from hub.store.ledger_schema import operation, received, segment, transfer
-from hub.store.rows import ROWS_AT_ONCE, add, cut
+from hub.store.rows import ROWS_AT_ONCE, add
 from protos.epochs import Epoch
 
 
@@ -28,11 +29,17 @@ class StoredOperation(NamedTuple):
 
 def find_operations(connection: Connection, keys: Collection[bytes]) -> dict[bytes, StoredOperation]:
     """Find the operations that have used these keys."""
-    found = {}
-    for some in cut(sorted(keys)):
-        for row in connection.execute(select(operation).where(operation.c.key.in_(some))):
-            found[row.key] = _operation(row)
-    return found
+    return keyed_operations(read_keyed(connection, operation_lookup(keys))[0])
+
+
+def operation_lookup(keys: Collection[bytes]) -> Keyed:
+    """Say how the operations that have used these keys are found."""
+    return Keyed(operation, "key", keys)
+
+
+def keyed_operations(rows: Iterable[Row]) -> dict[bytes, StoredOperation]:
+    """Give the operations in rows found by their keys."""
+    return {one.key: one for one in map(_operation, rows)}
 
 
 def operations_moving(connection: Connection, code: Code) -> list[bytes]:
@@ -136,4 +143,5 @@ def sealed_operations(connection: Connection) -> int:
 
 
 def _operation(row: Any) -> StoredOperation:
-    return StoredOperation(row.seq, row.key, row.act_hash, row.at, row.data, Outcome(*row[5:]))
+    seq, key, act_hash, at, data, *outcome = row
+    return StoredOperation(seq, key, act_hash, at, data, Outcome(*outcome))

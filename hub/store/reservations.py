@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection, func, select
@@ -11,9 +12,14 @@ from sqlalchemy import Connection, func, select
 from accounting.ledger.books import Reservation, ReservationState
 from accounting.ledger.chart import LedgerAccount
 from accounting.ledger.transfers import Balance
+from hub.store.keyed import Keyed, Row, read_keyed
 from hub.store.ledger_schema import counter, reservation, system_balance
 from hub.store.rows import ROWS_AT_ONCE, cut, put
 from protos.epochs import Epoch
+
+_NAMES = [one.name for one in fields(Reservation)]
+# A reservation as a row, but for its state, which comes last.
+_PARTS = attrgetter(*_NAMES[:-1])
 
 
 def read_balances(
@@ -43,11 +49,17 @@ def put_balances(connection: Connection, balances: Mapping[LedgerAccount, Balanc
 
 def read_reservations(connection: Connection, keys: Collection[bytes]) -> dict[bytes, Reservation]:
     """Find reservations by the keys of their Reserves."""
-    found = {}
-    for some in cut(sorted(keys)):
-        for row in connection.execute(select(reservation).where(reservation.c.key.in_(some))):
-            found[row.key] = _reservation(row)
-    return found
+    return keyed_reservations(read_keyed(connection, reservation_lookup(keys))[0])
+
+
+def reservation_lookup(keys: Collection[bytes]) -> Keyed:
+    """Say how reservations are found."""
+    return Keyed(reservation, "key", keys)
+
+
+def keyed_reservations(rows: Iterable[Row]) -> dict[bytes, Reservation]:
+    """Give the reservations in rows found by their keys."""
+    return {one.key: one for one in map(_reservation, rows)}
 
 
 def confirmed_milligrams(
@@ -75,18 +87,18 @@ def lapsing_reservations(connection: Connection, now: int, limit: int) -> list[R
 
 def put_reservations(connection: Connection, reservations: Iterable[Reservation]) -> None:
     """Store reservations as they are now."""
-    names = [one.name for one in fields(Reservation)]
-    rows = [tuple(getattr(one, name) for name in names) for one in reservations]
+    rows = [(*_PARTS(one), int(one.state)) for one in reservations]
     put(connection, reservation, ("key",), rows)
 
 
 def read_counts(connection: Connection, names: Collection[str]) -> dict[str, int]:
     """Read counters; those never counted are not among them."""
-    found: dict[str, int] = {}
-    for some in cut(sorted(names)):
-        for row in connection.execute(select(counter).where(counter.c.name.in_(some))):
-            found[row.name] = row.value
-    return found
+    return dict(read_keyed(connection, count_lookup(names))[0])
+
+
+def count_lookup(names: Collection[str]) -> Keyed:
+    """Say how counters are found; a row is a name and a value."""
+    return Keyed(counter, "name", names)
 
 
 def put_counts(connection: Connection, counts: Mapping[str, int]) -> None:
@@ -95,5 +107,6 @@ def put_counts(connection: Connection, counts: Mapping[str, int]) -> None:
 
 
 def _reservation(row: Any) -> Reservation:
-    values = {**row._mapping, "epoch": Epoch(row.epoch), "state": ReservationState(row.state)}
+    values = dict(zip(_NAMES, row, strict=True))
+    values["epoch"], values["state"] = Epoch(values["epoch"]), ReservationState(values["state"])
     return Reservation(**values)

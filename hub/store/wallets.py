@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
+from itertools import chain, starmap
+from operator import attrgetter
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, select
 
 from accounting.ledger.books import Received
 from hub.store import bulk
 from hub.store.bulk import Column
+from hub.store.keyed import Keyed, Row, read_keyed
 from hub.store.ledger_schema import credit, ledger_epoch, received, wallet
-from hub.store.rows import ROWS_AT_ONCE, cut, put
+from hub.store.rows import ROWS_AT_ONCE, put
 from protos.epochs import Epoch
 
 WalletKey = tuple[str, bytes]
@@ -40,6 +43,10 @@ class StoredWallet:
     applied_epoch: int = 0
 
 
+# A wallet as a row.
+_PARTS = attrgetter(*(one.name for one in fields(StoredWallet)))
+
+
 class StoredCredit(NamedTuple):
     """What one close gave a wallet."""
 
@@ -51,13 +58,19 @@ class StoredCredit(NamedTuple):
 
 def read_wallets(connection: Connection, keys: Collection[WalletKey]) -> dict[WalletKey, StoredWallet]:
     """Read the wallets that somebody has touched; the others are what closes credited."""
-    pairs = sorted({(account, ledger) for ledger, account in keys})
-    found = {}
-    for some in cut(pairs):
-        chosen = tuple_(wallet.c.account, wallet.c.ledger).in_(some)
-        for row in connection.execute(select(wallet).where(chosen)):
-            found[row.ledger, row.account] = StoredWallet(*row)
-    return found
+    asked = set(keys)
+    found = keyed_wallets(read_keyed(connection, wallet_lookup({account for _, account in asked}))[0])
+    return {key: one for key, one in found.items() if key in asked}
+
+
+def wallet_lookup(accounts: Collection[bytes]) -> Keyed:
+    """Say how all wallets of accounts are found."""
+    return Keyed(wallet, "account", accounts)
+
+
+def keyed_wallets(rows: Iterable[Row]) -> dict[WalletKey, StoredWallet]:
+    """Give the wallets in rows found by their accounts."""
+    return {(one.ledger, one.account): one for one in starmap(StoredWallet, rows)}
 
 
 def walk_wallets(connection: Connection, ledger: str) -> Iterator[StoredWallet]:
@@ -76,26 +89,25 @@ def wallets_applied(connection: Connection, epoch: int) -> Iterator[StoredWallet
 
 def put_wallets(connection: Connection, wallets: Iterable[StoredWallet]) -> None:
     """Store wallets as they are now."""
-    put(connection, wallet, ("account", "ledger"), map(astuple, wallets))
+    put(connection, wallet, ("account", "ledger"), map(_PARTS, wallets))
 
 
 def read_credits(
     connection: Connection, keys: Collection[WalletKey], epochs: Collection[Epoch]
 ) -> dict[WalletKey, list[StoredCredit]]:
     """Read what the closes of these epochs gave wallets, in the order of epochs."""
-    found: dict[WalletKey, list[StoredCredit]] = defaultdict(list)
     by_ledger: dict[str, list[bytes]] = defaultdict(list)
     for ledger, account in sorted(keys):
         by_ledger[ledger].append(account)
-    for epoch in sorted(epochs):
-        for ledger, accounts in by_ledger.items():
-            for some in cut(accounts):
-                query = select(credit).where(
-                    credit.c.epoch == epoch, credit.c.ledger == ledger, credit.c.account.in_(some)
-                )
-                for row in connection.execute(query):
-                    one = StoredCredit(Epoch(row.epoch), row.delta, row.capped, row.variance)
-                    found[ledger, row.account].append(one)
+    # In the order of the table's key.
+    lookups = [
+        Keyed(credit, "account", accounts, {"epoch": epoch, "ledger": ledger})
+        for epoch in sorted(epochs)
+        for ledger, accounts in by_ledger.items()
+    ]
+    found: dict[WalletKey, list[StoredCredit]] = defaultdict(list)
+    for epoch, ledger, account, *figures in chain.from_iterable(read_keyed(connection, *lookups)):
+        found[ledger, account].append(StoredCredit(Epoch(epoch), *figures))
     return dict(found)
 
 
@@ -108,13 +120,12 @@ def all_credits(connection: Connection, ledger: str, epoch: Epoch) -> list[tuple
 
 def read_received(connection: Connection, keys: Collection[WalletKey]) -> dict[WalletKey, list[Received]]:
     """Read what operations gave wallets otherwise than by a close."""
-    pairs = sorted({(account, ledger) for ledger, account in keys})
+    asked = set(keys)
+    rows = read_keyed(connection, Keyed(received, "account", {account for _, account in asked}))[0]
     found: dict[WalletKey, list[Received]] = defaultdict(list)
-    for some in cut(pairs):
-        chosen = tuple_(received.c.account, received.c.ledger).in_(some)
-        for row in connection.execute(select(received).where(chosen).order_by(received.c.operation)):
-            one = Received(row.ledger, row.account, Epoch(row.epoch), row.points)
-            found[row.ledger, row.account].append(one)
+    for _, ledger, account, epoch, points in sorted(rows):
+        if (ledger, account) in asked:
+            found[ledger, account].append(Received(ledger, account, Epoch(epoch), points))
     return dict(found)
 
 

@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 JOBS_WAITING_MAX = 256
 JOBS_TOGETHER_MAX = 64
 IDLE_SECONDS = 0.5
+GATHER_SECONDS_MAX = 0.005
 
 Result = TypeVar("Result")
 
@@ -57,6 +58,9 @@ class Writer:
         self._jobs: queue.Queue[_Job | None] = queue.Queue(JOBS_WAITING_MAX)
         self._broken: BaseException | None = None
         self._stopping = False
+        # Of the last commit.
+        self._commit_seconds = 0.0
+        self._came_together = 0
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
@@ -130,19 +134,30 @@ class Writer:
         """Wait for work and take all that is there; True when the writer shall end."""
         jobs: list[_Job] = []
         try:
-            first = self._jobs.get(timeout=IDLE_SECONDS)
-            while first is not None:
-                jobs.append(first)
+            job = self._jobs.get(timeout=IDLE_SECONDS)
+            until = time.monotonic() + min(self._commit_seconds / 2, GATHER_SECONDS_MAX)
+            while job is not None:
+                jobs.append(job)
                 if len(jobs) == JOBS_TOGETHER_MAX:
                     return jobs, False
-                first = self._jobs.get_nowait()
+                job = self._next(len(jobs), until)
         except queue.Empty:
             return jobs, False
         return jobs, True
 
+    def _next(self, taken: int, until: float) -> _Job | None:
+        """Take what is there; wait a little for as many as came together last time.
+
+        Who was answered by one commit asks again together; without the wait one goes alone, then the rest.
+        """
+        if taken >= self._came_together:
+            return self._jobs.get_nowait()
+        return self._jobs.get(timeout=max(until - time.monotonic(), 0))
+
     def _commit(self, jobs: list[_Job]) -> None:
         shared = {job.work: job for job in reversed(jobs) if job.is_shared}
         first = [job for job in jobs if not job.is_shared or shared[job.work] is job]
+        began = time.monotonic()
         with self._engine.connect() as connection, connection.begin() as transaction:
             if len(first) > 1:
                 for job in first:
@@ -150,6 +165,7 @@ class Writer:
             else:
                 # Alone it needs no savepoint: its transaction is as much.
                 self._attempt(connection, first[0], transaction)
+        self._commit_seconds, self._came_together = time.monotonic() - began, len(jobs)
         self._step("committed")
         for job in jobs:
             _answer(job, shared.get(job.work, job) if job.is_shared else job)

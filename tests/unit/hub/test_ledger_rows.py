@@ -14,6 +14,7 @@ from accounting.ledger.books import Outcome, Received, Reservation, ReservationS
 from accounting.ledger.transfers import Balance, Code, Transfer
 from hub.store import operations, reservations, wallets
 from hub.store.database import create_database, open_writer
+from hub.store.keyed import read_keyed
 from hub.store.location import Location
 from hub.store.operations import StoredOperation
 from hub.store.wallets import StoredWallet
@@ -132,3 +133,28 @@ def test_reservations_lapse_in_the_order_of_their_time(writer: Engine) -> None:
         assert reservations.lapsing_reservations(connection, 60, 1) == [RESERVED]
         found = reservations.read_reservations(connection, [done.key, later.key])
         assert found == {done.key: done, later.key: later}
+
+
+def test_any_text_and_bytes_come_back_as_they_were(writer: Engine) -> None:
+    names = {'plain"quote', "back\\slash", "{a,b}", "NULL", "", " 公交 ", "new\nline"}
+    odd = replace(RESERVED, key=bytes(range(16)), account=b"\\x\x00\"'{},;\xff\xfe......", fund='"\\", 税')
+    with writer.begin() as connection:
+        reservations.put_counts(connection, {name: -at for at, name in enumerate(sorted(names))})
+        reservations.put_reservations(connection, [odd])
+        assert reservations.read_counts(connection, names) == {n: -at for at, n in enumerate(sorted(names))}
+        assert reservations.read_reservations(connection, [odd.key]) == {odd.key: odd}
+
+
+def test_lookups_of_many_keys_and_of_none_are_answered_each_for_itself(writer: Engine) -> None:
+    rows = [performed(seq) for seq in range(1000)]
+    with writer.begin() as connection:
+        operations.add_operations(connection, rows)
+        reservations.put_counts(connection, {"stock": 5})
+        asked = (
+            operations.operation_lookup([row.key for row in rows]),
+            reservations.reservation_lookup([]),
+            reservations.count_lookup({"stock", "never"}),
+        )
+        found, none, counted = read_keyed(connection, *asked)
+    assert operations.keyed_operations(found) == {row.key: row for row in rows}
+    assert (none, dict(counted)) == ([], {"stock": 5})
