@@ -27,7 +27,7 @@ from engine.ledgers import (
 from engine.released import CLAIMS_POSITION_SQL, BooksSum, ReleasedFiles, fold_accounts
 from hub.reconcile import CHECKS, Pass
 from hub.store import books, bulk
-from hub.store.books import Balance
+from hub.store.books import Balances
 from hub.store.bulk import Column
 from hub.store.reservations import put_balances
 from hub.store.wallets import StoredWallet, load_credits, put_wallets
@@ -121,17 +121,17 @@ def close_all(writer: Engine, released: Released, folder: Path) -> Close:
         ]
         _touch(writer, engine, files, system, epoch)
     reconcile, scan = _reconcile(writer, closes)
-    bare = bare_load(writer, rows) + bare_load(writer, list(books.balance_columns(balances)))
+    bare = bare_load(writer, rows) + bare_load(writer, list(balances.columns()))
     return Close(*told, bare, bare_load(writer, released.statements()), reconcile, scan)
 
 
-def _fold(engine: DuckDbEngine, released: Released, epoch: Epoch) -> list[Balance]:
+def _fold(engine: DuckDbEngine, released: Released, epoch: Epoch) -> Balances:
     """Fold statements into accounts and their root, as the hub's closer does."""
-    total, balances = BooksSum(), []
+    total, balances = BooksSum(), Balances(epoch)
     until = [one for one in released.files if one.epoch <= epoch]
     for one in fold_accounts(engine, until, [released.links]):
         total.add(one)
-        balances.append(Balance(one.account, one.balance_mg, one.variance_mg2, one.enterprises, epoch))
+        balances.add(one.account, one.balance_mg, one.variance_mg2, one.enterprises)
     total.root()
     return balances
 
@@ -143,7 +143,7 @@ def _step(engine: DuckDbEngine, place: Path, epoch: Epoch, before: LedgerFiles) 
 
 
 def _load(
-    writer: Engine, engine: DuckDbEngine, epoch: Epoch, balances: list[Balance], closed: ClosedLedger
+    writer: Engine, engine: DuckDbEngine, epoch: Epoch, balances: Balances, closed: ClosedLedger
 ) -> None:
     """Store the close as the hub does, in one durable transaction."""
     with writer.begin() as connection:

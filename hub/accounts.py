@@ -23,7 +23,7 @@ from hub.erasures import remove_folded
 from hub.intake import Intake, Own, Step, following
 from hub.state import State
 from hub.store import books, entries
-from hub.store.books import Balance, ClosedEpoch, PointsBalance
+from hub.store.books import Balances, ClosedEpoch, PointsBalance
 from hub.store.entries import StoredEntry
 from hub.store.wallets import put_ledger_epoch
 from hub.store.writer import Writer
@@ -48,7 +48,7 @@ class Books:
     """All accounts after an epoch, and what the close says of them."""
 
     epoch: Epoch
-    balances: list[Balance]
+    balances: Balances
     points: list[PointsBalance]
     total: BooksSum
     released: Released
@@ -303,10 +303,10 @@ def fold_into(
         PointsBalance(one.account, one.points, one.variance, one.enterprises, epoch)
         for one in fold_points(engine, statements, links)
     ]
-    balances, total = [], BooksSum()
+    balances, total = Balances(epoch), BooksSum()
     for two in fold_accounts(engine, statements, links):
         total.add(two)
-        balances.append(Balance(two.account, two.balance_mg, two.variance_mg2, two.enterprises, epoch))
+        balances.add(two.account, two.balance_mg, two.variance_mg2, two.enterprises)
     return Books(epoch, balances, points, total, Released(statements, links))
 
 

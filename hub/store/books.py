@@ -5,6 +5,7 @@ All of it is folded from the log; `clear_books` and a new fold give the same row
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -13,13 +14,16 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Table, delete, func, insert, select, union
 
+from accounting.accounts import account_leaf
 from hub.store import bulk
 from hub.store.bulk import Column
 from hub.store.dialects import insert_or_skip
 from hub.store.schema import balance, closed_epoch, link, points_balance
+from protos.epochs import Epoch
 
 ROWS_TOGETHER = 8192
-VARIANCE_BYTES = 16
+# What an account's leaf consists of, which is most of its row.
+_LEAF = np.dtype([("account", "V16"), ("balance_mg", ">i8"), ("variance_mg2", "V16")])
 
 # All balances are of one epoch; to name it finds one of them by its key.
 _NEWEST = select(func.max(balance.c.epoch)).scalar_subquery()
@@ -44,6 +48,39 @@ class Balance:
     variance_mg2: int
     enterprises: int
     epoch: int
+
+
+class Balances:
+    """All accounts after an epoch, ascending, kept as the bytes of their rows until they are stored."""
+
+    def __init__(self, epoch: Epoch) -> None:
+        self.epoch = epoch
+        self._leaves = bytearray()
+        self._enterprises = array("q")
+
+    def __len__(self) -> int:
+        """Count the accounts."""
+        return len(self._enterprises)
+
+    def __iter__(self) -> Iterator[Balance]:
+        """Give each account's balance."""
+        for columns in self.columns():
+            for account, balance_mg, variance, enterprises, epoch in bulk.tuples(columns):
+                yield Balance(account, balance_mg, int.from_bytes(variance, "big"), enterprises, epoch)
+
+    def add(self, account: bytes, balance_mg: int, variance_mg2: int, enterprises: int) -> None:
+        """Add the next account, ascending."""
+        self._leaves += account_leaf(account, balance_mg, variance_mg2)
+        self._enterprises.append(enterprises)
+
+    def columns(self) -> Iterator[Mapping[str, Column]]:
+        """Give the rows as columns of their table, in bounded batches."""
+        leaves = np.frombuffer(self._leaves, dtype=_LEAF)
+        enterprises = np.frombuffer(self._enterprises, dtype=np.int64)
+        for start in range(0, len(self), ROWS_TOGETHER):
+            part = slice(start, start + ROWS_TOGETHER)
+            columns: dict[str, Column] = {name: leaves[name][part] for name in _LEAF.names or ()}
+            yield {**columns, "enterprises": enterprises[part], "epoch": int(self.epoch)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +151,10 @@ def accounts_of(connection: Connection, pseudonyms: Collection[bytes]) -> dict[b
     return found
 
 
-def replace_balances(connection: Connection, balances: Iterable[Balance]) -> None:
+def replace_balances(connection: Connection, balances: Balances) -> None:
     """Swap all balances for those of a newer close."""
     connection.execute(delete(balance))
-    bulk.load(connection, balance, balance_columns(balances))
+    bulk.load(connection, balance, balances.columns())
 
 
 def replace_points(connection: Connection, found: Iterable[PointsBalance]) -> None:
@@ -190,21 +227,6 @@ def closed_epochs(connection: Connection) -> Sequence[ClosedEpoch]:
     """Give the closes in epoch order."""
     query = select(closed_epoch).order_by(closed_epoch.c.epoch)
     return [ClosedEpoch(*row) for row in connection.execute(query)]
-
-
-def balance_columns(balances: Iterable[Balance]) -> Iterator[Mapping[str, Column]]:
-    """Give balances as columns of their table, in bounded batches."""
-    iterator = iter(balances)
-    while batch := list(islice(iterator, ROWS_TOGETHER)):
-        yield {
-            "account": np.array([one.account for one in batch], dtype=object),
-            "balance_mg": np.array([one.balance_mg for one in batch], dtype=np.int64),
-            "variance_mg2": np.array(
-                [one.variance_mg2.to_bytes(VARIANCE_BYTES, "big") for one in batch], dtype=object
-            ),
-            "enterprises": np.array([one.enterprises for one in batch], dtype=np.int64),
-            "epoch": np.array([one.epoch for one in batch], dtype=np.int64),
-        }
 
 
 def _insert_many(connection: Connection, table: Table, rows: Iterable[dict[str, Any]]) -> None:

@@ -15,7 +15,8 @@ from sqlalchemy import Connection, Table
 
 from hub.store.dump import SIGNATURE, TRAILER
 
-# A column is an array of integers, an array of equally long bytes, or one value that every row has.
+# A column is an array of integers, an array of equally long bytes (objects, or of that width), or one value
+# that every row has.
 Column = NDArray[Any] | int | str | bytes
 
 
@@ -84,6 +85,8 @@ def _field(column: Column) -> tuple[int, NDArray[Any]]:
     match column:
         case np.ndarray() if column.dtype.kind in "iu":
             return 8, column.astype(">i8").view("V8")
+        case np.ndarray() if column.dtype.kind == "V":
+            return column.dtype.itemsize, column
         case np.ndarray():
             width = len(column[0])
             return width, np.frombuffer(b"".join(column), dtype=f"V{width}")

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from hub.store.books import Balance, Balances
 from hub.store.location import PostgresServer
+from protos.epochs import Epoch
 
 STORES = ("sqlite", "postgresql")
+
+
+def gathered(rows: Iterable[Balance], epoch: int) -> Balances:
+    """Give balances as a fold leaves them."""
+    found = Balances(Epoch(epoch))
+    for one in rows:
+        found.add(one.account, one.balance_mg, one.variance_mg2, one.enterprises)
+    return found
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from hub.store.ledger_schema import credit
 from hub.store.location import Location
 from hub.store.wallets import StoredCredit, load_credits
 from protos.epochs import Epoch
+from tests.unit.hub.stores import gathered
 
 EPOCH = Epoch(202012)
 EDGES = (0, 1, -1, (1 << 63) - 1, -(1 << 63), 256, -256)
@@ -97,9 +98,15 @@ def test_balances_are_swapped_for_newer_ones(writer: Engine) -> None:
     older = [Balance(account, -5, (1 << 100) + 1, 2, EPOCH) for account in ACCOUNTS]
     newer = [Balance(account, at, at, 1, 202101) for at, account in enumerate(ACCOUNTS[5:])]
     with writer.begin() as connection:
-        books.replace_balances(connection, older)
+        books.replace_balances(connection, gathered(older, EPOCH))
         assert list(books.walk_balances(connection)) == older
-        books.replace_balances(connection, iter(newer))
+        books.replace_balances(connection, gathered(newer, 202101))
         assert list(books.walk_balances(connection)) == newer
-        books.replace_balances(connection, [])
+        books.replace_balances(connection, gathered([], EPOCH))
         assert books.count_accounts(connection) == 0
+
+
+def test_balances_are_walked_as_they_were_added() -> None:
+    rows = [Balance(account, -at, (1 << 127) + at, at, EPOCH) for at, account in enumerate(ACCOUNTS)]
+    assert list(gathered(rows, EPOCH)) == rows
+    assert len(gathered(rows, EPOCH)) == len(rows)

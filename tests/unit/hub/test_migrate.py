@@ -17,6 +17,7 @@ from hub.store.location import Location
 from hub.store.migrate import migrate, upgrade
 from hub.store.schema import REVISION, revision, setting
 from protos.problems import Malformed
+from tests.unit.hub.stores import gathered
 from tests.unit.hub.world import refused
 
 BALANCES = [Balance(bytes([number]) * 16, -number, 1 << 100, 2, 202012) for number in range(3)]
@@ -69,7 +70,7 @@ def first(location: Location) -> Iterator[Location]:
         connection.execute(insert(setting).values(name="schema", value="1"))
         entries.add_entry(connection, STORED, [(b"body", False)])
         entries.set_tree_head(connection, TreeHead(1, bytes(32)))
-        books.replace_balances(connection, BALANCES)
+        books.replace_balances(connection, gathered(BALANCES, 202012))
     engine.dispose()
     yield location
 
