@@ -51,6 +51,10 @@ class BooksFacts(Protocol):
         """Say whether an account may be debited."""
         ...
 
+    def check_asked(self, operation: ledger_pb2.Operation) -> None:
+        """Refuse an operation without the ticket of the person whose account pays."""
+        ...
+
     def holder(self, account: bytes) -> bytes:
         """Give the account that has what an account had."""
         ...
@@ -138,6 +142,10 @@ class KeptBooks:
     def status(self, account: bytes) -> AccountStatus:
         """Say whether an account may be debited."""
         return self.facts.status(account)
+
+    def check_asked(self, operation: ledger_pb2.Operation) -> None:
+        """Refuse an operation without the ticket of the person whose account pays."""
+        self.facts.check_asked(operation)
 
     def holder(self, account: bytes) -> bytes:
         """Give the account that has what an account had."""

@@ -16,6 +16,7 @@ from privacy.spending import RESERVE_Z
 from privacy.standing import LoggedProgramme
 from protos.epochs import Epoch, next_epoch
 from protos.problems import Refused
+from protos.v1 import ledger_pb2
 from protos.v1.problem_pb2 import REASON_POLICY_NOT_IN_FORCE
 
 
@@ -99,6 +100,10 @@ class LogFacts:
             closed=state in (AccountState.CLOSED, AccountState.MERGED),
             proved=participants.is_proved(account),
         )
+
+    def check_asked(self, operation: ledger_pb2.Operation) -> None:
+        """Refuse an operation without the ticket of the person whose account pays."""
+        self._state.participants.check_asked(operation)
 
     def pools(self, account: bytes) -> frozenset[str]:
         """Name the programmes that an account lets pool its grams of the open epoch."""

@@ -18,7 +18,8 @@ from sqlalchemy import Engine
 from hub.callers import Peer, require
 from hub.certificates import Certificates
 from hub.charity import plantings
-from hub.redemption import PORTAL, Caller, Redemptions
+from hub.redemption import Caller, Redemptions
+from privacy.asked import PORTAL
 from privacy.tickets import TICKET_BYTES_MAX
 from protos.problems import Malformed
 from protos.v1 import reward_pb2

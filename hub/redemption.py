@@ -23,6 +23,7 @@ from hub.store.operations import find_operations
 from hub.store.reservations import read_reservations
 from hub.vouchers import Vouchers
 from privacy import codec
+from privacy.asked import PORTAL, PURPOSE
 from privacy.tickets import subject_of
 from protos.problems import Problem, Refused
 from protos.v1 import ledger_pb2, reward_pb2
@@ -34,8 +35,6 @@ from protos.v1.problem_pb2 import (
     REASON_TICKET_INVALID,
 )
 
-PURPOSE = "redeem"
-PORTAL = "portal"
 _STATES = {
     ReservationState.RESERVED: "reserved",
     ReservationState.CONFIRMED: "confirmed",
@@ -199,7 +198,7 @@ class Redemptions:
         reserve = operation.reserve
         reserve.programme, reserve.programme_version = order.programme, order.programme_version
         reserve.reward, reserve.quantity = order.reward, order.quantity
-        reserve.account, reserve.channel = account, caller.channel
+        reserve.account, reserve.channel, reserve.ticket = account, caller.channel, data
         return operation
 
     def own(self, caller: Caller, order_key: bytes) -> Reservation:

@@ -8,8 +8,9 @@ import grpc
 
 from hub.bounds import CallerBounds
 from hub.certificates import Certificates
-from hub.redemption import PORTAL, Caller, Redemptions
+from hub.redemption import Caller, Redemptions
 from hub.vouchers import Vouchers
+from privacy.asked import PORTAL
 from protos.v1 import reward_pb2, reward_pb2_grpc
 from runtime.channels import require_role
 from runtime.identity import Role

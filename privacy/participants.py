@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from privacy import choice_rules, selections
+from privacy import asked, choice_rules, selections
 from privacy.account_changes import older
 from privacy.choices import Choices
 from privacy.ownership import AccountState, Move, owner
@@ -12,6 +12,7 @@ from privacy.selection_rules import selects
 from privacy.standing import Selected, Selection, Standing
 from privacy.tickets import NO_SUBJECT, Ticket, check_ticket, open_ticket
 from protos.epochs import Epoch
+from protos.v1 import ledger_pb2
 
 
 class Participants:
@@ -23,6 +24,10 @@ class Participants:
     def check_ticket(self, data: bytes, *, purpose: str, at: int, subject: bytes = NO_SUBJECT) -> Ticket:
         """Take a link ticket for this purpose at this time; looking at it does not use it up."""
         return check_ticket(self._standing, data, purpose=purpose, at=at, subject=subject)
+
+    def check_asked(self, operation: ledger_pb2.Operation) -> None:
+        """Refuse an operation without the ticket of the person whose account pays."""
+        asked.check_asked(self._standing, operation)
 
     def tickets(self, data: Sequence[bytes], *, purpose: str, at: int) -> list[Ticket]:
         """Take several tickets for one purpose, each about whatever its subject says."""

@@ -96,7 +96,7 @@ def open_ticket(standing: Standing, data: bytes) -> Ticket:
     message = opened.parse(programme_pb2.LinkTicket)
     envelope.check_origin(message.origin, standing.trust.origin)
     if message.enterprise_id != signer.id:
-        raise _invalid("another enterprise's key signed it")
+        raise invalid("another enterprise's key signed it")
     if standing.trust.enterprise(signer.id).suspended:
         raise Refused(REASON_SUSPENDED, f"Enterprise '{signer.id}' is suspended: its tickets do not count.")
     _check_form(message)
@@ -121,18 +121,27 @@ def check_ticket(
     """
     ticket = open_ticket(standing, data)
     if ticket.purpose != purpose:
-        raise _invalid(f"it is for '{ticket.purpose}', not for '{purpose}'")
+        raise invalid(f"it is for '{ticket.purpose}', not for '{purpose}'")
     if ticket.subject != subject:
-        raise _invalid("it is about something else")
+        raise invalid("it is about something else")
     if not ticket.issued_at - SKEW_SECONDS_MAX <= at <= ticket.expires_at:
-        raise _invalid("it has ended, or has not begun")
+        raise invalid("it has ended, or has not begun")
     if ticket.use in standing.tickets_used:
         raise Conflict(
             REASON_TICKET_USED, "The ticket was used before.", remedy="Ask the enterprise for a new one."
         )
     if not _is_enrolled(standing, ticket):
-        raise _invalid("its person is not on that enterprise's roster")
+        raise invalid("its person is not on that enterprise's roster")
     return ticket
+
+
+def invalid(what: str) -> Refused:
+    """Give the refusal of a ticket, saying what is wrong with it."""
+    return Refused(
+        REASON_TICKET_INVALID,
+        f"The link ticket does not count: {what}.",
+        remedy="Log in again for a new one.",
+    )
 
 
 def pseudonym_in(data: bytes) -> bytes:
@@ -161,18 +170,10 @@ def _is_enrolled(standing: Standing, ticket: Ticket) -> bool:
 
 def _check_form(message: programme_pb2.LinkTicket) -> None:
     if len(message.pseudonym) != HALF_BYTES or len(message.nonce) != NONCE_BYTES:
-        raise _invalid("pseudonym and nonce have 16 bytes each")
+        raise invalid("pseudonym and nonce have 16 bytes each")
     if len(message.subject) not in (0, HASH_BYTES):
-        raise _invalid("a subject has 32 bytes")
+        raise invalid("a subject has 32 bytes")
     if message.purpose not in PURPOSES:
-        raise _invalid("its purpose is not known")
+        raise invalid("its purpose is not known")
     if not 0 < message.expires_at - message.issued_at <= TICKET_SECONDS_MAX:
-        raise _invalid(f"it holds longer than {TICKET_SECONDS_MAX} s, or not at all")
-
-
-def _invalid(what: str) -> Refused:
-    return Refused(
-        REASON_TICKET_INVALID,
-        f"The link ticket does not count: {what}.",
-        remedy="Log in again for a new one.",
-    )
+        raise invalid(f"it holds longer than {TICKET_SECONDS_MAX} s, or not at all")

@@ -13,6 +13,7 @@ from accounting.ledger.transfers import Balance, Transfer
 from accounting.ledger.wallets import Wallet
 from accounting.programmes.programme import Programme
 from protos.epochs import Epoch
+from protos.v1 import ledger_pb2
 
 KEY_BYTES = 16
 
@@ -145,6 +146,10 @@ class Books(Protocol):
 
     def status(self, account: bytes) -> AccountStatus:
         """Say whether an account may be debited."""
+        ...
+
+    def check_asked(self, operation: ledger_pb2.Operation) -> None:
+        """Refuse an operation without the ticket of the person whose account pays."""
         ...
 
     def holder(self, account: bytes) -> bytes:

@@ -59,11 +59,16 @@ def decide(books: Books, operation: ledger_pb2.Operation) -> Decision:
 
 
 def act_hash(operation: ledger_pb2.Operation) -> bytes:
-    """Hash what is asked, without its key and time."""
+    """Hash what is asked, without its key, its time and the ticket by which it was asked for."""
     act = ledger_pb2.Operation()
     act.CopyFrom(operation)
     act.ClearField("key")
     act.ClearField("at")
+    match act.WhichOneof("act"):
+        case "reserve":
+            act.reserve.ClearField("ticket")
+        case "gift":
+            act.gift.ClearField("ticket")
     return hashlib.sha256(act.SerializeToString(deterministic=True)).digest()
 
 

@@ -50,6 +50,7 @@ def gift(books: Books, operation: ledger_pb2.Operation) -> Decision:
     ledger, there = programme.ledger, spendable(books, programme.ledger, giver)
     if asked.points > there:
         raise Refused(REASON_NOT_ENOUGH_POINTS, f"{there} points may be given, not {asked.points}.")
+    books.check_asked(operation)
     transfers = returned(books, ledger, receiver, asked.points, chart.available(ledger, giver), Code.GIFT)
     return Decision(
         Outcome(points=asked.points),

@@ -58,6 +58,8 @@ def reserve(books: Books, operation: ledger_pb2.Operation) -> Decision:
     ledger = points_ledger(programme.id)
     _check_enough(spendable(books, ledger, account), points, "points")
     _check_enough(books.wallet(CLAIMS, account).available, milligrams, "mg of its claim")
+    # Last, since a signature costs most.
+    books.check_asked(operation)
     fen = reward.unit_cost_fen * quantity
     made = Reservation(
         key=operation.key,

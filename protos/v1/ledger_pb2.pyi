@@ -181,6 +181,7 @@ class Reserve(_message.Message):
     ACCOUNT_FIELD_NUMBER: _builtins.int
     QUANTITY_FIELD_NUMBER: _builtins.int
     CHANNEL_FIELD_NUMBER: _builtins.int
+    TICKET_FIELD_NUMBER: _builtins.int
     programme: _builtins.str
     programme_version: _builtins.int
     reward: _builtins.str
@@ -189,6 +190,11 @@ class Reserve(_message.Message):
     quantity: _builtins.int
     channel: _builtins.str
     """Enterprise whose app asked, or "portal"."""
+    ticket: _builtins.bytes
+    """Envelope of the person's LinkTicket for "redeem", whose subject is the SHA-256 of the RewardOrder with the
+    operation's key and these programme, version, reward and quantity. It is no part of the act: the key asks for
+    the same with another ticket. Zeros of the same length once its person was erased.
+    """
     def __init__(
         self,
         *,
@@ -198,10 +204,11 @@ class Reserve(_message.Message):
         account: _builtins.bytes = ...,
         quantity: _builtins.int = ...,
         channel: _builtins.str = ...,
+        ticket: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "channel", b"channel", "programme", b"programme", "programme_version", b"programme_version", "quantity", b"quantity", "reward", b"reward"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "channel", b"channel", "programme", b"programme", "programme_version", b"programme_version", "quantity", b"quantity", "reward", b"reward", "ticket", b"ticket"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -305,10 +312,13 @@ class Gift(_message.Message):
     FROM_ACCOUNT_FIELD_NUMBER: _builtins.int
     TO_ACCOUNT_FIELD_NUMBER: _builtins.int
     POINTS_FIELD_NUMBER: _builtins.int
+    TICKET_FIELD_NUMBER: _builtins.int
     programme: _builtins.str
     from_account: _builtins.bytes
     to_account: _builtins.bytes
     points: _builtins.int
+    ticket: _builtins.bytes
+    """As in Reserve, of the giver; its subject is the SHA-256 of this operation without ticket and time."""
     def __init__(
         self,
         *,
@@ -316,10 +326,11 @@ class Gift(_message.Message):
         from_account: _builtins.bytes = ...,
         to_account: _builtins.bytes = ...,
         points: _builtins.int = ...,
+        ticket: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_account", b"from_account", "points", b"points", "programme", b"programme", "to_account", b"to_account"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_account", b"from_account", "points", b"points", "programme", b"programme", "ticket", b"ticket", "to_account", b"to_account"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -10,7 +10,7 @@ import pytest
 from auditor.app import Options, verify_source
 from auditor.findings import Verdict
 from auditor.report import Report
-from tests.conformance.tamper import participant_stories
+from tests.conformance.tamper import book_stories, participant_stories
 from tests.conformance.tamper.stories import (
     STORIES,
     counted,
@@ -21,6 +21,7 @@ from tests.conformance.tamper.stories import (
     settled,
     succeeded,
 )
+from tests.simulated_ledgers import unchanged
 from tests.simulator import begun
 from tests.unit.auditor.city import parts
 
@@ -57,7 +58,16 @@ def test_every_story_is_a_case_and_there_are_enough() -> None:
     told = {json.loads((FOLDER / name / "case.json").read_text("utf-8"))["story"] for name in CASES}
     assert told == set(STORIES)
     assert participant_stories.selection_withheld.__name__ in told
+    assert book_stories.ledger_root_off.__name__ in told
     assert len(CASES) >= KINDS_MIN
+
+
+def test_honest_books_raise_nothing(tmp_path: Path) -> None:
+    for number, made in enumerate((book_stories.issued(), book_stories.closing(tmp_path, unchanged))):
+        folder = tmp_path / str(number)
+        made.write_bundle(folder / "bundle")
+        report = verified(folder)
+        assert report.verdict is Verdict.PASS, "\n".join(report.lines())
 
 
 @pytest.mark.parametrize("stage", ["begun", "counted", "released", "settled", "erased", "succeeded"])

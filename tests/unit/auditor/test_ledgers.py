@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,48 +13,20 @@ from auditor.findings import Check
 from auditor.report import Report
 from engine.duckdb_engine import DuckDbEngine
 from privacy import codec, merkle
-from privacy.claims import ratio
-from protos.epochs import Epoch
 from protos.problems import Problem
-from protos.v1 import books_pb2
-from protos.v1.programme_pb2 import ACCOUNT_CHANGE_KIND_PROVE
+from protos.v1 import books_pb2, ledger_pb2
 from tests.simulated_ledgers import SimulatedLedgers
-from tests.simulator import EPOCH, ISSUED_AT, enrolled, pseudonym
-from tests.unit.accounting.programmes.programmes import coupon, programme
+from tests.simulator import ISSUED_AT, enrolled
 from tests.unit.auditor.city import audited, found, parts
-from tests.unit.hub.operations import cancel, confirm, deposit, gift, reserve
-
-NEXT = Epoch(202101)
-RULES = programme(
-    first_epoch=int(EPOCH),
-    earn={"base": {"names": {"en": "All", "zh": "全部"}, "ratio": [1, 1]}},
-    gifts={"epoch_points_max": 1_000_000},
-    rewards={"bus": coupon(cost_points=10, quantity_max=50)},
-)
+from tests.unit.auditor.funded import NEXT, funded, release_next
+from tests.unit.hub.operations import asked, cancel, confirm, deposit, gift, reserve
 
 
 @pytest.fixture
 def ledgers(tmp_path: Path) -> Iterator[SimulatedLedgers]:
     """A federation with one closed epoch, a programme, money, and an account that may spend."""
     with DuckDbEngine(threads=1) as engine:
-        federation = enrolled(**parts())
-        federation.publish_policy(federation.policy_message(version=2, reserve_z=ratio(Fraction(1, 1_000))))
-        federation.publish_programme(RULES.canonical_bytes())
-        for one in federation.enterprises:
-            federation.release(one.id)
-        made = SimulatedLedgers(federation, engine, tmp_path / "honest")
-        made.close()
-        account = made.richest("P:city")
-        person = next(one for one in range(20) if federation.linked[pseudonym(one)][0] == account)
-        ticket = federation.ticket("bike-share" if person < 12 else "retailer", person, "prove")
-        federation.change(ACCOUNT_CHANGE_KIND_PROVE, account, ticket, effective=NEXT)
-        made.operate(deposit(1))
-        yield made
-
-
-def released(ledgers: SimulatedLedgers) -> None:
-    for one in ledgers.federation.enterprises:
-        ledgers.federation.release(one.id, NEXT)
+        yield funded(enrolled(**parts()), engine, tmp_path / "honest")
 
 
 def on_ledgers(report: Report) -> list[str]:
@@ -64,9 +36,13 @@ def on_ledgers(report: Report) -> list[str]:
 def test_honest_ledgers_give_no_finding(ledgers: SimulatedLedgers, tmp_path: Path) -> None:
     account = ledgers.richest("P:city")
     other = min({one for one, _ in ledgers.federation.linked.values()} - {account})
-    ledgers.operate(reserve(2, account, quantity=3), confirm(3, 2), reserve(4, account))
-    ledgers.operate(cancel(5, 4), gift(6, account, other, 5))
-    released(ledgers)
+    ledgers.operate(
+        asked(ledgers.federation, reserve(2, account, quantity=3)),
+        confirm(3, 2),
+        asked(ledgers.federation, reserve(4, account)),
+    )
+    ledgers.operate(cancel(5, 4), asked(ledgers.federation, gift(6, account, other, 5)))
+    release_next(ledgers.federation)
     ledgers.close(NEXT)
     report = audited(ledgers.federation, tmp_path)
     assert found(report) == []
@@ -78,8 +54,8 @@ def test_an_audit_that_was_kept_goes_on_with_the_ledgers(ledgers: SimulatedLedge
     state = Options(state=tmp_path / "state")
     trust_root = ledgers.federation.write_bundle(tmp_path / "first")
     assert on_ledgers(verify_source(str(tmp_path / "first"), trust_root, None, state)) == []
-    ledgers.operate(reserve(2, ledgers.richest("P:city")))
-    released(ledgers)
+    ledgers.operate(asked(ledgers.federation, reserve(2, ledgers.richest("P:city"))))
+    release_next(ledgers.federation)
     ledgers.close(NEXT)
     trust_root = ledgers.federation.write_bundle(tmp_path / "second")
     report = verify_source(str(tmp_path / "second"), trust_root, None, state)
@@ -107,7 +83,7 @@ def ledger_left_out(message: books_pb2.EpochClose) -> None:
 def test_a_close_with_another_figure_is_found(
     ledgers: SimulatedLedgers, tmp_path: Path, change: Callable[[books_pb2.EpochClose], None]
 ) -> None:
-    released(ledgers)
+    release_next(ledgers.federation)
     ledgers.close(NEXT, change)
     assert on_ledgers(audited(ledgers.federation, tmp_path)) != []
 
@@ -120,7 +96,7 @@ def test_a_wallet_of_one_more_in_the_hubs_books_is_found(ledgers: SimulatedLedge
     grown = there.wallet.__class__(there.wallet.available + 1_000)
     ledgers.books.wallets[place] = there._replace(wallet=grown)
     ledgers.books.changed.add(place)
-    released(ledgers)
+    release_next(ledgers.federation)
     ledgers.close(NEXT)
     assert on_ledgers(audited(ledgers.federation, tmp_path)) != []
 
@@ -129,7 +105,7 @@ def test_a_journalled_operation_that_the_rules_refuse_is_found(
     ledgers: SimulatedLedgers, tmp_path: Path
 ) -> None:
     unproved = min({one for one, _ in ledgers.federation.linked.values()} - {ledgers.richest("P:city")})
-    operation = reserve(2, unproved)
+    operation = asked(ledgers.federation, reserve(2, unproved))
     operation.at = ISSUED_AT
     with pytest.raises(Problem):
         ledgers.books.take(operation)
@@ -142,7 +118,7 @@ def test_a_journalled_operation_that_the_rules_refuse_is_found(
 
 def test_swapped_and_repeated_operations_are_found(ledgers: SimulatedLedgers, tmp_path: Path) -> None:
     account = ledgers.richest("P:city")
-    operations = [reserve(2, account), confirm(3, 2)]
+    operations = [asked(ledgers.federation, reserve(2, account)), confirm(3, 2)]
     for one in operations:
         one.at = ISSUED_AT
     ledgers.journal([codec.encode(one) for one in reversed(operations)])
@@ -158,3 +134,35 @@ def test_a_gap_between_segments_does_not_stand_in_the_log(ledgers: SimulatedLedg
     operation = deposit(9)
     with pytest.raises(Problem, match="1 is next"):
         ledgers.journal([codec.encode(operation)], first=2)
+
+
+def tampered(operation: ledger_pb2.Operation, at: int) -> ledger_pb2.Operation:
+    """Change one byte of a reserve's ticket."""
+    changed = ledger_pb2.Operation()
+    changed.CopyFrom(operation)
+    data = operation.reserve.ticket
+    changed.reserve.ticket = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+    return changed
+
+
+def test_a_reserve_nobody_asked_for_is_found(ledgers: SimulatedLedgers, tmp_path: Path) -> None:
+    """Without a ticket, with one of another order, of another time, of another purpose: each by its place."""
+    account = ledgers.richest("P:city")
+    asked_for = partial(asked, ledgers.federation)
+    reused = reserve(3, account)
+    reused.reserve.ticket = asked_for(reserve(2, account)).reserve.ticket
+    operations = [
+        reserve(2, account),
+        reused,
+        asked_for(reserve(4, account), issued_at=ISSUED_AT - 601),
+        asked_for(reserve(5, account), purpose="view"),
+        tampered(asked_for(reserve(6, account)), 100),
+        gift(7, account, min({one for one, _ in ledgers.federation.linked.values()} - {account}), 5),
+    ]
+    for one in operations:
+        one.at = ISSUED_AT
+    ledgers.journal([codec.encode(one) for one in operations])
+    last = len(ledgers.federation.entries) - 1
+    assert on_ledgers(audited(ledgers.federation, tmp_path)) == [
+        f"entry {last}, operation {number}" for number in range(1, 7)
+    ]

@@ -8,6 +8,7 @@ from fractions import Fraction
 from accounting.ledger.books import AccountStatus
 from accounting.programmes.programme import Programme
 from protos.epochs import Epoch
+from protos.v1 import ledger_pb2
 
 PROVED = AccountStatus(proved=True)
 
@@ -32,6 +33,9 @@ class SimulatedFacts:
     def status(self, account: bytes) -> AccountStatus:
         """Give a status; everybody has proved control."""
         return self.statuses.get(account, PROVED)
+
+    def check_asked(self, operation: ledger_pb2.Operation) -> None:
+        """Everybody asked."""
 
     def holder(self, account: bytes) -> bytes:
         """Nobody was merged."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from privacy.asked import PURPOSE, subject
 from protos.v1 import ledger_pb2
+from tests.simulator import Federation, pseudonym
 
 
 def act(name: str, number: int, **fields: Any) -> ledger_pb2.Operation:
@@ -41,3 +43,19 @@ def cancel(number: int, of: int) -> ledger_pb2.Operation:
 
 def gift(number: int, giver: bytes, receiver: bytes, points: int) -> ledger_pb2.Operation:
     return act("gift", number, programme="city", from_account=giver, to_account=receiver, points=points)
+
+
+def asked(federation: Federation, operation: ledger_pb2.Operation, **changes: Any) -> ledger_pb2.Operation:
+    """Put into a reserve or gift the ticket of the person whose account pays."""
+    is_gift = operation.WhichOneof("act") == "gift"
+    part = operation.gift if is_gift else operation.reserve
+    payer = operation.gift.from_account if is_gift else operation.reserve.account
+    signer, person = next(
+        (one.id, person)
+        for one in federation.enterprises
+        for person in one.persons
+        if federation.linked[pseudonym(person)][0] == payer
+    )
+    named = {"subject": subject(operation), "purpose": PURPOSE, **changes}
+    part.ticket = federation.ticket(signer, person, named.pop("purpose"), **named)
+    return operation

@@ -19,6 +19,7 @@ from privacy.envelope import Kind
 from protos.epochs import Epoch, next_epoch
 from protos.v1 import envelope_pb2, ledger_pb2, programme_pb2
 from tests.simulator import EPOCH, pseudonym
+from tests.unit.hub.operations import asked
 from tests.unit.hub.test_accounts import close, release_all
 from tests.unit.hub.world import World, enrol
 
@@ -113,6 +114,8 @@ def prove(world: World, accounts: Sequence[bytes], effective: Epoch = OPEN) -> N
 def submit(world: World, key: bytes | None = None, **act: Any) -> Answered:
     """Ask for an operation."""
     operation = ledger_pb2.Operation(key=key or world.randomness.randbytes(16), **act)
+    if "reserve" in act:
+        asked(world, operation)
     return world.hub.ledger.submit(operation)
 
 

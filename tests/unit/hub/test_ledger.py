@@ -33,7 +33,7 @@ from protos.v1 import problem_pb2 as reasons
 from protos.v1.programme_pb2 import ACCOUNT_CHANGE_KIND_FREEZE, ACCOUNT_CHANGE_KIND_PROVE
 from tests.simulator import EPOCH, ORIGIN, key, pseudonym
 from tests.unit.accounting.programmes.programmes import coupon, programme
-from tests.unit.hub.operations import cancel, confirm, deposit, reserve
+from tests.unit.hub.operations import asked, cancel, confirm, deposit, reserve
 from tests.unit.hub.test_accounts import close, release_all
 from tests.unit.hub.test_api import wait_published
 from tests.unit.hub.world import World, refused, running
@@ -128,11 +128,11 @@ def test_a_reward_is_reserved_confirmed_and_paid_for(rich: tuple[World, bytes], 
     world, account = rich
     had = wallet(world, account).wallet
     submit = world.hub.ledger.submit
-    made = submit(reserve(2, account, quantity=3))
+    made = submit(asked(world, reserve(2, account, quantity=3)))
     assert made.outcome[:3] == (30, 1_500, 0)
     assert wallet(world, account).wallet.pending == 30
     submit(confirm(3, 2))
-    submit(reserve(4, account))
+    submit(asked(world, reserve(4, account)))
     submit(cancel(5, 4))
     now = wallet(world, account).wallet
     assert (now.available, now.pending) == (had.available - 30, 0)
@@ -164,10 +164,10 @@ def test_i6_the_same_key_gives_the_first_answer_and_another_act_is_a_conflict(
 ) -> None:
     world, account = rich
     submit = world.hub.ledger.submit
-    first = submit(reserve(2, account))
-    assert submit(reserve(2, account)) == first
+    first = submit(asked(world, reserve(2, account)))
+    assert submit(asked(world, reserve(2, account))) == first
     with pytest.raises(Conflict) as caught:
-        submit(reserve(2, account, quantity=2))
+        submit(asked(world, reserve(2, account, quantity=2)))
     assert caught.value.reason == reasons.REASON_IDEMPOTENCY_CONFLICT
     assert wallet(world, account).wallet.pending == 10
 
@@ -180,7 +180,9 @@ def test_operations_at_the_same_time_are_decided_one_after_the_other(rich: tuple
 
     def ask(number: int) -> None:
         try:
-            answer: Answered | Problem = world.hub.ledger.submit(reserve(number, account, reward="few"))
+            answer: Answered | Problem = world.hub.ledger.submit(
+                asked(world, reserve(number, account, reward="few"))
+            )
         except Problem as problem:
             answer = problem
         with lock:
@@ -197,11 +199,11 @@ def test_operations_at_the_same_time_are_decided_one_after_the_other(rich: tuple
 def test_i17_frozen_and_unproved_accounts_are_not_debited(rich: tuple[World, bytes]) -> None:
     world, account = rich
     other = next(one for one in accounts(world) if one != account)
-    unproved = refused(lambda: world.hub.ledger.submit(reserve(2, other)))
+    unproved = refused(lambda: world.hub.ledger.submit(asked(world, reserve(2, other))))
     assert unproved.reason == reasons.REASON_CONTROL_NOT_PROVED
-    world.hub.ledger.submit(reserve(3, account))
+    world.hub.ledger.submit(asked(world, reserve(3, account)))
     change(world, ACCOUNT_CHANGE_KIND_FREEZE, account)
-    frozen = refused(lambda: world.hub.ledger.submit(reserve(4, account)))
+    frozen = refused(lambda: world.hub.ledger.submit(asked(world, reserve(4, account))))
     assert frozen.reason == reasons.REASON_ACCOUNT_FROZEN
     # What was decided before the change is sealed before it, and credits go on.
     world.hub.ledger.submit(cancel(5, 3))
@@ -210,7 +212,7 @@ def test_i17_frozen_and_unproved_accounts_are_not_debited(rich: tuple[World, byt
 
 def test_a_reservation_nobody_confirms_lapses_by_the_hubs_clock(rich: tuple[World, bytes]) -> None:
     world, account = rich
-    made = world.hub.ledger.submit(reserve(2, account))
+    made = world.hub.ledger.submit(asked(world, reserve(2, account)))
     assert world.hub.ledger.lapse_due() == 0
     world.hub.ledger._clock = lambda: made.outcome.expires_at
     assert world.hub.ledger.lapse_due() == 1
@@ -222,7 +224,7 @@ def test_a_reservation_nobody_confirms_lapses_by_the_hubs_clock(rich: tuple[Worl
 def test_lazy_wallets_equal_those_of_the_close(rich: tuple[World, bytes]) -> None:
     """A wallet stepped when it is touched is what the set-based close made of it, for everybody."""
     world, account = rich
-    world.hub.ledger.submit(reserve(2, account, quantity=2))
+    world.hub.ledger.submit(asked(world, reserve(2, account, quantity=2)))
     close(release_all(settled(world), NEXT), NEXT)
     [last] = (world.opened.home.work / "ledgers").glob("*/P-city-202101-wallets.parquet")
     names = "account, available, claimable, pending, deficit, deficit_since"
@@ -256,7 +258,7 @@ class Killing:
 def test_i15_a_hub_killed_at_any_step_goes_on_to_the_same_root(rich: tuple[World, bytes], step: str) -> None:
     """What was answered is there, what was not is there once when asked again, and the books are one."""
     world, account = rich
-    world.hub.ledger.submit(reserve(2, account, quantity=2))
+    world.hub.ledger.submit(asked(world, reserve(2, account, quantity=2)))
     release_all(settled(world), NEXT)
     world.hub._writer._step = world.hub.ledger._step = world.hub._intake._step = killing = Killing(step)
     world.hub.closer._step = killing
@@ -269,7 +271,7 @@ def test_i15_a_hub_killed_at_any_step_goes_on_to_the_same_root(rich: tuple[World
     world.hub.__exit__()
     with running(world.opened) as hub:
         world.hub = hub
-        hub.ledger.submit(reserve(2, account, quantity=2))
+        hub.ledger.submit(asked(world, reserve(2, account, quantity=2)))
         hub.ledger.submit(confirm(3, 2))
         again = close(world, NEXT)
         assert close(world, NEXT) == again
@@ -285,10 +287,10 @@ def test_i12_i13_a_sealed_close_stays_and_later_operations_do_not_reach_it(
     world, account = rich
     snapshots = sorted((world.opened.home.work / "ledgers").glob("*/P-city-*-wallets.parquet"))
     before = {path: path.read_bytes() for path in snapshots}
-    world.hub.ledger.submit(reserve(2, account, quantity=2))
+    world.hub.ledger.submit(asked(world, reserve(2, account, quantity=2)))
     world.hub.ledger.submit(confirm(3, 2))
     close(release_all(settled(world), NEXT), NEXT)
-    world.hub.ledger.submit(reserve(4, account))
+    world.hub.ledger.submit(asked(world, reserve(4, account)))
     assert {path: path.read_bytes() for path in snapshots} == before
     readers = open_readers(world.opened.home.database)
     with readers.begin() as connection, DuckDbEngine(threads=1) as engine:

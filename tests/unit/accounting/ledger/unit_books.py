@@ -62,6 +62,9 @@ class UnitBooks:
     def status(self, account: bytes) -> AccountStatus:
         return AccountStatus()
 
+    def check_asked(self, operation: ledger_pb2.Operation) -> None:
+        pass
+
     def holder(self, account: bytes) -> bytes:
         return account
 

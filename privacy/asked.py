@@ -1,0 +1,52 @@
+"""Whether a person asked for an operation that takes from their account: the link ticket inside it says so.
+
+One rule for the hub that decides the operation and for whoever replays it. A ticket serves one operation:
+its subject names the operation's key, which is used once.
+"""
+
+from __future__ import annotations
+
+from privacy import codec
+from privacy.ownership import owner
+from privacy.standing import Standing
+from privacy.tickets import check_ticket, invalid, subject_of
+from protos.v1 import ledger_pb2, reward_pb2
+
+PURPOSE = "redeem"
+# The channel of a person who asks without an enterprise's app.
+PORTAL = "portal"
+
+
+def order_of(operation: ledger_pb2.Operation) -> reward_pb2.RewardOrder:
+    """Give the order that a Reserve carries out."""
+    asked = operation.reserve
+    return reward_pb2.RewardOrder(
+        key=operation.key,
+        programme=asked.programme,
+        programme_version=asked.programme_version,
+        reward=asked.reward,
+        quantity=asked.quantity,
+    )
+
+
+def subject(operation: ledger_pb2.Operation) -> bytes:
+    """Give what the ticket inside a Reserve or Gift must name."""
+    if operation.WhichOneof("act") == "reserve":
+        return subject_of(codec.encode(order_of(operation)))
+    agreed = ledger_pb2.Operation(key=operation.key, gift=operation.gift)
+    agreed.gift.ClearField("ticket")
+    return subject_of(codec.encode(agreed))
+
+
+def check_asked(standing: Standing, operation: ledger_pb2.Operation) -> None:
+    """Refuse a Reserve or Gift without the ticket of the person whose account pays, good at its time."""
+    is_gift = operation.WhichOneof("act") == "gift"
+    data = operation.gift.ticket if is_gift else operation.reserve.ticket
+    if not data:
+        raise invalid("there is none")
+    ticket = check_ticket(standing, data, purpose=PURPOSE, at=operation.at, subject=subject(operation))
+    if not is_gift and operation.reserve.channel not in (PORTAL, ticket.enterprise_id):
+        raise invalid("it is another enterprise's than the one whose app asked")
+    payer = operation.gift.from_account if is_gift else operation.reserve.account
+    if owner(standing.ownership, standing.linked, ticket.pseudonym) != payer:
+        raise invalid("its person has another account")
