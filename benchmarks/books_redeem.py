@@ -7,7 +7,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +16,10 @@ from typing import Any
 import psycopg
 
 from hub.store.location import PostgresServer
+from privacy.asked import PURPOSE, subject
 from protos.v1 import ledger_pb2
-from tests.simulator import SimulatedEnterprise
-from tests.unit.hub.spending import PROGRAMME, settled, submit
+from tests.simulator import SimulatedEnterprise, pseudonym
+from tests.unit.hub.spending import PROGRAMME, reserve, settled
 from tests.unit.hub.world import World, make_home, running
 
 PARTNERS = 20
@@ -75,19 +76,20 @@ def ledger(folder: Path, persons: int, server: PostgresServer | None) -> Iterato
     with running(world.opened) as hub:
         world.hub = hub
         accounts = settled(world, _CHEAP)
+        persons_of = {world.linked[pseudonym(number)][0]: number for number in range(persons)}
 
         @contextmanager
         def connect() -> Iterator[Act]:
-            yield lambda own: _reserve(world, own.choice(accounts))
+            yield lambda own: _reserve(world, own.choice(accounts), persons_of)
 
         yield connect
 
 
-def _reserve(world: World, account: bytes) -> None:
-    asked = ledger_pb2.Reserve(
-        programme="city", programme_version=1, reward="bus", account=account, quantity=1, channel="portal"
-    )
-    submit(world, secrets.token_bytes(16), reserve=asked)
+def _reserve(world: World, account: bytes, persons_of: Mapping[bytes, int]) -> None:
+    asked = ledger_pb2.Operation(key=secrets.token_bytes(16), reserve=reserve(account))
+    named = {"subject": subject(asked), "nonce": secrets.token_bytes(16)}
+    asked.reserve.ticket = world.ticket("bike-share", persons_of[account], PURPOSE, **named)
+    world.hub.ledger.submit(asked)
 
 
 def raw_postgres(dsn: str, persons: int) -> Callable[[], Any]:

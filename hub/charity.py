@@ -20,6 +20,7 @@ from hub.ledger import Ledger
 from hub.store.operations import StoredOperation, numbered_moving, read_operations, segment_of
 from hub.stored_books import StoredBooks
 from privacy import merkle
+from privacy.journal import leaf
 from protos.problems import Conflict, Refused
 from protos.v1 import ledger_pb2
 
@@ -87,7 +88,8 @@ def plantings(connection: Connection, programme: str, reward: str) -> list[Plant
 def _proved(
     connection: Connection, stored: StoredOperation, lots: int, first: int, count: int, entry: int
 ) -> Planting:
-    leaves = [merkle.leaf_hash(one.data) for one in read_operations(connection, first, first + count)]
+    operations = read_operations(connection, first, first + count)
+    leaves = [merkle.leaf_hash(leaf(one.data)) for one in operations]
     index = stored.seq - first
     proof = tuple(merkle.inclusion_proof(leaves, index))
     return Planting(stored.seq, lots, stored.data, entry, index, count, proof)

@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from hub.store import books, erasures
-from privacy import account_changes, choices, links, rosters
+from privacy import account_changes, choices, journal, links, rosters
 from privacy.envelope import Kind
 from privacy.erasures import SLOTS_MAX
 from privacy.tickets import pseudonym_in
@@ -34,6 +34,7 @@ def carry_out(
             if erased != data:
                 erasures.overwrite(connection, index, batch, position, erased)
     _erase_acts(connection, index, gone)
+    _erase_tickets(connection, index, gone)
     erasures.remove_links(connection, gone)
 
 
@@ -52,6 +53,25 @@ def _erase_acts(connection: Connection, index: int, gone: Collection[bytes]) -> 
         bodies = [data for _, data in erasures.openings(connection, one)]
         for position, data in account_changes.erase(bodies, is_theirs).items():
             erasures.overwrite(connection, index, one, position, data)
+
+
+def _erase_tickets(connection: Connection, index: int, gone: Collection[bytes]) -> None:
+    """Empty the tickets inside operations, in the segments that seal them and where they are kept."""
+
+    def is_theirs(ticket: bytes) -> bool:
+        return pseudonym_in(ticket) in gone
+
+    for one in erasures.indices_of(connection, Kind.JOURNAL_SEGMENT) if gone else ():
+        for position, data in erasures.openings(connection, one):
+            erased = journal.erase(data, is_theirs) if _names(data, gone) else data
+            if erased != data:
+                erasures.overwrite(connection, index, one, position, erased)
+    for number, data in erasures.operations_naming(connection, gone):
+        erasures.overwrite_operation(connection, number, journal.erase_operation(data, is_theirs))
+
+
+def _names(data: bytes, gone: Collection[bytes]) -> bool:
+    return any(one in data for one in gone)
 
 
 def remove_folded(folder: Path) -> None:

@@ -30,6 +30,7 @@ from hub.store.reservations import walk_balances
 from hub.store.wallets import StoredWallet, walk_all
 from privacy import envelope, merkle
 from privacy.envelope import Kind
+from privacy.journal import leaf
 from protos.epochs import Epoch
 from protos.v1 import books_pb2, ledger_pb2, programme_pb2
 
@@ -139,7 +140,7 @@ def _segments(found: Pass) -> Iterable[str]:
         expected = first + count
         entry = entries.read_entry(found.connection, index)
         data = [one.data for one in read_operations(found.connection, first, expected)]
-        signed = (first, count, merkle.root(data) if data else b"")
+        signed = (first, count, merkle.root([leaf(one) for one in data]) if data else b"")
         if entry is None or entry.kind != Kind.JOURNAL_SEGMENT.value:
             yield f"entry {index} is no segment"
             continue

@@ -38,10 +38,27 @@ def subject(operation: ledger_pb2.Operation) -> bytes:
     return subject_of(codec.encode(agreed))
 
 
+def ticket_of(operation: ledger_pb2.Operation) -> bytes:
+    """Give the ticket inside an operation; empty for an act that needs none."""
+    match operation.WhichOneof("act"):
+        case "reserve":
+            return operation.reserve.ticket
+        case "gift":
+            return operation.gift.ticket
+        case _:
+            return b""
+
+
+def put_ticket(operation: ledger_pb2.Operation, ticket: bytes) -> None:
+    """Put other bytes in the place of a Reserve's or Gift's ticket."""
+    act = operation.gift if operation.WhichOneof("act") == "gift" else operation.reserve
+    act.ticket = ticket
+
+
 def check_asked(standing: Standing, operation: ledger_pb2.Operation) -> None:
     """Refuse a Reserve or Gift without the ticket of the person whose account pays, good at its time."""
     is_gift = operation.WhichOneof("act") == "gift"
-    data = operation.gift.ticket if is_gift else operation.reserve.ticket
+    data = ticket_of(operation)
     if not data:
         raise invalid("there is none")
     ticket = check_ticket(standing, data, purpose=PURPOSE, at=operation.at, subject=subject(operation))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from privacy import chunks, codec, merkle
-from privacy.chunks import BODY_BYTES_MAX
+from privacy.asked import put_ticket, ticket_of
+from privacy.chunks import BODY_BYTES_MAX, HASH_BYTES
 from protos.problems import Malformed
 from protos.v1 import envelope_pb2, ledger_pb2
 from protos.v1.problem_pb2 import REASON_WRONG_SHAPE
@@ -33,8 +35,9 @@ class BuiltSegment:
 
 def build_segment(header: envelope_pb2.Header, first: int, operations: Sequence[bytes]) -> BuiltSegment:
     """Build a segment over operations that follow one another."""
+    root = merkle.root([leaf(one) for one in operations])
     message = ledger_pb2.JournalSegment(
-        header=header, first=first, count=len(operations), operations_root=merkle.root(operations)
+        header=header, first=first, count=len(operations), operations_root=root
     )
     return BuiltSegment(message, [codec.encode(ledger_pb2.JournalChunk(first=first, operations=operations))])
 
@@ -46,11 +49,46 @@ def check_bodies(segment: ledger_pb2.JournalSegment, bodies: Sequence[bytes]) ->
     operations = tuple(chunk.operations)
     if chunk.first != segment.first or len(operations) != segment.count:
         raise chunks.mismatch("The journal chunk does not hold the operations the segment counts.")
-    if merkle.root(operations) != segment.operations_root:
-        raise chunks.mismatch("The operations are not those the segment signs.")
     for operation in operations:
         codec.parse(ledger_pb2.Operation, operation, maximum_bytes=OPERATION_BYTES_MAX)
+    if merkle.root([leaf(one) for one in operations]) != segment.operations_root:
+        raise chunks.mismatch("The operations are not those the segment signs.")
     return JournalRows(int(segment.first), operations)
+
+
+def leaf(data: bytes) -> bytes:
+    """Give what a segment's root is over: an operation with its ticket's SHA-256 in the ticket's place.
+
+    So the root holds after the ticket was erased, and nobody else's operation is in doubt.
+    """
+    operation = ledger_pb2.Operation.FromString(data)
+    ticket = ticket_of(operation)
+    if not ticket:
+        return data
+    is_gone = _is_erased(ticket)
+    put_ticket(operation, ticket[:HASH_BYTES] if is_gone else hashlib.sha256(ticket).digest())
+    return codec.encode(operation)
+
+
+def erase_operation(data: bytes, is_theirs: Callable[[bytes], bool]) -> bytes:
+    """Leave of a person's ticket its SHA-256, and zeros for the rest: as many bytes as before."""
+    operation = ledger_pb2.Operation.FromString(data)
+    ticket = ticket_of(operation)
+    if not ticket or _is_erased(ticket) or not is_theirs(ticket):
+        return data
+    put_ticket(operation, hashlib.sha256(ticket).digest() + bytes(len(ticket) - HASH_BYTES))
+    return codec.encode(operation)
+
+
+def erase(data: bytes, is_theirs: Callable[[bytes], bool]) -> bytes:
+    """Erase a person's tickets from a segment's body."""
+    chunk = codec.parse(ledger_pb2.JournalChunk, data, maximum_bytes=BODY_BYTES_MAX)
+    kept = [erase_operation(one, is_theirs) for one in chunk.operations]
+    return codec.encode(ledger_pb2.JournalChunk(first=chunk.first, operations=kept))
+
+
+def _is_erased(ticket: bytes) -> bool:
+    return len(ticket) > HASH_BYTES and not any(ticket[HASH_BYTES:])
 
 
 def check_shape(segment: ledger_pb2.JournalSegment) -> None:

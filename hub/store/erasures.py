@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from hub.store.ledger_schema import operation
 from hub.store.schema import body, body_erasure, entry, link
 from privacy.envelope import Kind
 
@@ -49,6 +50,19 @@ def overwrite(connection: Connection, order_index: int, index: int, position: in
     """Put other bytes in a body's place; the database lets it pass once, for an order in the log."""
     connection.execute(insert(body_erasure).values(idx=index, position=position, order_idx=order_index))
     connection.execute(update(body).where(body.c.idx == index, body.c.position == position).values(data=data))
+
+
+def operations_naming(connection: Connection, pseudonyms: Collection[bytes]) -> list[tuple[int, bytes]]:
+    """Give number and bytes of the operations in which pseudonyms stand: in the tickets they rest on."""
+    if not pseudonyms:
+        return []
+    rows = connection.execute(select(operation.c.seq, operation.c.data))
+    return [(row.seq, row.data) for row in rows if any(one in row.data for one in pseudonyms)]
+
+
+def overwrite_operation(connection: Connection, number: int, data: bytes) -> None:
+    """Put other bytes in an operation's place; as many, which passes once an order is logged."""
+    connection.execute(update(operation).where(operation.c.seq == number).values(data=data))
 
 
 def remove_links(connection: Connection, pseudonyms: Collection[bytes]) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import CheckConstraint, Column, Index, PrimaryKeyConstraint, Tab
 
 from hub.store.dialects import Bytes, Name, Whole
 from hub.store.schema import metadata
-from hub.store.triggers import append_only, attach, partition_statements
+from hub.store.triggers import append_only, attach, partition_statements, refuse_statements
 
 HASH_PARTITIONS = 16
 AMOUNTS = ("available", "claimable", "pending", "deficit")
@@ -185,4 +185,13 @@ programme = Table(
     sqlite_strict=True,
 )
 
-append_only(operation, segment, transfer, credit, received)
+append_only(segment, transfer, credit, received)
+attach(operation, refuse_statements("operation", "delete"))
+# The one exception: an order of the log lets the tickets of who was erased be overwritten, by as many bytes.
+TICKETS_ERASED = (
+    "new.seq = old.seq and new.key = old.key and new.act_hash = old.act_hash and new.at = old.at "
+    "and new.points = old.points and new.fen = old.fen and new.milligrams = old.milligrams "
+    "and new.expires_at = old.expires_at and length(new.data) = length(old.data) "
+    "and exists (select 1 from entry where entry.kind in ('erasure-order', 'hub-erasure-order'))"
+)
+attach(operation, refuse_statements("operation", "update", unless=TICKETS_ERASED))

@@ -35,7 +35,7 @@ class JournalSegment(_message.Message):
     """Operations are numbered from 0 over the hub's life, without gaps."""
     count: _builtins.int
     operations_root: _builtins.bytes
-    """RFC 6962 root over the encoded operations."""
+    """RFC 6962 root over the encoded operations, the SHA-256 of its ticket in the place of each ticket."""
     @_builtins.property
     def header(self) -> _envelope_pb2.Header: ...
     def __init__(
@@ -193,7 +193,7 @@ class Reserve(_message.Message):
     ticket: _builtins.bytes
     """Envelope of the person's LinkTicket for "redeem", whose subject is the SHA-256 of the RewardOrder with the
     operation's key and these programme, version, reward and quantity. It is no part of the act: the key asks for
-    the same with another ticket. Zeros of the same length once its person was erased.
+    the same with another ticket. Of a person erased: its SHA-256, and zeros for the rest of its length.
     """
     def __init__(
         self,

@@ -13,17 +13,20 @@ from auditor.app import verify_source
 from auditor.findings import Check
 from hub.export import export_bundle
 from hub.rebuild import rebuild
+from hub.reconcile import reconcile
 from hub.store import books
 from hub.store.database import open_readers, open_writer
+from hub.store.ledger_schema import operation
 from hub.store.schema import body, body_erasure
 from privacy.envelope import Kind
 from privacy.erasures import erased_account
 from protos.epochs import Epoch
 from protos.problems import Conflict, Problem, Refused, Unavailable
 from tests.simulator import ORIGIN, key, pseudonym
+from tests.unit.hub.spending import reserve, settled, submit
 from tests.unit.hub.test_accounts import check_books, close, release_all
 from tests.unit.hub.test_api import wait_published
-from tests.unit.hub.world import Crash, CrashAt, World, refused, running, stored
+from tests.unit.hub.world import Crash, CrashAt, World, make_home, refused, running, stored
 
 BIKES, UTILITY = "bike-share", "utility"
 NEXT = Epoch(202101)
@@ -163,3 +166,29 @@ def test_an_order_is_refused_twice_and_for_strangers(withdrawn: World) -> None:
     assert isinstance(refused(lambda: withdrawn.send(again)), Conflict)
     enrolled = withdrawn.signed(Kind.ERASURE_ORDER, withdrawn.erasure(BIKES, [3]), BIKES)
     assert isinstance(refused(lambda: withdrawn.send(enrolled)), Refused)
+
+
+def test_tickets_inside_operations_go_and_every_root_holds(tmp_path: Path) -> None:
+    world = World(opened=make_home(tmp_path / "hub"))
+    with running(world.opened) as hub:
+        world.hub = hub
+        accounts = settled(world)
+        person = next(one for one in range(6) if world.linked[pseudonym(one)][0] in accounts)
+        for account in [*accounts[:2], world.linked[pseudonym(person)][0]]:
+            submit(world, reserve=reserve(account))
+        hub._writer.call(hub.ledger.seal)
+        world.follow()
+        engine = open_writer(world.opened.home.database)
+        emptied = update(operation).values(data=b"")
+        with pytest.raises(IntegrityError, match="append-only"), engine.begin() as connection:
+            connection.execute(emptied)
+        world.enrol(BIKES, [], effective=NEXT, withdrawn=[person])
+        assert pseudonym(person) in raw(world)
+        world.send(world.signed(Kind.ERASURE_ORDER, world.erasure(BIKES, [person]), BIKES))
+        hub.closer.forget_erased()
+        with pytest.raises(IntegrityError, match="append-only"), engine.begin() as connection:
+            connection.execute(emptied)
+        engine.dispose()
+    assert pseudonym(person) not in raw(world)
+    assert [one for one in reconcile(world.opened) if not one.is_good] == []
+    assert rebuild(world.opened, write=False).differences == []

@@ -6,10 +6,12 @@ from privacy import codec, journal, merkle
 from privacy.envelope import Kind
 from privacy.journal import JournalRows, build_segment
 from privacy.standing import HUB_ID, Role
+from privacy.tickets import pseudonym_in
 from protos.problems import Problem
 from protos.v1 import books_pb2, ledger_pb2
 from protos.v1 import problem_pb2 as reasons
-from tests.simulator import EPOCH, Federation, closed, enrolled
+from tests.simulator import EPOCH, Federation, account, closed, enrolled, pseudonym
+from tests.unit.hub.operations import asked, gift, reserve
 from tests.unit.privacy.test_acceptance import refused
 
 
@@ -76,9 +78,9 @@ def test_every_changed_byte_of_a_segments_body_is_found() -> None:
 def test_an_operation_that_is_none_is_malformed_though_the_segment_signs_it() -> None:
     header = enrolled().header(Role.HUB, HUB_ID)
     for junk in (b"\xff", operation(1) + b"\x08\x01", b"\x0a" + b"\x7f" * 3_000):
-        built = build_segment(header, 0, [junk])
+        message = ledger_pb2.JournalSegment(header=header, count=1, operations_root=merkle.root([junk]))
         with pytest.raises(Problem):
-            journal.check_bodies(built.message, built.bodies)
+            journal.check_bodies(message, [codec.encode(ledger_pb2.JournalChunk(operations=[junk]))])
 
 
 def close_with(federation: Federation, **changes: object) -> books_pb2.EpochClose:
@@ -113,3 +115,30 @@ def test_a_close_names_its_ledgers_in_order_once_there_are_operations(names: lis
 
 def test_a_log_from_before_there_were_ledgers_still_holds() -> None:
     assert closed(EPOCH).state.is_closed(EPOCH)
+
+
+def test_a_root_holds_after_a_ticket_was_erased() -> None:
+    federation = enrolled()
+    mine = codec.encode(asked(federation, reserve(1, account(3))))
+    other = codec.encode(asked(federation, gift(2, account(4), account(5), 1)))
+    built = build_segment(federation.header(Role.HUB, HUB_ID), 0, [mine, other, operation(3)])
+    gone = pseudonym(3)
+    [body] = built.bodies
+    erased = journal.erase(body, lambda ticket: pseudonym_in(ticket) == gone)
+    assert gone in body
+    assert gone not in erased
+    assert len(erased) == len(body)
+    assert journal.erase(erased, lambda ticket: pseudonym_in(ticket) == gone) == erased
+    rows = journal.check_bodies(built.message, [erased])
+    assert rows.operations[1:] == (other, operation(3))
+    left = ledger_pb2.Operation.FromString(rows.operations[0])
+    refused(lambda: federation.state.participants.check_asked(left), reasons.REASON_MALFORMED_MESSAGE)
+
+
+def test_a_segment_with_another_ticket_is_not_the_one_signed() -> None:
+    federation = enrolled()
+    one, other = (codec.encode(asked(federation, reserve(1, account(3)))) for _ in range(2))
+    assert one != other
+    built = build_segment(federation.header(Role.HUB, HUB_ID), 0, [one])
+    swapped = codec.encode(ledger_pb2.JournalChunk(operations=[other]))
+    refused(lambda: journal.check_bodies(built.message, [swapped]), reasons.REASON_BODY_MISMATCH)
