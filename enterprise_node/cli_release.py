@@ -90,7 +90,8 @@ def _teller() -> Callable[[str], None]:
 def join(token: str, trust_root_file: Path | None, home: Path, as_json: bool) -> None:
     """Join the hub that a token invites to. 加入平台。"""
     from enterprise_node import membership
-    from enterprise_node.app import open_journal, open_state
+    from enterprise_node.app import open_state
+    from enterprise_node.assembly import open_journal
     from enterprise_node.configuration import load_configuration
     from enterprise_node.outbox import send_join
     from privacy.envelope import ENTRY_BYTES_MAX
@@ -212,7 +213,8 @@ def run(epochs: list[Epoch], once: bool, home: Path, as_json: bool) -> None:
 @json_option
 def egress(home: Path, as_json: bool) -> None:
     """Show everything that left this node. 出境日志。"""
-    from enterprise_node.app import open_journal, open_state
+    from enterprise_node.app import open_state
+    from enterprise_node.assembly import open_journal
     from runtime.configuration import open_home
 
     database = open_state(open_home(home))

@@ -9,12 +9,11 @@ made; it sums them again when activities, contracts or packs have changed.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -35,8 +34,9 @@ from accounting.contributions import (
 from accounting.packs import Purpose
 from accounting.periods import PeriodMeasure, period_statement_sql, plan_period
 from accounting.tariffs import plan_points, points_month_sql, points_statement_sql
+from enterprise_node.relations import LiveRelations
 from privacy.series import MeasureKind
-from protos.epochs import Epoch, end_day, first_day, format_epoch, parse_epoch
+from protos.epochs import Epoch, format_epoch, parse_epoch
 from protos.problems import Refused
 from protos.v1.problem_pb2 import REASON_PACK_UNKNOWN
 from runtime.configuration import write_atomic
@@ -53,19 +53,6 @@ if TYPE_CHECKING:
 
     PersonNumbers = Sequence[int] | NDArray[np.int64]
 
-_PERSONS = "persons"
-_ROSTER = "roster_persons"
-_EXCLUSIONS = "excluded_classes"
-_POOLED = "pooled_persons"
-_EXCLUSION_COLUMNS = {
-    "epoch": "INTEGER",
-    "person": "BIGINT",
-    "overlap_class": "VARCHAR",
-    "first_day": "INTEGER",
-    "end_day": "INTEGER",
-}
-_POOLED_COLUMNS = {"epoch": "INTEGER", "person": "BIGINT"}
-_PERSON_COLUMNS = {"person": "BIGINT", "since_day": "INTEGER", "until_day": "INTEGER"}
 _CELL_MONTHS = "cell_months"
 _MONTHS = "person_months"
 _MONTHS_FILE = "person_months.parquet"
@@ -130,21 +117,13 @@ class Reductions:
         packs: Mapping[str, CompiledPack],
         selections: SelectionTable,
     ) -> None:
-        self._selections = selections
         self._home = home
         self._engine = engine
-        self._activities = activities
-        self._persons = persons
         self._packs = packs
-        self._views: dict[str, str] = {}
-        self._contracts: Mapping[str, NDArray[np.int64]] = {}
-        self._inputs = ""
-        # What the state said when the views and contracts were last brought up to date.
-        self._mark: tuple[int, int] | None = None
+        self._relations = LiveRelations(engine, activities, persons, packs, selections)
         # What the session's tables of person-days are made of, and the regions they tell.
         self._days_of: tuple[Epoch, str] | None = None
         self._days_regions: tuple[str, ...] = ()
-        self._selected: list[tuple[int, bytes]] = []
 
     @property
     def engine(self) -> Engine:
@@ -201,8 +180,8 @@ class Reductions:
 
     def compute(self, epoch: Epoch) -> None:
         """Make the epoch's file of person-months if its inputs changed."""
-        relations, folder = self._relations(), self._folder(epoch)
-        note = json.dumps({"inputs": self._inputs}).encode()
+        relations, folder = self._relations.current(), self._folder(epoch)
+        note = json.dumps({"inputs": self._relations.inputs}).encode()
         if (folder / _INPUTS_FILE).exists() and (folder / _INPUTS_FILE).read_bytes() == note:
             return
         relations = self._reckoned(epoch, relations)
@@ -217,14 +196,14 @@ class Reductions:
 
         With regions the days tell where they were, by a place in this list; a histogram needs that.
         """
-        known_regions = self._days_regions if self._days_of == (epoch, self._inputs) else None
+        known_regions = self._days_regions if self._days_of == (epoch, self._relations.inputs) else None
         if known_regions is None or (regions and tuple(regions) != known_regions):
             self._folder(epoch).mkdir(mode=0o700, parents=True, exist_ok=True)
             self._days_of = None
             for name, one in self._by_day().items():
                 days = relations.days_of(one, epoch, regions)
                 self._engine.execute(f"CREATE OR REPLACE TABLE {name} AS {days}")
-            self._days_of, self._days_regions = (epoch, self._inputs), tuple(regions)
+            self._days_of, self._days_regions = (epoch, self._relations.inputs), tuple(regions)
         return replace(relations, days={(one.pack.id, epoch): name for name, one in self._by_day().items()})
 
     def _by_day(self) -> dict[str, CompiledPack]:
@@ -272,7 +251,7 @@ class Reductions:
 
     def _with_cells(self, epoch: Epoch, spec: HistogramSpec, persons: PersonNumbers) -> Relations:
         """Give the relations of these persons, with the months their cells are made of in a table."""
-        relations = self._reckoned(epoch, self._relations(persons), spec.regions)
+        relations = self._reckoned(epoch, self._relations.current(persons), spec.regions)
         months = histogram_months_sql(self.histogram_plan(spec), relations, epoch)
         self._engine.execute(f"CREATE OR REPLACE TABLE {_CELL_MONTHS} AS {months}")
         return relations
@@ -292,7 +271,7 @@ class Reductions:
 
     def person_months(self, epoch: Epoch, person: int) -> dict[str, tuple[int, int]]:
         """Give one person's exact mg and number of records in the epoch by pack id, footprints included."""
-        totals = person_totals_sql(list(self._packs.values()), self._relations(), epoch)
+        totals = person_totals_sql(list(self._packs.values()), self._relations.current(), epoch)
         rows = self._engine.rows(
             f"SELECT pack_id, mg, records FROM ({totals}) AS t WHERE person = {int(person)} ORDER BY pack_id"
         )
@@ -300,7 +279,7 @@ class Reductions:
 
     def person_points(self, epoch: Epoch, person: int) -> dict[str, int]:
         """Give one person's exact points in the epoch by pack id, of the packs with a tariff."""
-        relations = self._relations()
+        relations = self._relations.current()
         found = {}
         for pack_id, one in self._packs.items():
             if one.pack.tariff is not None:
@@ -313,7 +292,7 @@ class Reductions:
 
     def insufficient_history(self, epoch: Epoch, persons: PersonNumbers | None = None) -> int:
         """Count the persons whose contract does not cover what an own-history pack compares."""
-        relations = self._relations(persons)
+        relations = self._relations.current(persons)
         longest = max(
             (one for one in self._packs.values() if one.own_history),
             key=lambda one: one.months_back,
@@ -326,11 +305,11 @@ class Reductions:
 
     def reckoned(self, epoch: Epoch) -> Relations:
         """Give the same with the epoch's person-days, which this session sums once."""
-        return self._reckoned(epoch, self._relations())
+        return self._reckoned(epoch, self._relations.current())
 
     def views(self) -> Relations:
         """Give the names of the engine's tables and views over activities and persons, up to date."""
-        return self._relations()
+        return self._relations.current()
 
     def _chosen(self, pack_ids: Sequence[str]) -> list[CompiledPack]:
         missing = [pack_id for pack_id in pack_ids if pack_id not in self._packs]
@@ -345,69 +324,7 @@ class Reductions:
     def _folder(self, epoch: Epoch) -> Path:
         return self._home / "reductions" / format_epoch(epoch)
 
-    def _relations(self, persons: PersonNumbers | None = None) -> Relations:
-        """Bring views and tables up to date; `persons` narrows the persons to a roster."""
-        mark = self._persons.mark()
-        if mark != self._mark:
-            self._refresh(self._persons.contract_columns())
-            self._mark = mark
-        exclusions, pooled = self._register_selections()
-        if persons is None:
-            return Relations(self._views, _PERSONS, exclusions, pooled)
-        on_roster = np.isin(self._contracts["person"], np.asarray(persons, dtype=np.int64))
-        roster = {name: column[on_roster] for name, column in self._contracts.items()}
-        self._engine.register(_ROSTER, roster, _PERSON_COLUMNS)
-        return Relations(self._views, _ROSTER, exclusions, pooled)
-
-    def _register_selections(self) -> tuple[str | None, str | None]:
-        """Bring the tables of what others record, and of who lets grams be pooled, up to date; name them."""
-        hashes = self._selections.hashes()
-        if not hashes:
-            return None, None
-        if hashes != self._selected:
-            excluded = [
-                (epoch, person, overlap_class, first_day(Epoch(epoch)), end_day(Epoch(epoch)))
-                for epoch, person, overlap_class in self._selections.exclusions()
-            ]
-            pooled = self._selections.pooled()
-            self._engine.register(_EXCLUSIONS, _columns(excluded, _EXCLUSION_COLUMNS), _EXCLUSION_COLUMNS)
-            self._engine.register(_POOLED, _columns(pooled, _POOLED_COLUMNS), _POOLED_COLUMNS)
-            self._selected = hashes
-        return _EXCLUSIONS, _POOLED
-
-    def _refresh(self, contracts: Mapping[str, NDArray[np.int64]]) -> None:
-        inputs = _digest(self._activities, self._packs, contracts)
-        if inputs != self._inputs:
-            needed = {one.pack.activity.code for one in self._packs.values()}
-            self._views = self._activities.define_views(self._engine, needed)
-            self._engine.register(_PERSONS, contracts, _PERSON_COLUMNS)
-            self._inputs, self._contracts = inputs, contracts
-
 
 def _table(table_id: str, cells: CellTable) -> Histogram:
     sums, counts = np.array(cells.grams, dtype=np.int64), np.array(cells.persons, dtype=np.int64)
     return Histogram(table_id, sums, counts)
-
-
-def _digest(
-    activities: Activities, packs: Mapping[str, CompiledPack], contracts: Mapping[str, NDArray[np.int64]]
-) -> str:
-    """Hash everything that decides the epoch's figures."""
-    hasher = hashlib.sha256()
-    for path in activities.paths():
-        hasher.update(activities.relative(path).encode() + b"\0")
-    for compiled in packs.values():
-        hasher.update(compiled.pack.sha256)
-    for column in contracts.values():
-        hasher.update(len(column).to_bytes(8, "big"))
-        hasher.update(column.tobytes())
-    return hasher.hexdigest()
-
-
-def _columns(rows: Sequence[tuple[Any, ...]], schema: Mapping[str, str]) -> dict[str, NDArray[Any]]:
-    """Put rows into columns of a schema."""
-    kinds = {"INTEGER": np.int32, "BIGINT": np.int64, "VARCHAR": np.object_}
-    return {
-        name: np.array([row[position] for row in rows], dtype=kinds[kind])
-        for position, (name, kind) in enumerate(schema.items())
-    }

@@ -18,7 +18,7 @@ from enterprise_node.membership import CONNECTION_FILE
 from enterprise_node.roster import ActiveSlot
 from enterprise_node.samplers import sampler
 from enterprise_node.terms import check_policy
-from privacy import policy as policy_form
+from privacy import policy_reading
 from privacy.policy import SeriesKind
 from protos.problems import Malformed, Refused
 from protos.v1 import policy_pb2
@@ -43,7 +43,7 @@ def read_policy(path: Path) -> Policy:
         message.ParseFromString(data)
     except ValueError:
         raise Malformed(REASON_WRONG_SHAPE, f"{path} is not a policy.") from None
-    return policy_form.from_wire(message, hashlib.sha256(data).digest())
+    return policy_reading.read_policy(message, hashlib.sha256(data).digest())
 
 
 def rehearse(workspace: Workspace, epoch: Epoch, policy: Policy, out: Path) -> int:

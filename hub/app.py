@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Self
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from engine.eligibility import CelConditions
 from hub import rpc, rpc_accounts, rpc_operations, rpc_rewards
@@ -34,19 +34,17 @@ from hub.ledger import Ledger
 from hub.log import LogWriter, PublicLog, WriterLock
 from hub.participation import Participation
 from hub.redemption import Redemptions
+from hub.replaying import replay
 from hub.setup import Opened
 from hub.state import State
 from hub.store import entries
 from hub.store.database import open_readers, open_writer
-from hub.store.entries import StoredEntry
 from hub.store.writer import Writer
 from hub.views import Views
 from hub.vouchers import Vouchers, voucher_key
 from hub.witnesses import Witnessing
-from privacy.envelope import Kind
-from privacy.merkle import CompactTree
-from protos.problems import InvariantBroken, Problem, Refused
-from protos.v1.problem_pb2 import REASON_INVARIANT_BROKEN, REASON_TRUST_ROOT_INVALID
+from protos.problems import InvariantBroken, Problem
+from protos.v1.problem_pb2 import REASON_INVARIANT_BROKEN
 from runtime.identity import Identity
 from runtime.metrics import Metrics
 from runtime.servers import GrpcServer, ServerOptions
@@ -59,17 +57,6 @@ GRPC_CALLS_MAX = 128
 PUBLISH_LAG_SECONDS_MAX = 30.0
 # How long a close waits for the witnesses of what it stands on.
 WITNESS_SECONDS_MAX = 30.0
-# Replay needs the bodies that make up state; statements are folded from their files.
-_REPLAYED_WITH_BODIES = frozenset(
-    kind.value
-    for kind in (
-        Kind.ROSTER_BATCH,
-        Kind.LINK_BATCH,
-        Kind.CHOICE_BATCH,
-        Kind.SELECTION,
-        Kind.ACCOUNT_CHANGE,
-    )
-)
 
 
 def _nothing(name: str) -> None:
@@ -172,7 +159,15 @@ class Hub:
         self._writer = Writer(engine, after_commit=self._publish, on_broken=self._on_broken, step=self._step)
 
     def _build(self) -> None:
-        settings = self._opened.settings
+        """Put the parts together, each after those it stands on."""
+        self._build_metrics()
+        self._build_intake()
+        self._build_books()
+        self._build_deadlines()
+        self._build_views()
+        self._build_rewards()
+
+    def _build_metrics(self) -> None:
         self._metrics = Metrics("hub")
         self._entries = self._metrics.gauge("log_entries", "Entries of the log.")
         self._unpublished = self._metrics.gauge("log_unpublished", "Entries no checkpoint covers yet.")
@@ -180,6 +175,9 @@ class Hub:
             "log_unwitnessed", "Entries that no served checkpoint covers yet."
         )
         self._entries.set(self._state.size)
+
+    def _build_intake(self) -> None:
+        settings = self._opened.settings
         self._intake = Intake(
             self._state,
             self._log,
@@ -199,6 +197,10 @@ class Hub:
             step=self._step,
         )
         self._intake.seal_with(self._ledger.seal_open)
+
+    def _build_books(self) -> None:
+        """Build what writes of its own: closes, issuances, beacons."""
+        settings = self._opened.settings
         self._closer = Closer(
             self._state,
             self._intake,
@@ -210,7 +212,7 @@ class Hub:
             ledgers=LedgerCloser(
                 self._state, self._ledger, self._readers, self._opened.home.work / LEDGER_FOLDER
             ),
-            wait_witnessed=lambda size: self._witnessing.wait(size, seconds=WITNESS_SECONDS_MAX),
+            wait_witnessed=self._wait_witnessed,
         )
         self._issuer = Issuer(
             self._state,
@@ -218,7 +220,7 @@ class Hub:
             self._ledger,
             self._writer,
             self._readers,
-            wait_witnessed=lambda size: self._witnessing.wait(size, seconds=WITNESS_SECONDS_MAX),
+            wait_witnessed=self._wait_witnessed,
         )
         self._beacons = Beacons(
             self._opened.home.folder,
@@ -226,20 +228,34 @@ class Hub:
             self._intake,
             self._writer,
             served=PublicLog(self._opened.home.folder).checkpoint,
-            wait_witnessed=lambda size: self._witnessing.wait(size, seconds=WITNESS_SECONDS_MAX),
+            wait_witnessed=self._wait_witnessed,
             connect=lambda custodian: connected_custodian(custodian, lambda: self._identity),
         )
         self._intake.refuse_commitments_where(self._beacons.is_bound)
+        self._intake.on_erasure(self._forget_erased)
+
+    def _build_deadlines(self) -> None:
         self._deadlines = Deadlines(self._state, self._intake, self._writer, clock=self._clock)
         self._deadlines.measure(
             self._metrics.gauge("answers_due", "Answers due within a week that the log does not hold."),
             self._metrics.gauge("answers_missing", "Answers missing after their deadline."),
         )
         self._closer.log_missing_with(self._deadlines.log_missing)
-        self._intake.on_erasure(self._forget_erased)
+
+    def _build_views(self) -> None:
         self._views = Views(self._state, self._readers, clock=self._clock)
         self._participation = Participation(self._state, self._intake, self._writer, clock=self._clock)
         self._exports = AccountExports(self._state, self._readers, self._opened.hub_key)
+        self._registrar = Registrar(
+            self._opened.settings,
+            self._opened.authority,
+            self._writer,
+            self._readers,
+            first_trust_root=lambda: _first_trust_root(self._readers),
+            clock=self._clock,
+        )
+
+    def _build_rewards(self) -> None:
         self._vouchers = Vouchers(
             self._writer,
             voucher_key(self._opened.home.voucher_key, secrets.token_bytes),
@@ -258,14 +274,9 @@ class Hub:
             clock=self._clock,
             random=secrets.token_bytes,
         )
-        self._registrar = Registrar(
-            settings,
-            self._opened.authority,
-            self._writer,
-            self._readers,
-            first_trust_root=lambda: first_trust_root(self._readers),
-            clock=self._clock,
-        )
+
+    def _wait_witnessed(self, size: int) -> None:
+        self._witnessing.wait(size, seconds=WITNESS_SECONDS_MAX)
 
     def _serve(self, stack: ExitStack) -> None:
         """Start what stops last first."""
@@ -362,47 +373,7 @@ class Hub:
                 logger.info("certificates renewed")
 
 
-def replay(state: State, log: LogWriter, readers: Engine) -> None:
-    """Rebuild memory from the stored entries, and compare with the stored root and the public folder."""
-    with readers.begin() as connection:
-        for entry in entries.read_entries(connection):
-            _fold(state, connection, entry)
-        head = entries.tree_head(connection)
-    _check_origin(state)
-    with readers.begin() as connection:
-        log.restore((entry.envelope for entry in entries.read_entries(connection)), head)
-    state.go_live()
-    if log.head.size != state.size:
-        raise InvariantBroken(REASON_INVARIANT_BROKEN, "Log and state were rebuilt to different sizes.")
-
-
-def restored_state(origin: str, connection: Connection) -> tuple[State, CompactTree]:
-    """Fold the stored entries into a live state, beside the tree over them."""
-    state, tree = State(origin), CompactTree()
-    for entry in entries.read_entries(connection):
-        _fold(state, connection, entry)
-        tree.append(entry.leaf_hash)
-    state.go_live()
-    return state, tree
-
-
-def _fold(state: State, connection: Connection, entry: StoredEntry) -> None:
-    bodies = entries.read_bodies(connection, entry.index) if entry.kind in _REPLAYED_WITH_BODIES else None
-    state.apply(state.check(entry.envelope, bodies, entry.index))
-
-
-def _check_origin(state: State) -> None:
-    """Sign nothing under an origin that the log has left."""
-    root = state.trust_root
-    if root is not None and root.origin != state.origin:
-        raise Refused(
-            REASON_TRUST_ROOT_INVALID,
-            f"The log goes on under {root.origin}; hub.toml still says {state.origin}.",
-            remedy="Finish what was begun: cgsp-hub trust succeed with the same file.",
-        )
-
-
-def first_trust_root(readers: Engine) -> bytes | None:
+def _first_trust_root(readers: Engine) -> bytes | None:
     """Give the first trust root's envelope, None before it is published."""
     with readers.begin() as connection:
         first = entries.read_entry(connection, 0)

@@ -1,5 +1,5 @@
 """The program cgsp-hub: makes and runs a hub (cli_home), keeps its database (cli_store), publishes what its
-signers sign (cli_publish, cli_programme), acts on the ledgers (cli_operations)."""
+signers sign (cli_trust, cli_publish, cli_programme), acts on the ledgers (cli_operations)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ _HOME = (
 )
 _ACCOUNT = ("account",)
 _STORE = ("migrate", "backup", "restore", "reconcile")
-_PUBLISH = ("trust", "pack", "policy")
+_TRUST = ("trust",)
+_PUBLISH = ("pack", "policy")
 _PROGRAMME = ("programme",)
 _OPERATIONS = ("fund", "units")
 
@@ -31,7 +32,7 @@ class _LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """List all commands in the order of use."""
-        return [*_HOME[:3], *_PUBLISH, *_PROGRAMME, *_OPERATIONS, *_HOME[3:], *_ACCOUNT, *_STORE]
+        return [*_HOME[:3], *_TRUST, *_PUBLISH, *_PROGRAMME, *_OPERATIONS, *_HOME[3:], *_ACCOUNT, *_STORE]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Find a command by its name in the module that holds it."""
@@ -47,6 +48,10 @@ class _LazyGroup(click.Group):
             from hub.cli_store import COMMANDS as STORE_COMMANDS
 
             return STORE_COMMANDS[cmd_name]
+        if cmd_name in _TRUST:
+            from hub.cli_trust import trust
+
+            return trust
         if cmd_name in _PUBLISH:
             from hub.cli_publish import COMMANDS as PUBLISH_COMMANDS
 

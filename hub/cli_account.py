@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from hub.cli_options import opened_home
 from runtime.console import json_option, print_result
-
-if TYPE_CHECKING:
-    from hub.setup import Opened
 
 _home_option = click.option(
     "--home",
@@ -38,7 +36,7 @@ def show(folder: Path, account_id: str, *, as_json: bool) -> None:
     """Show one account by its id or the beginning of it. 查询碳账户。"""
     from hub.lookup import look_up
 
-    print_result(look_up(_opened(folder), account_id), as_json=as_json)
+    print_result(look_up(opened_home(folder), account_id), as_json=as_json)
 
 
 @account.command("explain")
@@ -86,7 +84,7 @@ def unfreeze(folder: Path, account_id: str, *, as_json: bool) -> None:
 def _set_frozen(folder: Path, account_id: str, *, as_json: bool, frozen: bool) -> None:
     from hub.operator_client import OperatorClient
 
-    with OperatorClient(_opened(folder)) as client:
+    with OperatorClient(opened_home(folder)) as client:
         index = client.set_frozen(_account_of(account_id), frozen=frozen)
     state = "frozen 已冻结" if frozen else "open 已解冻"
     print_result(
@@ -99,14 +97,14 @@ def _set_frozen(folder: Path, account_id: str, *, as_json: bool, frozen: bool) -
 def _exported(folder: Path, account_id: str) -> bytes:
     from hub.operator_client import OperatorClient
 
-    with OperatorClient(_opened(folder)) as client:
+    with OperatorClient(opened_home(folder)) as client:
         return client.export_account(_account_of(account_id))
 
 
 def _content(folder: Path, account_id: str) -> dict[str, Any]:
     from privacy.exports import ACCOUNT, open_export
 
-    key = _opened(folder).hub_key.verify_key
+    key = opened_home(folder).hub_key.verify_key
     content: dict[str, Any] = open_export(_exported(folder, account_id), ACCOUNT, [key])
     return content
 
@@ -130,10 +128,3 @@ def _account_of(text: str) -> bytes:
     if not re.fullmatch(r"[0-9a-f]{32}", text):
         raise click.BadParameter("write its 32 hex digits.", param_hint="ACCOUNT")
     return bytes.fromhex(text)
-
-
-def _opened(folder: Path) -> Opened:
-    from hub.configuration import Home
-    from hub.setup import Opened
-
-    return Opened.load(Home(folder.absolute()))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from hub.cli_options import home_option, opened_home
 from runtime.console import json_option, print_result
 
 if TYPE_CHECKING:
@@ -23,17 +24,9 @@ if TYPE_CHECKING:
 
 CLOSE_POLL_SECONDS = 1.0
 
-_home_option = click.option(
-    "--home",
-    "folder",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="The hub's folder. 中心节点目录。",
-)
-
 
 @click.command()
-@_home_option
+@home_option
 @click.option("--origin", required=True, help="Name of the log, such as cgsp.example/log.")
 @click.option("--root-key", "root_keys", multiple=True, required=True, metavar="NAME=FILE", help="Repeat.")
 @click.option("--root-threshold", type=int, required=True)
@@ -83,7 +76,7 @@ def init(
 
 
 @click.command()
-@_home_option
+@home_option
 @click.option("--log-form", type=click.Choice(["json", "human"]), default="json", show_default=True)
 @click.option("--log-level", default="INFO", show_default=True)
 @json_option
@@ -95,7 +88,7 @@ def serve(folder: Path, log_form: Any, log_level: str, *, as_json: bool) -> None
 
     configure_logs("hub", level=log_level, form=log_form)
     stop = stop_event()
-    with Hub(_opened(folder), on_broken=stop.set) as hub:
+    with Hub(opened_home(folder), on_broken=stop.set) as hub:
         addresses = {"grpc_address": hub.grpc_address, "https_address": hub.https_address}
         print_result({**addresses, "log_size": hub.log_size}, as_json=as_json)
         sys.stdout.flush()
@@ -104,7 +97,7 @@ def serve(folder: Path, log_form: Any, log_level: str, *, as_json: bool) -> None
 
 
 @click.command()
-@_home_option
+@home_option
 @click.option("--role", type=click.Choice(["node", "custodian", "auditor"]), required=True)
 @click.option("--id", "party_id", required=True)
 @click.option("--name", required=True, help="English name.")
@@ -120,14 +113,14 @@ def invite(
     request = hub_pb2.InviteRequest(
         role=role, id=party_id, name=name, name_zh=name_zh, evaluation_quota=quota
     )
-    with _client(_opened(folder)) as client:
+    with _client(opened_home(folder)) as client:
         response = client.invite(request)
     result = {"token": response.token, "expires_at": response.expires_at}
     print_result(result, as_json=as_json, lines=[response.token])
 
 
 @click.command()
-@_home_option
+@home_option
 @click.argument("epoch")
 @click.option(
     "--wait", "wait_seconds", type=click.IntRange(min=0), default=0, help="Wait for who is missing."
@@ -139,17 +132,17 @@ def close(folder: Path, epoch: str, wait_seconds: int, *, allow_missing: bool, a
     from protos.epochs import parse_epoch
 
     number = parse_epoch(epoch)
-    with _client(_opened(folder)) as client:
+    with _client(opened_home(folder)) as client:
         response = _close(client, number, wait_seconds, allow_missing=allow_missing)
     print_result(_described_close(response.close, epoch), as_json=as_json)
 
 
 @click.command()
-@_home_option
+@home_option
 @json_option
 def status(folder: Path, *, as_json: bool) -> None:
     """Show the log's head, the epochs, and whom the hub waits for. 查看状态。"""
-    with _client(_opened(folder)) as client:
+    with _client(opened_home(folder)) as client:
         found = client.status()
         parties = client.list_parties()
     epochs = [
@@ -178,21 +171,21 @@ def status(folder: Path, *, as_json: bool) -> None:
 
 
 @click.command()
-@_home_option
+@home_option
 @click.argument("epoch", metavar="YYYY-MM")
 @json_option
 def beacon(folder: Path, epoch: str, *, as_json: bool) -> None:
     """Have the custodians draw the beacon of EPOCH's samples, once; again, show it. 生成抽样信标。"""
     from protos.epochs import parse_epoch
 
-    with _client(_opened(folder)) as client:
+    with _client(opened_home(folder)) as client:
         drawn = client.draw_beacon(parse_epoch(epoch))
     result = {"epoch": epoch, "index": drawn.index, "beacon": drawn.value.hex()}
     print_result(result, as_json=as_json)
 
 
 @click.command()
-@_home_option
+@home_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A new folder.")
 @json_option
 def export(folder: Path, out: Path, *, as_json: bool) -> None:
@@ -200,7 +193,7 @@ def export(folder: Path, out: Path, *, as_json: bool) -> None:
     from hub.export import export_bundle
     from hub.store.database import open_readers
 
-    opened = _opened(folder)
+    opened = opened_home(folder)
     readers = open_readers(opened.home.database)
     exported = export_bundle(
         opened.home.folder, readers, out, origin=opened.settings.origin, log_key=opened.log_key.verify_key
@@ -217,7 +210,7 @@ def export(folder: Path, out: Path, *, as_json: bool) -> None:
 
 
 @click.command()
-@_home_option
+@home_option
 @click.argument("account_id", metavar="ACCOUNT")
 @json_option
 def erase(folder: Path, account_id: str, *, as_json: bool) -> None:
@@ -231,7 +224,7 @@ def erase(folder: Path, account_id: str, *, as_json: bool) -> None:
 
     if not re.fullmatch(r"[0-9a-f]{32}", account_id):
         raise click.BadParameter("write its 32 hex digits.", param_hint="ACCOUNT")
-    with OperatorClient(_opened(folder)) as client:
+    with OperatorClient(opened_home(folder)) as client:
         orders = client.erase_account(bytes.fromhex(account_id))
     found = [open_envelope(order).parse(ErasureOrder) for order in orders]
     result = {"orders": [{"enterprise": one.enterprise_id, "slots": len(one.slots)} for one in found]}
@@ -240,7 +233,7 @@ def erase(folder: Path, account_id: str, *, as_json: bool) -> None:
 
 
 @click.command()
-@_home_option
+@home_option
 @json_option
 def doctor(folder: Path, *, as_json: bool) -> int:
     """Check the home folder, keys, database and log; exit 0 if all is well. 自检。"""
@@ -253,7 +246,7 @@ def doctor(folder: Path, *, as_json: bool) -> int:
 
 
 @click.command()
-@_home_option
+@home_option
 @click.option("--write", is_flag=True, help="Put the rebuilt books in the stored ones' place.")
 @json_option
 def rebuild(folder: Path, *, write: bool, as_json: bool) -> int:
@@ -263,18 +256,11 @@ def rebuild(folder: Path, *, write: bool, as_json: bool) -> int:
     """
     from hub.rebuild import rebuild as remake
 
-    made = remake(_opened(folder), write=write)
+    made = remake(opened_home(folder), write=write)
     result = made.to_json()
     lines = [f"{key}: {value}" for key, value in result.items() if key != "differences"]
     print_result(result, as_json=as_json, lines=[*lines, *(f"  ! {one}" for one in made.differences)])
     return 1 if made.differences else 0
-
-
-def _opened(folder: Path) -> Opened:
-    from hub.configuration import Home
-    from hub.setup import Opened
-
-    return Opened.load(Home(folder.absolute()))
 
 
 def _store(dsn_file: str | None, dsn_variable: str | None) -> StoreSettings:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hub.cli_options import home_option, opened_home
 from runtime.console import json_option, print_result
 
 if TYPE_CHECKING:
@@ -16,13 +17,6 @@ if TYPE_CHECKING:
 
 KEY_BYTES = 16
 
-_home_option = click.option(
-    "--home",
-    "folder",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="The hub's folder. 中心节点目录。",
-)
 _programme_option = click.option("--programme", required=True, metavar="ID", help="项目编号。")
 _key_option = click.option(
     "--key",
@@ -44,7 +38,7 @@ def fund() -> None:
 
 
 @fund.command()
-@_home_option
+@home_option
 @_programme_option
 @click.option("--fund", "fund_name", required=True, metavar="NAME", help="资金名称。")
 @click.option("--source", required=True, type=click.Choice(["government", "enterprise", "bank"]))
@@ -69,7 +63,7 @@ def deposit(
 
 
 @fund.command()
-@_home_option
+@home_option
 @click.option("--partner", required=True, help="合作方。")
 @_fen_option
 @_reference_option
@@ -82,7 +76,7 @@ def settle(folder: Path, partner: str, fen: int, reference: str, key: str | None
 
 
 @fund.command()
-@_home_option
+@home_option
 @click.option("--order", required=True, metavar="HEX", help="Key of the order. 兑换单号。")
 @_key_option
 @json_option
@@ -92,7 +86,7 @@ def dispute(folder: Path, order: str, key: str | None, *, as_json: bool) -> None
 
 
 @fund.command()
-@_home_option
+@home_option
 @_programme_option
 @click.option("--reward", required=True, help="奖励。")
 @click.option("--lots", type=click.IntRange(min=1), required=True, help="Trees planted. 棵数。")
@@ -105,14 +99,14 @@ def plant(folder: Path, programme: str, reward: str, lots: int, key: str | None,
 
 
 @fund.command()
-@_home_option
+@home_option
 @click.argument("ledger", default="M")
 @json_option
 def show(folder: Path, ledger: str, *, as_json: bool) -> None:
     """Show the balances of a LEDGER's own accounts: M, R, U or P:<programme>. 查看余额。"""
     from hub.operation_client import OperationClient
 
-    with OperationClient(_opened(folder)) as client:
+    with OperationClient(opened_home(folder)) as client:
         print_result({"ledger": ledger, "balances": client.balances(ledger)}, as_json=as_json)
 
 
@@ -122,7 +116,7 @@ def units() -> None:
 
 
 @units.command()
-@_home_option
+@home_option
 @_programme_option
 @click.option("--rule", required=True, metavar="NAME", help="The programme's issue rule. 签发规则。")
 @click.option("--last", "last_text", required=True, metavar="YYYY-MM", help="Last closed epoch. 末周期。")
@@ -133,14 +127,14 @@ def issue(folder: Path, programme: str, rule: str, last_text: str, *, preview: b
     from hub.operation_client import OperationClient, explained
     from protos.epochs import parse_epoch
 
-    with OperationClient(_opened(folder)) as client:
+    with OperationClient(opened_home(folder)) as client:
         answer = client.issue(programme, rule, parse_epoch(last_text), preview=preview)
     result = explained(answer.batch)
     print_result(result if preview else {**result, "entry": answer.index}, as_json=as_json)
 
 
 @units.command()
-@_home_option
+@home_option
 @_programme_option
 @_batch_option
 @_buyer_option
@@ -165,7 +159,7 @@ def sell(
 
 
 @units.command()
-@_home_option
+@home_option
 @_programme_option
 @_batch_option
 @_buyer_option
@@ -199,7 +193,7 @@ def retire(
 
 
 @units.command()
-@_home_option
+@home_option
 @_programme_option
 @_batch_option
 @_tonnes_option
@@ -215,14 +209,14 @@ def cancel(
 
 
 @units.command()
-@_home_option
+@home_option
 @_batch_option
 @json_option
 def serials(folder: Path, batch: str, *, as_json: bool) -> None:
     """Show whose the serial numbers of a batch are. 序列号归属。"""
     from hub.operation_client import OperationClient
 
-    with OperationClient(_opened(folder)) as client:
+    with OperationClient(opened_home(folder)) as client:
         print_result({"batch": batch, "ranges": client.serials(batch)}, as_json=as_json)
 
 
@@ -230,7 +224,7 @@ def _operate(folder: Path, key: str | None, name: str, act: Mapping[str, Any], *
     from hub.operation_client import OperationClient
 
     operation = _operation(_bytes(key, "--key") if key else secrets.token_bytes(KEY_BYTES), name, act)
-    with OperationClient(_opened(folder)) as client:
+    with OperationClient(opened_home(folder)) as client:
         answer = client.operate(operation)
     print_result({"key": operation.key.hex(), **answer}, as_json=as_json)
 
@@ -253,13 +247,6 @@ def _bytes(text: str, option: str) -> bytes:
     if len(value) != KEY_BYTES:
         raise click.BadParameter(f"write {2 * KEY_BYTES} hex digits.", param_hint=option)
     return value
-
-
-def _opened(folder: Path) -> Any:
-    from hub.configuration import Home
-    from hub.setup import Opened
-
-    return Opened.load(Home(folder))
 
 
 COMMANDS: Mapping[str, click.Command] = {"fund": fund, "units": units}

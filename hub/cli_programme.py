@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hub.cli_options import file_argument, home_option, opened_home
 from runtime.console import json_option, print_result
 
 if TYPE_CHECKING:
@@ -19,14 +20,6 @@ if TYPE_CHECKING:
 
 CODES_BYTES_MAX = 16 << 20
 
-_home_option = click.option(
-    "--home",
-    "folder",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="The hub's folder. 中心节点目录。",
-)
-_file_argument = click.argument("file", type=click.Path(path_type=Path))
 _keys_option = click.option(
     "--key",
     "key_files",
@@ -47,7 +40,7 @@ def programme() -> None:
 
 
 @programme.command()
-@_file_argument
+@file_argument
 @click.option("--home", "folder", type=click.Path(path_type=Path), help="Check against its policy too.")
 @json_option
 def check(file: Path, folder: Path | None, *, as_json: bool) -> None:
@@ -57,15 +50,15 @@ def check(file: Path, folder: Path | None, *, as_json: bool) -> None:
     if folder is not None:
         from hub.programmes import check_terms
 
-        warnings = check_terms(found, _policy_of(_opened(folder), found))
+        warnings = check_terms(found, _policy_of(opened_home(folder), found))
     result = {**_described(found), "warnings": warnings}
     lines = [f"{found.id} version {found.version}: sha256 {found.sha256.hex()}", *warnings]
     print_result(result, as_json=as_json, lines=lines)
 
 
 @programme.command()
-@_file_argument
-@_home_option
+@file_argument
+@home_option
 @click.option("--epoch", "epoch_text", required=True, metavar="YYYY-MM", help="A past epoch. 历史周期。")
 @json_option
 def simulate(file: Path, folder: Path, epoch_text: str, *, as_json: bool) -> None:
@@ -75,7 +68,7 @@ def simulate(file: Path, folder: Path, epoch_text: str, *, as_json: bool) -> Non
     from protos.epochs import parse_epoch
 
     found = _read(file)
-    trial, policy = try_on(_opened(folder), found, parse_epoch(epoch_text))
+    trial, policy = try_on(opened_home(folder), found, parse_epoch(epoch_text))
     outlook = waits(found, policy)
     warned = [one for one in outlook if one.is_too_long]
     result = {
@@ -89,8 +82,8 @@ def simulate(file: Path, folder: Path, epoch_text: str, *, as_json: bool) -> Non
 
 
 @programme.command()
-@_file_argument
-@_home_option
+@file_argument
+@home_option
 @_keys_option
 @_proposal_option
 @json_option
@@ -100,7 +93,7 @@ def publish(
     """Sign a programme, and put it into the log once two policy keys have. 签署并发布方案。"""
     from hub.programmes import check_terms
 
-    found, opened = _read(file), _opened(folder)
+    found, opened = _read(file), opened_home(folder)
     check_terms(found, _policy_of(opened, found))
     record = _record(opened, found)
     result = _sign_and_publish(opened, record, [found.canonical_bytes()], key_files, proposal)
@@ -109,7 +102,7 @@ def publish(
 
 @programme.command()
 @click.argument("programme_id", metavar="ID")
-@_home_option
+@home_option
 @click.option("--from", "epoch_text", required=True, metavar="YYYY-MM", help="First epoch without it.")
 @_keys_option
 @_proposal_option
@@ -127,7 +120,7 @@ def withdraw(
     from hub.lookup import logged_programmes
     from protos.epochs import parse_epoch
 
-    opened, epoch = _opened(folder), parse_epoch(epoch_text)
+    opened, epoch = opened_home(folder), parse_epoch(epoch_text)
     last = _latest(logged_programmes(opened), programme_id)
     record = _record(opened, last)
     record.first_epoch, record.withdrawn = epoch, True
@@ -136,14 +129,14 @@ def withdraw(
 
 
 @programme.command()
-@_home_option
+@home_option
 @click.argument("programme_id", metavar="ID", required=False)
 @json_option
 def show(folder: Path, programme_id: str | None, *, as_json: bool) -> None:
     """List the programmes in the log, or show one whole. 查看方案。"""
     from hub.lookup import logged_programmes
 
-    found = logged_programmes(_opened(folder))
+    found = logged_programmes(opened_home(folder))
     if programme_id is not None:
         print_result(_latest(found, programme_id).model_dump(mode="json"), as_json=True)
         return
@@ -155,8 +148,8 @@ def show(folder: Path, programme_id: str | None, *, as_json: bool) -> None:
 @programme.command()
 @click.argument("programme_id", metavar="ID")
 @click.argument("reward")
-@_file_argument
-@_home_option
+@file_argument
+@home_option
 @json_option
 def vouchers(programme_id: str, reward: str, file: Path, folder: Path, *, as_json: bool) -> None:
     """Load FILE's voucher codes, one a line; those loaded before are left out. 导入券码。"""
@@ -166,7 +159,7 @@ def vouchers(programme_id: str, reward: str, file: Path, folder: Path, *, as_jso
 
     codes = read_bounded(file, CODES_BYTES_MAX).decode("utf-8").split()
     loaded = 0
-    with OperatorClient(_opened(folder)) as client:
+    with OperatorClient(opened_home(folder)) as client:
         for start in range(0, len(codes), CODES_TOGETHER_MAX):
             loaded += client.load_vouchers(programme_id, reward, codes[start : start + CODES_TOGETHER_MAX])
     print_result({"programme": programme_id, "reward": reward, "loaded": loaded}, as_json=as_json)
@@ -174,7 +167,7 @@ def vouchers(programme_id: str, reward: str, file: Path, folder: Path, *, as_jso
 
 @programme.command()
 @click.argument("partner")
-@_home_option
+@home_option
 @click.option("--from", "first", type=click.IntRange(min=0), default=0, help="First operation. 起始操作号。")
 @click.option("--to", "end", type=click.IntRange(min=0), help="First operation after. 截止操作号（不含）。")
 @click.option(
@@ -188,7 +181,7 @@ def settlement(
     from hub.lookup import settlement_of
     from runtime.configuration import write_atomic
 
-    found = settlement_of(_opened(folder), partner, first, end, now=int(time.time()))
+    found = settlement_of(opened_home(folder), partner, first, end, now=int(time.time()))
     said = found.statement
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
@@ -213,7 +206,7 @@ def _sign_and_publish(
     proposal: Path | None,
 ) -> dict[str, Any]:
     """Add signatures; publish once there are two, else leave the proposal for the next person."""
-    from hub.cli_publish import publish_document
+    from hub.operator_client import publish_document
     from hub.setup import read_signing_key
     from privacy import codec, envelope
     from privacy.envelope import Kind
@@ -304,13 +297,6 @@ def _described(found: Programme) -> dict[str, Any]:
         "rewards": len(found.rewards),
         "illustrative": found.cited.illustrative,
     }
-
-
-def _opened(folder: Path) -> Opened:
-    from hub.configuration import Home
-    from hub.setup import Opened
-
-    return Opened.load(Home(folder.absolute()))
 
 
 COMMANDS: Mapping[str, click.Command] = {"programme": programme}

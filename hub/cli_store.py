@@ -4,26 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from hub.cli_options import home_option, opened_home
 from runtime.console import json_option, print_result
-
-if TYPE_CHECKING:
-    from hub.setup import Opened
-
-_home_option = click.option(
-    "--home",
-    "folder",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="The hub's folder. 中心节点目录。",
-)
 
 
 @click.command()
-@_home_option
+@home_option
 @click.option("--dry-run", is_flag=True, help="Try every step, then take all back.")
 @json_option
 def migrate(folder: Path, *, dry_run: bool, as_json: bool) -> None:
@@ -31,7 +20,7 @@ def migrate(folder: Path, *, dry_run: bool, as_json: bool) -> None:
     from hub.log import WriterLock
     from hub.store.migrate import migrate as bring
 
-    home = _opened(folder).home
+    home = opened_home(folder).home
     with WriterLock(home.lock):
         done = bring(home.database, dry_run=dry_run)
     said = "tried and taken back" if dry_run else "done"
@@ -40,14 +29,14 @@ def migrate(folder: Path, *, dry_run: bool, as_json: bool) -> None:
 
 
 @click.command()
-@_home_option
+@home_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A new folder.")
 @json_option
 def backup(folder: Path, out: Path, *, as_json: bool) -> None:
     """Copy the database as it is at one moment, also while the hub serves. 备份。"""
     from hub.backup import backup as copy_out
 
-    manifest = copy_out(_opened(folder), out)
+    manifest = copy_out(opened_home(folder), out)
     result = {
         "folder": str(out),
         "log_size": manifest.log_size,
@@ -58,7 +47,7 @@ def backup(folder: Path, out: Path, *, as_json: bool) -> None:
 
 
 @click.command()
-@_home_option
+@home_option
 @click.argument("copy", type=click.Path(path_type=Path))
 @json_option
 def restore(folder: Path, copy: Path, *, as_json: bool) -> int:
@@ -68,14 +57,14 @@ def restore(folder: Path, copy: Path, *, as_json: bool) -> int:
     """
     from hub.backup import restore as bring_back
 
-    manifest, made = bring_back(_opened(folder), copy)
+    manifest, made = bring_back(opened_home(folder), copy)
     result = {"log_size": manifest.log_size, "log_root": manifest.log_root, **made.to_json()}
     print_result(result, as_json=as_json)
     return 1 if made.differences else 0
 
 
 @click.command()
-@_home_option
+@home_option
 @json_option
 def reconcile(folder: Path, *, as_json: bool) -> int:
     """Prove the books against each other in one pass, also while the hub serves. 对账。
@@ -84,17 +73,10 @@ def reconcile(folder: Path, *, as_json: bool) -> int:
     """
     from hub.reconcile import reconcile as prove
 
-    checks = prove(_opened(folder))
+    checks = prove(opened_home(folder))
     result = {"ok": all(check.is_good for check in checks), "checks": [check.as_json() for check in checks]}
     print_result(result, as_json=as_json, lines=[str(check) for check in checks])
     return 0 if result["ok"] else 1
-
-
-def _opened(folder: Path) -> Opened:
-    from hub.configuration import Home
-    from hub.setup import Opened
-
-    return Opened.load(Home(folder.absolute()))
 
 
 COMMANDS: Mapping[str, click.Command] = {

@@ -20,6 +20,7 @@ from privacy import envelope
 from privacy import policy as policies
 from privacy.envelope import Kind
 from privacy.policy import Policy
+from privacy.policy_reading import read_policy
 from protos.epochs import Epoch, checked_epoch, format_epoch
 from protos.problems import Malformed, Unavailable
 from protos.v1 import policy_pb2
@@ -88,7 +89,7 @@ def policy_for(opened: Opened, epoch: Epoch) -> Policy:
         (envelope.open_envelope(one.envelope).parse(policy_pb2.Policy), one.envelope) for one in found
     ]
     return policies.in_force(
-        [policies.from_wire(message, envelope.envelope_hash(data)) for message, data in messages], epoch
+        [read_policy(message, envelope.envelope_hash(data)) for message, data in messages], epoch
     )
 
 

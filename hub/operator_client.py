@@ -8,6 +8,7 @@ from typing import Self
 
 from hub.setup import Opened
 from hub.store.parties import Party
+from privacy.receipts import open_receipt
 from privacy.standing import HUB_ID
 from protos.epochs import Epoch
 from protos.v1 import account_pb2, account_pb2_grpc, hub_pb2, hub_pb2_grpc, reward_pb2, reward_pb2_grpc
@@ -100,3 +101,11 @@ class OperatorClient:
     def status(self) -> hub_pb2.OperatorServiceGetStatusResponse:
         """Ask for the log's head and the epochs' states."""
         return unary(lambda: self._stub.GetStatus(hub_pb2.OperatorServiceGetStatusRequest()))
+
+
+def publish_document(opened: Opened, data: bytes, bodies: Sequence[bytes] = ()) -> int:
+    """Send a document and check the receipt; give its index."""
+    with OperatorClient(opened) as client:
+        receipt = client.publish(data, bodies)
+    hub_key = opened.hub_key.verify_key
+    return open_receipt(receipt, hub_key, origin=opened.settings.origin, entry=data).index

@@ -56,7 +56,7 @@ from accounting.packs import Pack, Purpose
 from accounting.periods import plan_period
 from accounting.tariffs import plan_points
 from privacy.claims import ratio
-from privacy.policy import DEADLINE_DAYS_MAX, LAG_DAYS_MAX
+from privacy.policy_reading import DEADLINE_DAYS_MAX, LAG_DAYS_MAX
 from privacy.spending import PER_MILLE, RESERVE_Z_MAX, SPEND_MONTHS_MAX
 from protos.epochs import parse_epoch
 from protos.problems import Malformed, Refused

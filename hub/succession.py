@@ -13,9 +13,9 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from hub.app import restored_state
 from hub.configuration import Home
 from hub.log import CHECKPOINT_FILE, VKEY_FILE, WriterLock
+from hub.replaying import restored_state
 from hub.setup import Opened, read_signing_key
 from hub.store import entries
 from hub.store.database import open_writer

@@ -6,10 +6,10 @@ import hashlib
 import re
 
 from privacy import checkpoint, envelope, trust
-from privacy import policy as policies
 from privacy.chunks import check_count, mismatch
 from privacy.envelope import Opened
 from privacy.policy import Policy
+from privacy.policy_reading import read_policy
 from privacy.spending import check_idle
 from privacy.standing import LoggedPack, Standing
 from privacy.trust import TrustRoot
@@ -65,7 +65,7 @@ def verify_document(standing: Standing, opened: Opened) -> None:
 
 def check_policy(standing: Standing, message: policy_pb2.Policy, submission: Submission) -> Verdict:
     """Take the next version of the policy, over packs in the log, for epochs whose books are open."""
-    policy = policies.from_wire(message, submission.envelope_hash)
+    policy = read_policy(message, submission.envelope_hash)
     envelope.check_origin(policy.origin, standing.trust.origin)
     _check_version(standing, policy)
     if standing.is_closed(policy.first_epoch):

@@ -17,7 +17,8 @@ from dp_accounting.pld.privacy_loss_distribution import PrivacyLossDistribution
 
 from privacy.charges import cost, whole_cost
 from privacy.claims import Claim, claim_for
-from privacy.policy import Policy, from_wire
+from privacy.policy import Policy
+from privacy.policy_reading import read_policy
 from protos.v1.release_pb2 import PRIVACY_UNIT_PERSON_DAY, PRIVACY_UNIT_PERSON_MONTH
 from tests.simulator import Federation
 
@@ -63,7 +64,7 @@ def small_policy() -> Policy:
         enterprise.sum_reach_grams = 20
         for measure in enterprise.measures:
             measure.reach_grams = 10
-    return from_wire(message, b"p" * 32)
+    return read_policy(message, b"p" * 32)
 
 
 def test_a_whole_release_and_all_enterprises_cost_what_the_other_accountant_says() -> None:

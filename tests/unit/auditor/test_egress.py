@@ -17,7 +17,7 @@ from auditor.cli import audit
 from auditor.egress import Comparison, compare_egress
 from auditor.findings import Verdict
 from enterprise_node.egress import EgressKind
-from privacy import acceptance, envelope
+from privacy import envelope, kinds
 from privacy.envelope import Kind
 from privacy.standing import Role
 from protos.problems import Malformed
@@ -188,6 +188,6 @@ def test_the_command(journal: Journal, federation: Federation, tmp_path: Path) -
 
 
 def test_whatever_an_enterprise_may_log_can_be_compared_and_stands_in_its_journal() -> None:
-    logged = {kind for kind, (role, *_) in acceptance._SEQUENCED.items() if role is Role.ENTERPRISE}
+    logged = {kind for kind, (role, *_) in kinds.SEQUENCED.items() if role is Role.ENTERPRISE}
     assert logged == set(egress._MESSAGES)
     assert {kind.value for kind in logged} <= set(EgressKind)

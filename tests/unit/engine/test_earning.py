@@ -12,10 +12,10 @@ from accounting.programmes.versions import spans_of
 from engine.duckdb_engine import DuckDbEngine
 from engine.earning import lay_out_positions, released_measures
 from engine.released import ReleasedRows, write_links, write_statements
-from privacy import policy as policies
 from privacy import releases
 from privacy.links import LinkRows
 from privacy.policy import EnterprisePolicy, Measure, PackReference, Policy
+from privacy.policy_reading import read_policy
 from privacy.series import MeasureKind
 from protos.v1 import release_pb2
 from tests.simulator import Federation
@@ -37,7 +37,7 @@ def engine(tmp_path: Path) -> Iterator[DuckDbEngine]:
 
 @pytest.fixture(scope="module")
 def policy() -> Policy:
-    found = policies.from_wire(Federation().policy_message(), bytes(32))
+    found = read_policy(Federation().policy_message(), bytes(32))
     measures = (
         Measure("rides", ("bike",), 500, 500),
         Measure("rewards", ("tier",), 0, 5, MeasureKind.POINTS),

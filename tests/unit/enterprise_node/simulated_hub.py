@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from accounting.packs import Pack
-from enterprise_node.app import App, Ports, build_app
+from enterprise_node.app import App, build_app
+from enterprise_node.assembly import Ports
 from enterprise_node.contents import Draw
 from enterprise_node.local_keys import KEY_FILE
 from enterprise_node.membership import Membership

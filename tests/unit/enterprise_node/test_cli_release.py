@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from enterprise_node.app import open_journal, open_state
+from enterprise_node.app import open_state
+from enterprise_node.assembly import open_journal
 from enterprise_node.cli import node
 from enterprise_node.egress import EgressKind
 from enterprise_node.exclusive import exclusive

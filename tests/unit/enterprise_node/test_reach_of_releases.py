@@ -18,9 +18,9 @@ from enterprise_node.contents import Contents, Year
 from enterprise_node.reductions import Vector
 from enterprise_node.roster import ActiveSlot
 from privacy import anchors
-from privacy import policy as policies
 from privacy.claims import ratio
 from privacy.policy import Policy
+from privacy.policy_reading import read_policy
 from protos.epochs import Epoch, shift_epoch
 from runtime.pack_files import load_pack
 from tests.simulator import Federation as SimulatedFederation
@@ -31,7 +31,7 @@ from tests.unit.enterprise_node.test_anchors import DECEMBER, JANUARY, quiet, re
 FIRST = Epoch(202004)
 MONTHS = tuple(shift_epoch(FIRST, place) for place in range(36))
 PERSON = 7
-POLICY = policies.from_wire(
+POLICY = read_policy(
     SimulatedFederation().policy_message(
         anchor_epsilon=ratio(Fraction(1, 2)), anchor_month=12, person_day_allowance=ratio(Fraction(1))
     ),

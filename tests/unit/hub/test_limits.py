@@ -13,7 +13,8 @@ from click.testing import CliRunner
 from hub.cli import hub
 from hub.limits import TOGETHER, judge, require
 from privacy.claims import ratio
-from privacy.policy import Policy, from_wire
+from privacy.policy import Policy
+from privacy.policy_reading import read_policy
 from protos.problems import Malformed, Refused
 from tests.simulator import Federation
 
@@ -47,7 +48,7 @@ def policy(archetype: str = "", **changes: Any) -> Policy:
     [measure] = message.enterprises[0].measures
     measure.day_clamp_grams = measure.reach_grams = 500
     measure.archetype = archetype
-    return from_wire(message, b"p" * 32)
+    return read_policy(message, b"p" * 32)
 
 
 def test_a_policy_within_its_limits_passes() -> None:
@@ -73,13 +74,13 @@ def test_a_policy_under_which_too_many_never_spend_is_refused() -> None:
 
 
 def test_an_account_fed_by_all_is_judged_too() -> None:
-    judged = judge(from_wire(Federation().policy_message(), bytes(32)))
+    judged = judge(read_policy(Federation().policy_message(), bytes(32)))
     assert [one.measure for one in judged.idle] == ["bike-share/main", "utility/main", TOGETHER]
     assert all(one.extracted_grams > 0 for one in judged.idle)
 
 
 def test_without_limits_nothing_is_beyond() -> None:
-    unlimited = from_wire(Federation().policy_message(), bytes(32))
+    unlimited = read_policy(Federation().policy_message(), bytes(32))
     assert (unlimited.limits, unlimited.reserve_z) == (None, Fraction(3))
     assert judge(unlimited).beyond == ()
 

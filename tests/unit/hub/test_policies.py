@@ -9,9 +9,9 @@ from accounting.packs import Pack
 from accounting.tariffs import pack_reach
 from hub.policies import build_policy, parse_policy_file
 from privacy import codec
-from privacy import policy as policy_form
 from privacy.charges import whole_cost
 from privacy.policy import REGION_DOMAIN, MeasureKind, table_keys
+from privacy.policy_reading import read_policy
 from protos.problems import Malformed, Refused
 from protos.v1 import policy_pb2
 from protos.v1 import problem_pb2 as reasons
@@ -71,9 +71,7 @@ def test_a_policy_takes_its_reaches_from_the_packs(packs: list[Pack]) -> None:
 
 def test_a_built_policy_is_one_the_rules_take(packs: list[Pack]) -> None:
     message = build(packs)
-    checked = policy_form.from_wire(
-        policy_pb2.Policy.FromString(codec.encode(message)), policy_hash=bytes(32)
-    )
+    checked = read_policy(policy_pb2.Policy.FromString(codec.encode(message)), policy_hash=bytes(32))
     assert len(table_keys(checked, REGION_DOMAIN)) == 4
     cost = whole_cost(checked, "bikes", "utility", active_days=31)
     assert (cost.person_day, cost.person_month) == (Fraction(3), Fraction(33))
@@ -96,7 +94,7 @@ kind = "points"
 month = 6
 """
     message = build([points, *packs], named)
-    checked = policy_form.from_wire(message, policy_hash=bytes(32))
+    checked = read_policy(message, policy_hash=bytes(32))
     assert (checked.lag_days, checked.anchor_month, checked.anchor_epsilon) == (20, 6, Fraction(1, 2))
     period, rewards = checked.enterprise("bikes").measures
     assert (period.kind, period.reach_grams) == (MeasureKind.PERIOD, 500)

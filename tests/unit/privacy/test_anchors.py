@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from privacy import anchors, charges
-from privacy import policy as policies
 from privacy.claims import ratio
 from privacy.envelope import Kind
 from privacy.policy import Policy, SeriesKind
+from privacy.policy_reading import read_policy
 from protos.epochs import Epoch, format_epoch, shift_epoch
 from protos.problems import Malformed, Problem, Refused
 from protos.v1 import policy_pb2
@@ -36,7 +36,7 @@ def with_anchors(month: int = 12, epsilon: Fraction = HALF, **changes: Any) -> d
 
 
 def policy(**changes: Any) -> Policy:
-    return policies.from_wire(Federation().policy_message(**changes), bytes(32))
+    return read_policy(Federation().policy_message(**changes), bytes(32))
 
 
 def test_a_policy_without_anchors_has_none() -> None:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from privacy import charges, claims
-from privacy import policy as policies
 from privacy.claims import Claim, claim_for
+from privacy.policy_reading import read_policy
 from protos.problems import Malformed, Problem, Refused
 from protos.v1 import policy_pb2, release_pb2
 from protos.v1.problem_pb2 import REASON_CLAIM_WRONG, REASON_MECHANISM_UNKNOWN
@@ -19,7 +19,7 @@ from tests import simulator
 from tests.simulator import EPOCH
 
 DAY = PRIVACY_UNIT_PERSON_DAY
-POLICY = policies.from_wire(simulator.Federation().policy_message(), bytes(32))
+POLICY = read_policy(simulator.Federation().policy_message(), bytes(32))
 
 
 @given(

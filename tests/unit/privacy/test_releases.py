@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from privacy import chunks, merkle, releases
-from privacy import policy as policies
 from privacy.chunks import STATEMENT_ROWS_MAX
+from privacy.policy_reading import read_policy
 from privacy.releases import BuiltRelease
 from protos.problems import Malformed, Problem, Refused
 from protos.v1 import envelope_pb2, release_pb2
 from protos.v1.problem_pb2 import REASON_BODY_TRUNCATED, REASON_ROSTER_WRONG
 from tests.simulator import EPOCH, Federation
 
-POLICY = policies.from_wire(Federation().policy_message(), bytes(32))
+POLICY = read_policy(Federation().policy_message(), bytes(32))
 INT64 = st.integers(-(1 << 63), (1 << 63) - 1)
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from privacy.claims import ratio
 from privacy.laplace import sigma_upper
-from privacy.policy import Policy, from_wire
+from privacy.policy import Policy
+from privacy.policy_reading import read_policy
 from privacy.spending import SpendLimits, check_idle, first_month_grams, reserve_grams
 from protos.epochs import Epoch
 from protos.problems import Malformed, Refused
@@ -29,13 +30,13 @@ LIMITS: dict[str, Any] = {
 
 
 def policy(**changes: Any) -> Policy:
-    return from_wire(Federation().policy_message(**LIMITS | changes), bytes(32))
+    return read_policy(Federation().policy_message(**LIMITS | changes), bytes(32))
 
 
 def test_a_policy_carries_its_reserve_and_limits() -> None:
     found = policy(reserve_z=ratio(Fraction(16, 5)))
     assert (found.reserve_z, found.limits) == (Fraction(16, 5), SpendLimits(50, 24, 500))
-    bare = from_wire(Federation().policy_message(), bytes(32))
+    bare = read_policy(Federation().policy_message(), bytes(32))
     assert (bare.reserve_z, bare.limits) == (Fraction(3), None)
 
 
@@ -59,7 +60,7 @@ def test_limits_without_z_are_malformed() -> None:
     message = Federation().policy_message(**LIMITS)
     message.ClearField("reserve_z")
     with pytest.raises(Malformed, match="need reserve_z"):
-        from_wire(message, bytes(32))
+        read_policy(message, bytes(32))
 
 
 @given(z=st.fractions(0, 10), scales=st.lists(st.integers(1, 10**6), min_size=1, max_size=5))
