@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from custodian.setup import Opened
 from custodian.share import Purpose
@@ -14,28 +12,11 @@ from custodian.status import trust_root_known
 from custodian.store import Store
 from privacy import sodium
 from protos.problems import Problem
+from runtime.checks import Check
 from runtime.log_follower import Witnesses, read_head
 from runtime.log_reader import HttpLog
 
 HUB_SECONDS_MAX = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing looked at."""
-
-    name: str
-    is_good: bool
-    detail: str
-    remedy: str = ""
-
-    def __str__(self) -> str:
-        line = f"{'ok  ' if self.is_good else 'FAIL'} {self.name}: {self.detail}"
-        return f"{line}\n     remedy: {self.remedy}" if self.remedy else line
-
-    def as_json(self) -> dict[str, Any]:
-        """Give the check for --json."""
-        return {"name": self.name, "ok": self.is_good, "detail": self.detail, "remedy": self.remedy}
 
 
 def examine(folder: Path) -> list[Check]:

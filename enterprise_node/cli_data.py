@@ -3,41 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from enterprise_node.cli_options import home_option, opened_workspace
 from runtime.console import json_option, print_result
 
-if TYPE_CHECKING:
-    from enterprise_node.workspace import Workspace
-
 EXIT_DOCTOR = 1
-
-home_option = click.option(
-    "--home",
-    "folder",
-    type=click.Path(path_type=Path),
-    default=Path(),
-    show_default=True,
-    help="The node's folder, with node.toml. 节点目录。",
-)
-
-
-@contextmanager
-def _workspace(folder: Path) -> Iterator[Workspace]:
-    """Open the home for one command."""
-    from enterprise_node.store.outward import SCHEMAS
-    from enterprise_node.workspace import open_workspace
-
-    workspace = open_workspace(folder, schemas=SCHEMAS)
-    try:
-        yield workspace
-    finally:
-        workspace.close()
 
 
 @click.command()
@@ -47,7 +21,7 @@ def check(folder: Path, *, as_json: bool) -> None:
     """Rehearse reading: first rows mapped, counts, what would be set aside. 试读：映射与隔离预览。"""
     from enterprise_node.check import check_sources
 
-    with _workspace(folder) as workspace:
+    with opened_workspace(folder) as workspace:
         register = workspace.register()
         persons = [] if register is None else list(register.rehearse())
         files = list(check_sources(workspace))
@@ -71,7 +45,7 @@ def ingest(folder: Path, *, as_json: bool) -> None:
     from runtime.progress import Progress
 
     reports = []
-    with _workspace(folder) as workspace, Progress("ingest", unit="rows") as progress:
+    with opened_workspace(folder) as workspace, Progress("ingest", unit="rows") as progress:
         for report in workspace.read(progress.note):
             progress.advance(report.outcome.lines if report.outcome is not None else 0)
             reports.append(report)
@@ -89,7 +63,7 @@ def explain(folder: Path, record: str, *, as_json: bool) -> None:
     """Say how one record became its milligrams. 说明一条记录的减排量如何得出。"""
     from enterprise_node.explain import explain as explain_record
 
-    with _workspace(folder) as workspace:
+    with opened_workspace(folder) as workspace:
         found = explain_record(workspace, record)
     lines = [line for one in found for line in one.lines()]
     print_result({"records": [one.to_json() for one in found]}, as_json=as_json, lines=lines)
@@ -108,7 +82,7 @@ def status(folder: Path, epochs: Sequence[str], *, as_json: bool) -> None:
     from enterprise_node.status import data_status, status_lines
     from protos.epochs import parse_epoch
 
-    with _workspace(folder) as workspace:
+    with opened_workspace(folder) as workspace:
         figures = data_status(workspace, [parse_epoch(epoch) for epoch in epochs])
         figures["outward"] = overview(workspace.database).to_json()
         figures["dues"] = read_dues(workspace.home)

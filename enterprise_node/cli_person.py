@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from enterprise_node.cli_options import home_option, opened_workspace
 from runtime.console import json_option, print_result
 
 if TYPE_CHECKING:
     from enterprise_node.workspace import Workspace
-
-_home_option = click.option(
-    "--home",
-    "folder",
-    type=click.Path(path_type=Path),
-    default=Path(),
-    show_default=True,
-    help="The node's folder, with node.toml. 节点目录。",
-)
 
 
 def _person_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -33,19 +24,6 @@ def _person_options(command: Callable[..., Any]) -> Callable[..., Any]:
         help="File with the identifier, or - to read it from standard input. 身份标识文件，- 表示标准输入。",
     )(command)
     return click.option("--number", type=int, help="The node's own number of the person. 内部编号。")(command)
-
-
-@contextmanager
-def _workspace(folder: Path) -> Iterator[Workspace]:
-    """Open the home for one command."""
-    from enterprise_node.store.outward import SCHEMAS
-    from enterprise_node.workspace import open_workspace
-
-    workspace = open_workspace(folder, schemas=SCHEMAS)
-    try:
-        yield workspace
-    finally:
-        workspace.close()
 
 
 def _number(workspace: Workspace, number: int | None, identifier: TextIO | None) -> int:
@@ -62,7 +40,7 @@ def person() -> None:
 
 
 @person.command("show")
-@_home_option
+@home_option
 @_person_options
 @click.option("--epoch", "epochs", multiple=True, metavar="YYYY-MM", help="Months to show; all by default.")
 @json_option
@@ -78,14 +56,14 @@ def person_show(
     from enterprise_node.person import show_person
     from protos.epochs import parse_epoch
 
-    with _workspace(folder) as workspace:
+    with opened_workspace(folder) as workspace:
         found = _number(workspace, number, identifier)
         view = show_person(workspace, found, tuple(parse_epoch(epoch) for epoch in epochs))
     print_result(view.to_json(), as_json=as_json, lines=view.lines())
 
 
 @person.command("export")
-@_home_option
+@home_option
 @_person_options
 @click.argument("target", type=click.Path(path_type=Path, dir_okay=False))
 @json_option
@@ -97,7 +75,7 @@ def person_export(
     from enterprise_node.person_export import export_person
     from runtime.configuration import write_private
 
-    with _workspace(folder) as workspace:
+    with opened_workspace(folder) as workspace:
         found = _number(workspace, number, identifier)
         data = export_person(workspace, Membership.load(workspace.home), found)
     write_private(target, data)
@@ -105,7 +83,7 @@ def person_export(
 
 
 @person.command("correct")
-@_home_option
+@home_option
 @_person_options
 @click.option("--record", required=True, help="The record's id as `person show` gives it. 记录编号。")
 @click.option(
@@ -131,7 +109,7 @@ def person_correct(
     pairs = [change.partition("=") for change in changes]
     if any(not middle for _, middle, _ in pairs):
         raise click.UsageError("Write --set INPUT=VALUE.")
-    with _workspace(folder) as workspace:
+    with opened_workspace(folder) as workspace:
         found = _number(workspace, number, identifier)
         inputs = {name.strip(): value.strip() for name, _, value in pairs}
         done = correct(workspace, found, record, inputs, reason, now=int(time.time()))
@@ -139,20 +117,20 @@ def person_correct(
 
 
 @person.command("erase")
-@_home_option
+@home_option
 @_person_options
 @json_option
 def person_erase(folder: Path, number: int | None, identifier: TextIO | None, *, as_json: bool) -> None:
     """Erase a person's activities, identifier and figures here. 删除个人的行为记录、身份标识与数据。"""
     from enterprise_node.erase import erase
 
-    with _workspace(folder) as workspace:
+    with opened_workspace(folder) as workspace:
         erasure = erase(workspace, _number(workspace, number, identifier))
     print_result(erasure.to_json(), as_json=as_json, lines=erasure.lines())
 
 
 @click.command()
-@_home_option
+@home_option
 @_person_options
 @click.option(
     "--purpose",
@@ -175,7 +153,7 @@ def ticket(
     from enterprise_node.app import open_tickets
     from enterprise_node.membership import Membership
 
-    with _workspace(folder) as workspace:
+    with opened_workspace(folder) as workspace:
         found = _number(workspace, number, identifier)
         tickets = open_tickets(workspace, Membership.load(workspace.home))
         issued = tickets.issue(found, purpose, bytes.fromhex(subject))

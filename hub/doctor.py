@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from accounting.accounts import account_leaf
 from hub.configuration import Home
@@ -22,29 +21,12 @@ from privacy.merkle import CompactTree, leaf_hash
 from protos.problems import Problem, Unverified
 from protos.v1 import books_pb2
 from protos.v1.problem_pb2 import REASON_CERTIFICATE_INVALID, REASON_HISTORY_INCONSISTENT
+from runtime.checks import Check
 from runtime.identity import Identity
 
 FREE_BYTES_MIN = 1 << 30
 
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing looked at."""
-
-    name: str
-    is_good: bool
-    detail: str
-    remedy: str = ""
-
-    def __str__(self) -> str:
-        line = f"{'ok  ' if self.is_good else 'FAIL'} {self.name}: {self.detail}"
-        return f"{line}\n     remedy: {self.remedy}" if self.remedy else line
-
-    def as_json(self) -> dict[str, Any]:
-        """Give the check for --json."""
-        return {"name": self.name, "ok": self.is_good, "detail": self.detail, "remedy": self.remedy}
 
 
 def examine(folder: Path) -> list[Check]:

@@ -26,7 +26,7 @@ from hub.store import books, entries
 from hub.store.books import Link
 from hub.store.entries import StoredEntry
 from hub.store.writer import Writer
-from privacy import codec, envelope, merkle, standing
+from privacy import codec, envelope, kinds, merkle, standing
 from privacy.acceptance import Admission
 from privacy.chunks import HALF_BYTES
 from privacy.envelope import Kind
@@ -52,17 +52,8 @@ from runtime.identity import Role
 logger = logging.getLogger(__name__)
 
 KINDS_BY_ROLE = {
-    Role.NODE: frozenset(
-        {
-            Kind.ROSTER_BATCH,
-            Kind.RESERVATION,
-            Kind.RELEASE,
-            Kind.NOTHING_TO_REPORT,
-            Kind.ERASURE_ORDER,
-            Kind.COMMITMENT,
-        }
-    ),
-    Role.CUSTODIAN: frozenset({Kind.COUNT_REPORT}),
+    Role.NODE: kinds.signed_by(standing.Role.ENTERPRISE),
+    Role.CUSTODIAN: kinds.signed_by(standing.Role.CUSTODIAN),
     Role.OPERATOR: frozenset({Kind.TRUST_ROOT, Kind.POLICY, Kind.PACK, Kind.PROGRAMME}),
 }
 # Every second body of these is an opening, and every body of those is rows of persons.

@@ -21,7 +21,6 @@ from accounting.ledger.closing import close_system
 from accounting.ledger.decide import act_hash
 from accounting.ledger.transfers import Balance
 from accounting.ledger.wallets import Moves
-from hub.doctor import Check
 from hub.setup import Opened
 from hub.store import entries, sums
 from hub.store.database import open_readers, told
@@ -33,6 +32,7 @@ from privacy.envelope import Kind
 from privacy.journal import leaf
 from protos.epochs import Epoch
 from protos.v1 import books_pb2, ledger_pb2, programme_pb2
+from runtime.checks import Check
 
 _OPEN = frozenset({ReservationState.RESERVED})
 _PAID = frozenset({ReservationState.CONFIRMED})

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from privacy import envelope
+from privacy import envelope, kinds
 from privacy.acceptance import Admission, LogState
 from privacy.beacon import Drawn
 from privacy.checkpoint import Checkpoint
@@ -27,16 +27,7 @@ from protos.v1 import envelope_pb2
 from protos.v1.problem_pb2 import REASON_INVARIANT_BROKEN, REASON_ROSTER_WRONG
 
 EPOCHS_MAX = 1200
-_OF_ENTERPRISES = frozenset(
-    {
-        Kind.ROSTER_BATCH,
-        Kind.RESERVATION,
-        Kind.RELEASE,
-        Kind.NOTHING_TO_REPORT,
-        Kind.ERASURE_ORDER,
-        Kind.COMMITMENT,
-    }
-)
+_OF_ENTERPRISES = kinds.signed_by(Role.ENTERPRISE)
 _ERASURES = frozenset({Kind.ERASURE_ORDER, Kind.HUB_ERASURE_ORDER})
 _CHANGING_BOOKS = _ERASURES | {Kind.POLICY, Kind.PROGRAMME, Kind.LINK_BATCH, Kind.ACCOUNT_CHANGE}
 

@@ -86,3 +86,8 @@ WITH_BODIES = frozenset(
 )
 # What a suspended enterprise may still send, a mere withdrawal besides.
 WHILE_SUSPENDED = frozenset({Kind.NOTHING_TO_REPORT, Kind.ERASURE_ORDER})
+
+
+def signed_by(role: Role) -> frozenset[Kind]:
+    """Give the kinds that stand in the chains of a role's parties."""
+    return frozenset(kind for kind, (signer, _, _) in SEQUENCED.items() if signer is role)

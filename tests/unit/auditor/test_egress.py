@@ -188,6 +188,6 @@ def test_the_command(journal: Journal, federation: Federation, tmp_path: Path) -
 
 
 def test_whatever_an_enterprise_may_log_can_be_compared_and_stands_in_its_journal() -> None:
-    logged = {kind for kind, (role, *_) in kinds.SEQUENCED.items() if role is Role.ENTERPRISE}
+    logged = kinds.signed_by(Role.ENTERPRISE)
     assert logged == set(egress._MESSAGES)
     assert {kind.value for kind in logged} <= set(EgressKind)

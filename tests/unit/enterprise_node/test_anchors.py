@@ -22,7 +22,7 @@ from protos.v1.policy_pb2 import MEASURE_KIND_PERIOD, Ratio
 from protos.v1.problem_pb2 import REASON_EPOCH_NOT_READY
 from protos.v1.release_pb2 import PRIVACY_UNIT_PERSON_DAY, PRIVACY_UNIT_PERSON_MONTH, Release
 from runtime.pack_files import load_pack
-from tests.unit.enterprise_node.simulated_hub import PACKS, SimulatedHub, open_node, write_home
+from tests.unit.enterprise_node.simulated_hub import PACKS, SimulatedHub, open_node
 from tests.unit.enterprise_node.simulators import Federation
 
 DECEMBER, JANUARY, FEBRUARY = Epoch(202012), Epoch(202101), Epoch(202102)
@@ -46,12 +46,6 @@ def hub(federation: Federation) -> SimulatedHub:
     started = SimulatedHub(federation)
     started.publish_policy(PACK, **ANCHORED)
     return started
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    write_home(tmp_path / "node")
-    return tmp_path / "node"
 
 
 def quiet(values: NDArray[np.int64], scale: int) -> NDArray[np.int64]:

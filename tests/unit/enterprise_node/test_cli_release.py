@@ -16,19 +16,12 @@ from enterprise_node.cli import node
 from enterprise_node.egress import EgressKind
 from enterprise_node.exclusive import exclusive
 from protos.problems import Malformed, Refused, Unavailable
-from tests.unit.enterprise_node.simulated_hub import write_home
 
 PROGRAM = (sys.executable, "-c", "from enterprise_node.cli import main; main()")
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, timeout=60, check=False)
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    write_home(tmp_path / "node")
-    return tmp_path / "node"
 
 
 def test_egress_shows_every_row_and_the_chain(home: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from protos.epochs import Epoch
 from protos.problems import Conflict, Refused
 from protos.v1.commitment_pb2 import Commitment
 from runtime.pack_files import load_pack
-from tests.unit.enterprise_node.simulated_hub import PACKS, SimulatedHub, open_node, write_home
+from tests.unit.enterprise_node.simulated_hub import PACKS, SimulatedHub, open_node
 from tests.unit.enterprise_node.simulators import ENTERPRISE, Federation
 
 DECEMBER, JANUARY = Epoch(202012), Epoch(202101)
@@ -29,23 +28,11 @@ PACK = load_pack(PACKS / "trv.shared_bike" / "1")
 ASKED: dict[str, Any] = {"commitment_required": True, "commitment_deadline_days": 9_999}
 
 
-@pytest.fixture(scope="module")
-def federation() -> Iterator[Federation]:
-    with Federation.build() as built:
-        yield built
-
-
 @pytest.fixture
 def hub(federation: Federation) -> SimulatedHub:
     started = SimulatedHub(federation)
     started.publish_policy(PACK, **ASKED)
     return started
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    write_home(tmp_path / "node")
-    return tmp_path / "node"
 
 
 def no_noise(values: NDArray[np.int64], scale: int) -> NDArray[np.int64]:

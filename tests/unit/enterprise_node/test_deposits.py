@@ -25,12 +25,6 @@ NAME = "witness.example/w1"
 WITNESS = checkpoint.witness_vkey(NAME, key("witness").verify_key)
 
 
-@pytest.fixture(scope="module")
-def federation() -> Iterator[Federation]:
-    with Federation.build() as built:
-        yield built
-
-
 @pytest.fixture
 def app(tmp_path: Path, federation: Federation) -> Iterator[App]:
     hub = SimulatedHub(federation)

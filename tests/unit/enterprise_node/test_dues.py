@@ -21,12 +21,6 @@ DECEMBER = Epoch(202012)
 DAYS = 20
 
 
-@pytest.fixture(scope="module")
-def federation() -> Iterator[Federation]:
-    with Federation.build() as built:
-        yield built
-
-
 @pytest.fixture
 def app(tmp_path: Path, federation: Federation) -> Iterator[App]:
     hub = SimulatedHub(federation)

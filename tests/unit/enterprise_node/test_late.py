@@ -31,12 +31,6 @@ THIRD, NINTH = 18_599, 18_605
 CORRECTED, NEWCOMER = "13800000002", "13800000020"
 
 
-@pytest.fixture(scope="module")
-def federation() -> Iterator[Federation]:
-    with Federation.build() as built:
-        yield built
-
-
 @pytest.fixture
 def hub(federation: Federation) -> SimulatedHub:
     started = SimulatedHub(federation)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,12 +19,6 @@ from protos.v1.problem_pb2 import (
 from runtime.identity import Role
 from runtime.joining import Joined, JoinToken
 from tests.unit.enterprise_node.simulators import ENTERPRISE, ORIGIN, Federation
-
-
-@pytest.fixture(scope="module")
-def federation() -> Iterator[Federation]:
-    with Federation.build() as built:
-        yield built
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,32 +24,13 @@ from protos.epochs import Epoch
 from protos.problems import Malformed, Problem, Unavailable
 from protos.v1.release_pb2 import Release
 from runtime.pack_files import load_pack
-from tests.unit.enterprise_node.simulated_hub import PACKS, SimulatedHub, open_node, write_home
+from tests.unit.enterprise_node.simulated_hub import PACKS, SimulatedHub, open_node
 from tests.unit.enterprise_node.simulators import ENTERPRISE, ORIGIN, Federation, signing_key
 
 DECEMBER = Epoch(202012)
 PACK = load_pack(PACKS / "trv.shared_bike" / "1")
 RIDER = "13800000003"
 CLASS = PACK.overlap_class
-
-
-@pytest.fixture(scope="module")
-def federation() -> Iterator[Federation]:
-    with Federation.build() as built:
-        yield built
-
-
-@pytest.fixture
-def hub(federation: Federation) -> SimulatedHub:
-    started = SimulatedHub(federation)
-    started.publish_policy(PACK)
-    return started
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    write_home(tmp_path / "node")
-    return tmp_path / "node"
 
 
 def membership(federation: Federation) -> Membership:

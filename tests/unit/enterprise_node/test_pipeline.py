@@ -44,25 +44,6 @@ def no_noise(values: NDArray[np.int64], scale: int) -> NDArray[np.int64]:
     return values
 
 
-@pytest.fixture(scope="module")
-def federation() -> Iterator[Federation]:
-    with Federation.build() as built:
-        yield built
-
-
-@pytest.fixture
-def hub(federation: Federation) -> SimulatedHub:
-    started = SimulatedHub(federation)
-    started.publish_policy(PACK)
-    return started
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    write_home(tmp_path / "node")
-    return tmp_path / "node"
-
-
 @pytest.fixture
 def app(home: Path, federation: Federation, hub: SimulatedHub) -> Iterator[App]:
     opened = open_node(home, federation, hub, draw=no_noise)

@@ -22,7 +22,7 @@ from protos.problems import Conflict, Refused
 from protos.v1.problem_pb2 import REASON_BUDGET_EXCEEDED, REASON_LOG_AHEAD
 from protos.v1.release_pb2 import PRIVACY_UNIT_PERSON_DAY, PRIVACY_UNIT_PERSON_MONTH
 from runtime.pack_files import load_pack
-from tests.unit.enterprise_node.simulated_hub import PACKS, SimulatedHub, open_node, write_home
+from tests.unit.enterprise_node.simulated_hub import PACKS, SimulatedHub, open_node
 from tests.unit.enterprise_node.simulators import Federation
 from tests.unit.enterprise_node.test_release import Killed, killer
 
@@ -35,19 +35,6 @@ PACK = load_pack(PACKS / "trv.shared_bike" / "1")
 def federation() -> Iterator[Federation]:
     with Federation.build() as built:
         yield built
-
-
-@pytest.fixture
-def hub(federation: Federation) -> SimulatedHub:
-    started = SimulatedHub(federation)
-    started.publish_policy(PACK)
-    return started
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    write_home(tmp_path / "node")
-    return tmp_path / "node"
 
 
 def run(home: Path, federation: Federation, hub: SimulatedHub, *epochs: Epoch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from protos.problems import Refused, Unavailable
 from protos.v1.problem_pb2 import REASON_RESERVATION_UNKNOWN
 from protos.v1.release_pb2 import Release, Reservation
 from runtime.pack_files import load_pack
-from tests.unit.enterprise_node.simulated_hub import PACKS, SimulatedHub, open_node, write_home
+from tests.unit.enterprise_node.simulated_hub import PACKS, SimulatedHub, open_node
 from tests.unit.enterprise_node.simulators import ENTERPRISE, Federation
 
 DECEMBER = Epoch(202012)
@@ -51,25 +51,6 @@ def killer(at: Step) -> Callable[[Step, Epoch], None]:
             raise Killed
 
     return on_step
-
-
-@pytest.fixture(scope="module")
-def federation() -> Iterator[Federation]:
-    with Federation.build() as built:
-        yield built
-
-
-@pytest.fixture
-def hub(federation: Federation) -> SimulatedHub:
-    started = SimulatedHub(federation)
-    started.publish_policy(PACK)
-    return started
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    write_home(tmp_path / "node")
-    return tmp_path / "node"
 
 
 def logged(hub: SimulatedHub, kind: Kind) -> list[bytes]:

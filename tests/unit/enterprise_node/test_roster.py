@@ -24,19 +24,6 @@ DECEMBER, JANUARY, FEBRUARY = Epoch(202012), Epoch(202101), Epoch(202102)
 PACK = load_pack(PACKS / "trv.shared_bike" / "1")
 
 
-@pytest.fixture(scope="module")
-def federation() -> Iterator[Federation]:
-    with Federation.build() as built:
-        yield built
-
-
-@pytest.fixture
-def hub(federation: Federation) -> SimulatedHub:
-    started = SimulatedHub(federation)
-    started.publish_policy(PACK)
-    return started
-
-
 @pytest.fixture
 def app(tmp_path: Path, federation: Federation, hub: SimulatedHub) -> Iterator[App]:
     write_home(tmp_path / "node")

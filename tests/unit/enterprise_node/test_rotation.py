@@ -32,13 +32,6 @@ def federation() -> Iterator[Federation]:
 
 
 @pytest.fixture
-def hub(federation: Federation) -> SimulatedHub:
-    started = SimulatedHub(federation)
-    started.publish_policy(PACK)
-    return started
-
-
-@pytest.fixture
 def app(tmp_path: Path, federation: Federation, hub: SimulatedHub) -> Iterator[App]:
     write_home(tmp_path / "node")
     opened = open_node(tmp_path / "node", federation, hub)

@@ -29,12 +29,6 @@ PACK = load_pack(PACKS / "trv.shared_bike" / "1")
 OWN_KEY = signing_key(ENTERPRISE).verify_key
 
 
-@pytest.fixture(scope="module")
-def federation() -> Iterator[Federation]:
-    with Federation.build() as built:
-        yield built
-
-
 @pytest.fixture
 def app(tmp_path: Path, federation: Federation) -> Iterator[App]:
     hub = SimulatedHub(federation)

@@ -22,12 +22,6 @@ DECEMBER, JANUARY, FEBRUARY = Epoch(202012), Epoch(202101), Epoch(202102)
 EMPTY = bytes(HALF_BYTES)
 
 
-@pytest.fixture(scope="module")
-def federation() -> Iterator[Federation]:
-    with Federation.build() as built:
-        yield built
-
-
 @pytest.fixture
 def hub(federation: Federation) -> SimulatedHub:
     started = SimulatedHub(federation)
