@@ -12,7 +12,7 @@ from protos.v1 import books_pb2, ledger_pb2
 from protos.v1 import problem_pb2 as reasons
 from tests.simulator import EPOCH, Federation, account, closed, enrolled, pseudonym
 from tests.unit.hub.operations import asked, gift, reserve
-from tests.unit.privacy.test_acceptance import refused
+from tests.unit.privacy.decisions import refused
 
 
 def operation(number: int) -> bytes:

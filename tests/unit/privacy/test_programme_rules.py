@@ -11,7 +11,7 @@ from privacy.acceptance import LogState
 from protos.problems import Problem
 from protos.v1 import problem_pb2 as reasons
 from tests.simulator import EPOCH, Federation, closed, enrolled
-from tests.unit.privacy.test_acceptance import JANUARY, replay
+from tests.unit.privacy.decisions import JANUARY, replay
 
 WRITER, CHECKER = "operator", "regulator"
 
