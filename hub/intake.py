@@ -208,9 +208,7 @@ class Intake:
                 remedy="Sign nothing-to-report for an outage.",
             )
         if peer.role is not Role.OPERATOR and not hmac.compare_digest(admission.issuer, peer.id):
-            raise _not_allowed(
-                f"The certificate is {peer.id}'s, the message is signed in another party's name."
-            )
+            raise _another_signed(peer)
         if admission.kind is Kind.PROGRAMME:
             check_content(admission.message, bodies, self._conditions)
         if admission.kind in _DECIDED_UPON and self._seal_open(connection):
@@ -224,8 +222,9 @@ class Intake:
         if refused.reason != REASON_SELECTION_WRONG or opened.kind is not Kind.RESERVATION:
             return False
         message = opened.parse(Reservation)
-        is_theirs = hmac.compare_digest(message.header.issuer, peer.id)
-        return is_theirs and not self._state.is_selected(peer.id, Epoch(message.epoch))
+        if not hmac.compare_digest(message.header.issuer, peer.id):
+            raise _another_signed(peer)
+        return not self._state.is_selected(peer.id, Epoch(message.epoch))
 
     def _store_selected(self, connection: Connection, enterprise_id: str, data: bytes) -> StoredEntry:
         """Log a reservation and its selection before it; memory goes with the first, so both must succeed."""
@@ -312,6 +311,10 @@ def links_of(batch: books_pb2.LinkBatch, bodies: Sequence[bytes], index: int) ->
                 continue
             links.append(Link(opening.pseudonyms[half], opening.accounts[half], batch.effective_epoch, index))
     return links
+
+
+def _another_signed(peer: Peer) -> Refused:
+    return _not_allowed(f"The certificate is {peer.id}'s, the message is signed in another party's name.")
 
 
 def _not_allowed(message: str) -> Refused:

@@ -17,10 +17,14 @@ from typing import Any, Literal, TextIO
 
 from protos.problems import Problem
 
-_PARTIES = ("enterprise_id", "custodian_id", "auditor_id", "role", "peer", "origin", "address", "program")
+_PARTIES = (
+    *("enterprise_id", "custodian_id", "auditor_id", "role", "party", "peer"),
+    *("origin", "address", "url", "program", "source"),
+)
 _PUBLIC_NAMES = ("pack_id", "policy_id", "key_id", "measure_id", "series", "table", "kind", "method")
 _PLACES = (
     "epoch",
+    "due_at",
     "index",
     "sequence",
     "position",
@@ -33,8 +37,11 @@ _PLACES = (
     "column",
 )
 _HASHES = ("envelope_hash", "leaf_hash", "batch_hash", "body_hash", "policy_hash", "root")
-_COURSE = ("status", "reason", "stage", "state", "waiting_for", "signal", "outcome", "attempt")
-_COUNTS = ("count", "rows", "bytes")
+_COURSE = ("status", "reason", "stage", "state", "waiting_for", "why", "signal", "outcome", "attempt")
+_COUNTS = (
+    *("count", "rows", "bytes", "taken", "activities", "quarantined", "excluded", "corrected", "dropped"),
+    *("leaves", "orders", "messages"),
+)
 ALLOWED_FIELDS = frozenset(_PARTIES + _PUBLIC_NAMES + _PLACES + _HASHES + _COURSE + _COUNTS)
 # Counts and durations under names that end in their unit are allowed too.
 _UNITS = ("_count", "_total", "_max", "_bytes", "_rows", "_ms", "_seconds", "_us")

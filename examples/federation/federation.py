@@ -50,7 +50,7 @@ def run(options: Options) -> int:
     layout = open_fresh(options.home)
     with Supervisor(layout.home) as supervisor:
         raw = prepare_data(layout, options.data, options.scale, progress)
-        federation = found(raw, layout, supervisor, progress)
+        federation = found(raw, layout, supervisor, options.scale, progress)
         close = release(federation, progress, kill=options.kill)
         paid = incentivise(federation, progress)
         verdicts = audit(federation, progress, kill=options.kill)
@@ -73,7 +73,9 @@ def prepare_data(layout: Layout, data: Path | None, scale: Scale, progress: Prog
     return raw
 
 
-def found(raw: RawData, layout: Layout, supervisor: Supervisor, progress: Progress) -> Federation:
+def found(
+    raw: RawData, layout: Layout, supervisor: Supervisor, scale: Scale, progress: Progress
+) -> Federation:
     """Set up hub, custodians, nodes, auditor and policy."""
     founding = Founding(layout, supervisor)
     operation = Operation(layout, supervisor, founding, progress)
@@ -91,7 +93,7 @@ def found(raw: RawData, layout: Layout, supervisor: Supervisor, progress: Progre
         "policy", "Methodology packs and the policy are signed and published 发布方法学与政策"
     ):
         founding.publish_policy()
-    incentives = Incentives(layout, founding, raw, progress)
+    incentives = Incentives(layout, founding, raw, scale, progress)
     with progress.step("programmes", "Two programmes, signed by two each, and their funds 发布激励方案"):
         incentives.publish()
         incentives.fund()

@@ -51,13 +51,13 @@ class Founding:
         self._supervisor = supervisor
         self._trust_version = 0
 
-    def hub(self, *arguments: str) -> dict[str, Any]:
+    def hub(self, *arguments: str, accept: Sequence[int] = (0,)) -> dict[str, Any]:
         """Run a command of cgsp-hub."""
-        return self._supervisor.call("operator", [program("cgsp-hub"), *arguments, "--json"])
+        return self._supervisor.call("operator", [program("cgsp-hub"), *arguments, "--json"], accept=accept)
 
-    def hub_at_home(self, *arguments: str) -> dict[str, Any]:
+    def hub_at_home(self, *arguments: str, accept: Sequence[int] = (0,)) -> dict[str, Any]:
         """Run a command of cgsp-hub that works with the hub's home."""
-        return self.hub(*arguments, "--home", str(self._layout.hub))
+        return self.hub(*arguments, "--home", str(self._layout.hub), accept=accept)
 
     def make_keys(self) -> None:
         """Make the root keys: operator, regulator, auditor."""

@@ -82,7 +82,7 @@ def minted(ledgers: Json) -> dict[str, int]:
 def is_replayed(ledgers: Json, audit: Json) -> bool:
     """Tell whether the auditor's replay gave the hub's balances, ledger by ledger."""
     replayed = audit["figures"].get("ledgers") or {}
-    return all(replayed.get(ledger) == balances for ledger, balances in ledgers.items())
+    return all(replayed.get(ledger, {}) == balances for ledger, balances in ledgers.items())
 
 
 def is_pass(verdicts: Sequence[Json]) -> bool:
@@ -191,6 +191,9 @@ def _incentive_lines(summary: Json) -> Iterator[str]:
 
 
 def _issuance_lines(batch: Json) -> Iterator[str]:
+    if "refused" in batch:
+        yield f"nothing issued: {batch['refused']}"
+        return
     parts = ("pooled", "deduction", "duplicates")
     pooled, deduction, duplicates = (batch[f"{name}_grams"] / _GRAMS_PER_KG for name in parts)
     claimed = batch["pool_milligrams"] / _MG_PER_KG

@@ -62,7 +62,7 @@ def run_small(home: Path, *, kill: bool) -> Iterator[SmallFederation]:
     with Supervisor(layout.home) as supervisor:
         raw = prepare_data(layout, None, SMALL, progress)
         plant(raw)
-        parts = found(raw, layout, supervisor, progress)
+        parts = found(raw, layout, supervisor, SMALL, progress)
         release(parts, progress, kill=kill)
         yield SmallFederation(parts, audit(parts, progress, kill=kill))
 

@@ -12,6 +12,7 @@ from privacy.deadlines import DAY_SECONDS, REMINDER_SECONDS
 from privacy.envelope import Kind, open_envelope
 from protos.problems import Refused
 from protos.v1.evidence_pb2 import Missing
+from runtime.logs import is_allowed
 from tests.simulator import EPOCH, ISSUED_AT
 from tests.unit.hub.test_accounts import close
 from tests.unit.hub.world import World, begin, enrol, make_home, refused, stored
@@ -44,6 +45,11 @@ def test_a_deadline_from_reminder_to_close(tmp_path: Path, caplog: pytest.LogCap
         now[0] = DUE_AT - REMINDER_SECONDS
         hub.deadlines.remind()
         hub.deadlines.remind()
+        reminders = [one for one in caplog.records if one.message == "due soon"]
+        # What the log may not hold would be dropped before an operator sees it.
+        assert all(
+            is_allowed(name, getattr(reminders[0], name)) for name in ("role", "party", "epoch", "due_at")
+        )
         assert [one.party for one in caplog.records if one.message == "due soon"] == [  # type: ignore[attr-defined]
             UTILITY,
             "operator-share",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import logging
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -115,3 +117,22 @@ def test_warnings_lose_their_text() -> None:
 def test_hash_of_digits_is_still_a_hash() -> None:
     assert is_allowed("envelope_hash", "a1" + "12345678901" * 2 + "f" * 40)
     assert not is_allowed("envelope_hash", PHONE)
+
+
+def _extra_fields(source: str) -> Iterator[str]:
+    """Give the names of the fields that calls of a logger pass as a literal."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.keyword) and node.arg == "extra" and isinstance(node.value, ast.Dict):
+            yield from (str(key.value) for key in node.value.keys if isinstance(key, ast.Constant))
+
+
+@pytest.mark.parametrize("package", ["runtime", "enterprise_node", "hub", "custodian", "auditor"])
+def test_no_line_loses_a_field_its_author_meant_to_write(package: str) -> None:
+    root = Path(__file__).parents[3]
+    lost = {
+        f"{path.relative_to(root)}: {name}"
+        for path in sorted((root / package).rglob("*.py"))
+        for name in _extra_fields(path.read_text(encoding="utf-8"))
+        if not is_allowed(name, 1)
+    }
+    assert lost == set()
