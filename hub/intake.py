@@ -152,6 +152,10 @@ class Intake:
                 own, data, admission = self._own(build)
         return self._store(connection, admission, data, own.bodies)
 
+    def check_own(self, build: Callable[[envelope_pb2.Header], Own]) -> None:
+        """Refuse what `append_own` would refuse, before anything it goes with is written."""
+        self._own(build)
+
     def seal_with(self, seal_open: Callable[[Connection], bool]) -> None:
         """Name what seals the open segment of operations, and says whether there was one.
 

@@ -16,7 +16,7 @@ from accounting.ledger.units import batch_message, pool_epoch
 from accounting.packs import parse_canonical
 from accounting.programmes.issue_rules import IssueRule
 from accounting.serials import Owned, serials
-from hub.intake import Intake, Own
+from hub.intake import Intake, Own, following
 from hub.ledger import Ledger
 from hub.state import State
 from hub.store import entries
@@ -93,12 +93,14 @@ class Issuer:
     def _write(self, connection: Connection, programme: str, rule: str, last: Epoch) -> StoredEntry:
         batch = self._batch(connection, programme, rule, last)
         key = hashlib.sha256(_KEY_TAG + batch.batch.encode()).digest()[:_KEY_BYTES]
-        self._ledger.take(connection, ledger_pb2.Operation(key=key, issue=batch))
 
         def build(header: envelope_pb2.Header) -> Own:
             return Own(Kind.ISSUANCE, ledger_pb2.Issuance(header=header, batch=batch))
 
-        return self._intake.append_own(connection, build)
+        self._intake.check_own(build)
+        self._ledger.take(connection, ledger_pb2.Operation(key=key, issue=batch))
+        with following("the operation"):
+            return self._intake.append_own(connection, build)
 
     def _batch(
         self, connection: Connection, programme_id: str, name: str, last: Epoch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,10 @@ from click.testing import CliRunner
 
 from accounting.issuance import MG_PER_TONNE
 from hub.cli import hub as program
+from hub.intake import Intake
+from hub.issuing import Issuer
 from hub.operation_client import OperationClient
+from hub.store.entries import StoredEntry
 from privacy import envelope
 from privacy.envelope import Kind
 from protos.epochs import Epoch
@@ -84,6 +88,34 @@ def test_units_are_sold_and_used_from_the_command_line(world: PoolWorld) -> None
     assert (money["fund:city:city"], money["fee:operator"]) == (901, 100)
     assert claims["retired:cancelled"] == MG_PER_TONNE
     assert "fund:city:city" in run("fund", "show")
+
+
+class RefusesOnce:
+    """An intake that refuses the first entry it is asked about."""
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+        self._has_refused = False
+
+    def check_own(self, build: Any) -> None:
+        if not self._has_refused:
+            self._has_refused = True
+            raise Refused(reasons.REASON_EPOCH_NOT_READY, "Not now.")
+        self._intake.check_own(build)
+
+    def append_own(self, connection: Any, build: Any) -> StoredEntry:
+        return self._intake.append_own(connection, build)
+
+
+def test_an_entry_that_is_not_taken_leaves_nothing_issued(tmp_path: Path) -> None:
+    with pool_world(tmp_path / "hub") as found, OperationClient(found.opened) as client:
+        hub, before = found.hub, (client.balances("R"), client.balances("U"))
+        intake: Any = RefusesOnce(hub._intake)
+        issuer = Issuer(hub._state, intake, hub._ledger, hub._writer, hub._readers)
+        assert refused(lambda: issuer.issue("city", "bikes", EPOCH)).reason == reasons.REASON_EPOCH_NOT_READY
+        assert (client.balances("R"), client.balances("U")) == before
+        batch, _ = issuer.issue("city", "bikes", EPOCH)
+        assert client.balances("U")[f"hold:{batch.batch}"] == batch.issued_tonnes
 
 
 def test_illustrative_figures_issue_nothing(world: PoolWorld) -> None:
