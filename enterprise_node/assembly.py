@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from enterprise_node.budget import BudgetLedger
 from enterprise_node.chain import OwnChain
@@ -39,8 +40,10 @@ from enterprise_node.store.selections import SelectionTable
 from enterprise_node.workspace import Workspace
 from privacy import trust
 from runtime.log_mirror import LogMirror
-from runtime.log_reader import LogReader
 from runtime.retries import RetryPolicy
+
+if TYPE_CHECKING:
+    from runtime.log_reader import LogReader
 
 LOG_FOLDER = "log"
 
