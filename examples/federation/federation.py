@@ -94,9 +94,8 @@ def found(
     ):
         founding.publish_policy()
     incentives = Incentives(layout, founding, raw, scale, progress)
-    with progress.step("programmes", "Two programmes, signed by two each, and their funds 发布激励方案"):
+    with progress.step("programmes", "Two programmes are published, signed by two each 发布激励方案"):
         incentives.publish()
-        incentives.fund()
     with progress.step("check", "Each node checks its mapping 检查字段映射"):
         operation.check_nodes()
     return Federation(layout, founding, operation, incentives, raw, hub, custodians, witness)
@@ -126,6 +125,7 @@ def incentivise(federation: Federation, progress: Progress) -> report.Json:
     """Redeem rewards of all five kinds, issue and sell tonnes; gives what was done and the balances after."""
     incentives = federation.incentives
     with progress.step("redeem", "Persons redeem rewards of all five kinds 五类激励兑换"):
+        incentives.fund()
         redemptions = incentives.redeem()
     with progress.step("issue", "Tonnes are issued from the pool and sold 签发与出售"):
         issuance = incentives.issue()

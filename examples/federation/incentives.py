@@ -49,13 +49,13 @@ class Incentives:
         self._progress = progress
 
     def publish(self) -> None:
-        """Publish both programmes, each signed by two, and pay into their funds."""
+        """Publish both programmes, each signed by two."""
         keys = [part for name in SIGNERS for part in ("--key", str(self._layout.key(name)))]
         for name in FILES.values():
             self._hub("programme", "publish", str(TEMPLATES / "programmes" / name), *keys)
 
     def fund(self) -> None:
-        """Let the city and a company pay for the rewards."""
+        """Let the city and a company pay for the rewards, once the programmes are in force."""
         pay = ("fund", "deposit", "--programme")
         self._hub(*pay, CITY, "--fund", "city", "--source", "government", "--fen", str(CITY_FEN))
         self._hub(*pay, FOREST, "--fund", "planting", "--source", "enterprise", "--fen", str(FOREST_FEN))
