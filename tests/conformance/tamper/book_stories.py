@@ -15,7 +15,7 @@ from privacy.envelope import Kind
 from privacy.journal import build_segment
 from privacy.standing import HUB_ID, Role
 from protos.v1 import books_pb2, ledger_pb2
-from tests.conformance.tamper.stories import Liar, counted, lying, story
+from tests.conformance.tamper.liar import Liar, counted, lying, story
 from tests.simulated_ledgers import SimulatedLedgers
 from tests.simulator import ISSUED_AT, Federation
 from tests.unit.auditor.funded import LEDGER, NEXT, funded, release_next

@@ -12,7 +12,7 @@ from privacy.selections import build_selection
 from privacy.standing import HUB_ID, Role, Selection
 from protos.epochs import Epoch
 from protos.v1 import programme_pb2
-from tests.conformance.tamper.stories import BIKES, RETAILER, Liar, counted, story
+from tests.conformance.tamper.liar import BIKES, RETAILER, Liar, counted, story
 from tests.simulator import EPOCH, account
 from tests.unit.auditor.city import PACK_IDS, enterprise, parts, real_packs
 

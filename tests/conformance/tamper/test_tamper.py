@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,24 +12,20 @@ import pytest
 from auditor.app import Options, verify_source
 from auditor.findings import Verdict
 from auditor.report import Report
-from tests.conformance.tamper import book_stories, participant_stories
-from tests.conformance.tamper.stories import (
-    STORIES,
-    counted,
-    erased,
-    lying,
-    released,
-    sampled,
-    settled,
-    succeeded,
-)
+from tests.conformance.tamper import book_stories
+from tests.conformance.tamper.erasure_stories import erased
+from tests.conformance.tamper.liar import STORIES, Liar, counted, lying, released, settled
+from tests.conformance.tamper.sample_stories import sampled
+from tests.conformance.tamper.succession_stories import succeeded
 from tests.simulated_ledgers import unchanged
 from tests.simulator import begun
 from tests.unit.auditor.city import parts
 
 FOLDER = Path(__file__).parent
 CASES = sorted(path.parent.name for path in FOLDER.glob("*/case.json"))
-KINDS_MIN = 40
+KINDS_MIN = 100
+for told in FOLDER.glob("*_stories.py"):
+    importlib.import_module(f"{__package__}.{told.stem}")  # registers what it tells
 
 
 def verified(folder: Path) -> Report:
@@ -57,8 +55,6 @@ def test_case(name: str, tmp_path: Path) -> None:
 def test_every_story_is_a_case_and_there_are_enough() -> None:
     told = {json.loads((FOLDER / name / "case.json").read_text("utf-8"))["story"] for name in CASES}
     assert told == set(STORIES)
-    assert participant_stories.selection_withheld.__name__ in told
-    assert book_stories.ledger_root_off.__name__ in told
     assert len(CASES) >= KINDS_MIN
 
 
@@ -70,17 +66,19 @@ def test_honest_books_raise_nothing(tmp_path: Path) -> None:
         assert report.verdict is Verdict.PASS, "\n".join(report.lines())
 
 
-@pytest.mark.parametrize("stage", ["begun", "counted", "released", "settled", "erased", "succeeded"])
+HONEST: dict[str, Callable[[], Liar]] = {
+    "begun": lambda: lying(begun(**parts())),
+    "counted": counted,
+    "released": released,
+    "settled": settled,
+    "sampled": sampled,
+    "erased": erased,
+    "succeeded": succeeded,
+}
+
+
+@pytest.mark.parametrize("stage", HONEST)
 def test_honest_parties_raise_nothing(stage: str, tmp_path: Path) -> None:
-    made = {
-        "begun": lambda: lying(begun(**parts())),
-        "counted": counted,
-        "released": released,
-        "settled": settled,
-        "sampled": sampled,
-        "erased": erased,
-        "succeeded": succeeded,
-    }
-    made[stage]().write_bundle(tmp_path / "bundle")
+    HONEST[stage]().write_bundle(tmp_path / "bundle")
     report = verified(tmp_path)
     assert report.verdict is Verdict.PASS, "\n".join(report.lines())
