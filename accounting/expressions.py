@@ -232,8 +232,3 @@ def walk(node: Node) -> Iterator[Node]:
                 yield from walk(part)
         case _:
             return
-
-
-def tables_read(node: Node) -> frozenset[tuple[str, str]]:
-    """Name the (table, key) pairs whose factor the expression reads."""
-    return frozenset((one.table, one.key) for one in walk(node) if isinstance(one, Lookup))

@@ -48,11 +48,6 @@ class Holding:
         """Give the share in use."""
         return self._share
 
-    @property
-    def upcoming(self) -> KeyShare | None:
-        """Give the share that waits."""
-        return self._upcoming
-
     def under(self, root: TrustRoot) -> KeyShare:
         """Give the share in use, after a trust root that names the waiting one has put that in its place."""
         with self._lock:

@@ -9,7 +9,6 @@ never left, what was kept is never drawn again. A reservation that was never use
 
 from __future__ import annotations
 
-import logging
 import secrets
 from collections.abc import Callable, Sequence
 from enum import StrEnum
@@ -50,7 +49,6 @@ if TYPE_CHECKING:
     from privacy.policy import Measure, Policy
     from protos.v1.envelope_pb2 import Header
 
-logger = logging.getLogger(__name__)
 
 NO_NONCE = b""
 

@@ -26,10 +26,7 @@ from protos.v1.problem_pb2 import REASON_BUSY
 from runtime.addresses import Address, parse_address
 from runtime.identity import AUTHORITY_FILE, CERTIFICATE_FILE, KEY_FILE, SpiffeName, spiffe_name
 
-logger = logging.getLogger(__name__)
-
 PEER_KEY = "cgsp.peer"
-BACKLOG = 256
 CONNECTIONS_MAX = 512
 KEEP_ALIVE_SECONDS = 15
 GRACE_SECONDS = 10

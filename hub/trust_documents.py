@@ -19,7 +19,6 @@ from protos.v1 import trust_pb2
 from protos.v1.problem_pb2 import REASON_CONFIGURATION_INVALID, REASON_NOT_REGISTERED
 
 KEY_ID_HEX = r"^([0-9a-f]{2}){1,32}$"
-POINT_HEX = r"^[0-9a-f]{64}$"
 
 
 class SharedKeyFile(BaseModel):

@@ -33,7 +33,6 @@ from protos.v1.problem_pb2 import REASON_NOT_FOUND
 from protos.v1.release_pb2 import TABLE_KIND_SUM
 
 CONFIDENCE = 0.95
-MG_PER_GRAM = 1000
 
 
 class View(BaseModel):

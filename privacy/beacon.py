@@ -19,8 +19,6 @@ from protos.epochs import Epoch
 from protos.problems import Malformed, Unverified
 from protos.v1.problem_pb2 import REASON_BEACON_INVALID, REASON_WRONG_SHAPE
 
-VALUE_BYTES = 64
-
 _INPUT_TAG = b"cgsp-beacon-v1\x00"
 _KEY_ID_TAG = b"cgsp-beacon-key-v1\x00"
 

@@ -20,7 +20,6 @@ from privacy.shares import Share
 from protos.problems import Malformed, Unverified
 from protos.v1.problem_pb2 import REASON_PROOF_INVALID, REASON_UNKNOWN_FIELD_VALUE, REASON_WRONG_SHAPE
 
-PROOF_BYTES = 2 * SCALAR_BYTES
 CONTEXT_BYTES = 32
 
 _POSSESSION_TAG = b"cgsp-possession-v1\x00"

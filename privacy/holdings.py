@@ -35,12 +35,6 @@ class Holdings:
         return (self.merged_into or {}).get(account, account)
 
 
-def merges_since(moves: Sequence[Move], before: Sequence[Move]) -> list[Merge]:
-    """Give the merges among acting changes that did not act on the books before: their wallets move now."""
-    known = {move for move in before if isinstance(move, Merge)}
-    return [move for move in moves if isinstance(move, Merge) and move not in known]
-
-
 def holdings(moves: Sequence[Move], linked: Mapping[bytes, bytes]) -> Holdings:
     """Fold acting changes; `linked` gives the link of every pseudonym named by `touched`."""
     merged = _merged(moves)

@@ -27,11 +27,6 @@ _CITIZEN_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CITIZEN_CHECKS = "10X98765432"
 
 
-def kinds() -> tuple[str, ...]:
-    """List the kinds of identifier known."""
-    return tuple(_NORMALISERS)
-
-
 def canonical(kind: str, value: str) -> bytes:
     """Give the canonical bytes; raises Malformed with the kind's form, never with the value."""
     known = _NORMALISERS.get(kind)

@@ -32,11 +32,6 @@ class BuiltLinks:
     bodies: list[bytes]
 
 
-def commitment(salt: bytes, pseudonym: bytes, account: bytes) -> bytes:
-    """Give the public commitment of one link."""
-    return hashlib.sha256(salt + pseudonym + account).digest()
-
-
 def commitments_of(salts: bytes, pseudonyms: bytes, accounts: bytes) -> bytes:
     """Give the commitments of many links, end to end."""
     sha256 = hashlib.sha256

@@ -196,13 +196,6 @@ def _check_successions(chunk: Chunk, opening: Opening) -> None:
             raise chunks.mismatch(f"Slot {chunk.first_slot + row} does not succeed the slot it names.")
 
 
-def roster_root(slots: bytes | bytearray) -> bytes:
-    """Give the RFC 6962 root over slots lying end to end."""
-    tree = CompactTree()
-    tree.extend_rows(slots, SLOT_BYTES)
-    return tree.root()
-
-
 @dataclass(frozen=True, slots=True)
 class _Reach:
     effective: Epoch

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from privacy.laplace import sigma_upper, variance_upper
+from privacy.laplace import variance_upper
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -213,8 +213,3 @@ def _extracted(paths: Paths, spread: Paths, z: float) -> float:
 def _laplace(scale: int, shape: tuple[int, ...], random: np.random.Generator) -> Paths:
     success = -np.expm1(-1.0 / scale)
     return (random.geometric(success, shape) - random.geometric(success, shape)).astype(np.float64)
-
-
-def account_sigma(scale: int, months: int) -> int:
-    """Give the formula of postings for an account without anchors: the root of the summed variances."""
-    return sigma_upper([scale] * months)

@@ -1,28 +1,19 @@
-"""Reading a log without trusting who serves it: root recomputed, trust root followed.
-
-An entry is handed out only after the hashes above it have been joined to a root the log's key signed.
-"""
+"""Reading a log without trusting who serves it: checkpoint checked, trust root followed."""
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from privacy import checkpoint, merkle, tiles, trust
+from privacy import checkpoint, trust
 from privacy.checkpoint import Vkey
 from privacy.envelope import Kind, envelope_hash, open_envelope
-from privacy.merkle import HASH_BYTES
-from privacy.tiles import TILE_HEIGHT, TILE_WIDTH, Tile
 from privacy.trust import TrustRoot
-from protos.problems import Malformed, Unavailable, Unverified
+from protos.problems import Malformed, Unverified
 from protos.v1.problem_pb2 import (
     REASON_CHECKPOINT_INVALID,
     REASON_CONFIGURATION_INVALID,
-    REASON_HISTORY_INCONSISTENT,
-    REASON_MALFORMED_MESSAGE,
-    REASON_NOT_FOUND,
     REASON_TRUST_ROOT_INVALID,
 )
 from runtime.log_reader import LogReader
@@ -85,90 +76,6 @@ def open_head(note: bytes, vkey: Vkey | str, witnesses: Witnesses = NO_WITNESSES
 def read_head(reader: LogReader, vkey: Vkey | str, witnesses: Witnesses = NO_WITNESSES) -> Head:
     """Fetch the checkpoint and check it; raises Unverified CHECKPOINT_INVALID."""
     return open_head(reader.checkpoint(), vkey, witnesses)
-
-
-def read_entries(
-    reader: LogReader, vkey: Vkey | str, start: int = 0, *, head: Head | None = None
-) -> Iterator[Entry]:
-    """Stream verified entries from `start` to the checkpoint's size; memory is 32 bytes per 256 entries."""
-    trusted = head if head is not None else read_head(reader, vkey)
-    known = _KnownHashes(reader, trusted.size)
-    known.check_root(trusted.root)
-    for bundle in range(start // TILE_WIDTH, -(-trusted.size // TILE_WIDTH)):
-        first = bundle * TILE_WIDTH
-        width = min(trusted.size - first, TILE_WIDTH)
-        entries = tiles.parse_bundle(reader.entries(bundle, width), width)
-        known.check_bundle(bundle, entries)
-        for index, data in enumerate(entries, start=first):
-            if index >= start:
-                yield Entry(index, data)
-
-
-class _KnownHashes:
-    """What the tiles say: a hash for every full bundle, leaf hashes for the last one; joined to the root."""
-
-    def __init__(self, reader: LogReader, size: int) -> None:
-        self._size = size
-        full, width = divmod(size, TILE_WIDTH)
-        rows = [_tile(reader, tile) for tile in tiles.tiles_of(size) if tile.level == 1]
-        self._bundles = b"".join(rows)
-        self._leaves = _tile(reader, Tile(0, full, width)) if width else b""
-
-    def check_root(self, expected: bytes) -> None:
-        """Join all of them to the root; every hash takes part, so afterwards every one is trusted."""
-        if merkle.root_from(self._node, self._size) != expected:
-            raise Unverified(
-                REASON_HISTORY_INCONSISTENT,
-                f"The tiles served do not give the root that the log signed at {self._size} entries.",
-                remedy="Fetch the log again; if it stays, keep both and tell the auditors.",
-            )
-
-    def check_bundle(self, bundle: int, entries: Sequence[bytes]) -> None:
-        """Compare a bundle's entries with its hash."""
-        hashes = [merkle.leaf_hash(entry) for entry in entries]
-        if len(entries) == TILE_WIDTH:
-            is_right = merkle.root_of_hashes(hashes) == self._node(TILE_HEIGHT, bundle)
-        else:
-            is_right = b"".join(hashes) == self._leaves
-        if not is_right:
-            raise Unverified(
-                REASON_HISTORY_INCONSISTENT,
-                f"Entries {bundle * TILE_WIDTH} to {bundle * TILE_WIDTH + len(entries) - 1} "
-                "are not those the log signed.",
-                remedy="Fetch the log again; if it stays, keep what was served and tell the auditors.",
-            )
-
-    def _node(self, level: int, index: int) -> bytes:
-        if level >= TILE_HEIGHT:
-            row, below, first = self._bundles, level - TILE_HEIGHT, index << level - TILE_HEIGHT
-        else:
-            row, below, first = self._leaves, level, (index << level) % TILE_WIDTH
-        hashes = (row[at * HASH_BYTES : (at + 1) * HASH_BYTES] for at in range(first, first + (1 << below)))
-        return merkle.root_of_hashes(list(hashes))
-
-
-def _tile(reader: LogReader, tile: Tile) -> bytes:
-    data = reader.tile(tile.level or 0, tile.index, tile.width)
-    if len(data) != tile.width * HASH_BYTES:
-        raise Malformed(
-            REASON_MALFORMED_MESSAGE,
-            f"{tile.path} has {len(data)} bytes where {tile.width * HASH_BYTES} belong.",
-        )
-    return data
-
-
-def find_first_trust_root(reader: LogReader, fingerprint: str) -> bytes:
-    """Find the envelope whose hex SHA-256 was handed over out of band, among the log's first entries."""
-    size = checkpoint.parse_checkpoint(checkpoint.parse_note(reader.checkpoint()).text).size
-    width = min(size, TILE_WIDTH)
-    for entry in tiles.parse_bundle(reader.entries(0, width), width) if width else ():
-        if hashlib.sha256(entry).hexdigest() == fingerprint.lower():
-            return entry
-    raise Unavailable(
-        REASON_NOT_FOUND,
-        f"None of the log's first {width} entries is the trust root with this fingerprint.",
-        remedy="Compare the fingerprint with the one the hub's operator printed, and the address.",
-    )
 
 
 class TrustFollower:

@@ -29,7 +29,6 @@ _HEAD_FILE = "head"
 _VKEYS_FILE = "log.vkeys"
 _VKEYS_BYTES_MAX = 1 << 20
 _LOCK_FILE = "lock"
-_BODIES_FOLDER = "bodies"
 
 
 class LogMirror:
@@ -107,21 +106,6 @@ class LogMirror:
                 raise _forked(f"The log signs another root for the same {self.size} entries.")
             self._keep_head(head)
         return before
-
-    def body(self, reader: LogReader, index: int, position: int) -> bytes | None:
-        """Give a public body, kept after the first time; the caller checks its hash."""
-        path = self._folder / _BODIES_FOLDER / f"{index}-{position}"
-        if path.exists():
-            return path.read_bytes()
-        body = reader.body(index, position)
-        if body is not None:
-            path.parent.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
-            write_atomic(path, body, mode=PRIVATE_FILE)
-        return body
-
-    def forget_body(self, index: int, position: int) -> None:
-        """Drop a kept body whose hash did not hold."""
-        (self._folder / _BODIES_FOLDER / f"{index}-{position}").unlink(missing_ok=True)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -188,11 +188,6 @@ def pool(programme: str) -> LedgerAccount:
     return LedgerAccount(CLAIMS, f"pool:{programme}")
 
 
-def uncertain(batch: str) -> LedgerAccount:
-    """Name the claims a batch's deduction left out."""
-    return LedgerAccount(CLAIMS, f"uncert:{batch}")
-
-
 def claims_buffer(programme: str) -> LedgerAccount:
     """Name the claims behind a programme's buffer units."""
     return LedgerAccount(CLAIMS, f"buffer:{programme}")

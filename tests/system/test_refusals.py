@@ -29,10 +29,10 @@ from protos.v1 import hub_pb2, hub_pb2_grpc, policy_pb2, problem_pb2, release_pb
 from runtime.authority import CertificateAuthority
 from runtime.channels import open_channel
 from runtime.identity import Identity
-from runtime.log_follower import read_entries
 from runtime.log_reader import FolderLog
 from runtime.retries import unary
 from tests.system.small_federation import SmallFederation
+from tests.tiled_log import read_entries
 
 pytestmark = pytest.mark.system
 

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from engine.duckdb_engine import DuckDbEngine
 from engine.moved import apply_moves
 from engine.released import LINK_COLUMNS, STATEMENT_COLUMNS, ReleasedFiles, fold_accounts
-from privacy.holdings import merges_since
 from privacy.ownership import BASIS_POINTS, Closure, Merge, Move, ShareOut, Split
 from protos.epochs import Epoch
 
@@ -181,13 +180,6 @@ def test_an_anchor_counts_for_those_whom_nothing_happened_to_in_its_year(
     assert moved == {ACCOUNTS[0]: 40, ACCOUNTS[1]: 10, FRESH[0]: 10}
     early = folded(engine, tmp_path, files, [Split(EPOCHS[0], PSEUDONYMS[1], FRESH[1])])
     assert early == {ACCOUNTS[0]: 40, FRESH[1]: 40}
-
-
-def test_wallets_move_once() -> None:
-    first, second = Merge(EPOCHS[0], ACCOUNTS[1], ACCOUNTS[0]), Merge(EPOCHS[1], ACCOUNTS[2], ACCOUNTS[0])
-    closed = Closure(EPOCHS[1], ACCOUNTS[3])
-    assert merges_since([first, closed, second], [first]) == [second]
-    assert merges_since([first], [first]) == []
 
 
 @st.composite

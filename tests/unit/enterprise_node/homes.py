@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,8 +119,3 @@ def flaws(outcome: Outcome) -> dict[tuple[str, str], int]:
 def day(text: str) -> int:
     """Count a date's days since 1970-01-01."""
     return (datetime.date.fromisoformat(text) - datetime.date(1970, 1, 1)).days
-
-
-def canaries(values: Sequence[str]) -> list[bytes]:
-    """Give the bytes under which values could be found in files."""
-    return [value.encode() for value in values]

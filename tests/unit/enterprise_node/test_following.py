@@ -21,12 +21,10 @@ from protos.v1.problem_pb2 import (
     REASON_POLICY_NOT_IN_FORCE,
     REASON_SIGNATURE_INVALID,
 )
-from runtime.pack_files import load_pack
-from tests.unit.enterprise_node.simulated_hub import PACKS, SimulatedHub, open_node, write_home
+from tests.unit.enterprise_node.simulated_hub import SimulatedHub, open_node, write_home
 from tests.unit.enterprise_node.simulators import ENTERPRISE, ORIGIN, Federation, signing_key
 
 DECEMBER = Epoch(202012)
-PACK = load_pack(PACKS / "trv.shared_bike" / "1")
 
 
 @pytest.fixture

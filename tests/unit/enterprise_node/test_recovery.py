@@ -21,14 +21,12 @@ from protos.epochs import Epoch, shift_epoch
 from protos.problems import Conflict, Refused
 from protos.v1.problem_pb2 import REASON_BUDGET_EXCEEDED, REASON_LOG_AHEAD
 from protos.v1.release_pb2 import PRIVACY_UNIT_PERSON_DAY, PRIVACY_UNIT_PERSON_MONTH
-from runtime.pack_files import load_pack
-from tests.unit.enterprise_node.simulated_hub import PACKS, SimulatedHub, open_node
+from tests.unit.enterprise_node.simulated_hub import SimulatedHub, open_node
 from tests.unit.enterprise_node.simulators import Federation
 from tests.unit.enterprise_node.test_release import Killed, killer
 
 DECEMBER = Epoch(202012)
 MONTHS = tuple(shift_epoch(DECEMBER, place) for place in range(4))
-PACK = load_pack(PACKS / "trv.shared_bike" / "1")
 
 
 @pytest.fixture

@@ -17,12 +17,10 @@ from protos.epochs import Epoch
 from protos.problems import Refused
 from protos.v1.problem_pb2 import REASON_ROSTER_WRONG
 from protos.v1.roster_pb2 import RosterBatch
-from runtime.pack_files import load_pack
-from tests.unit.enterprise_node.simulated_hub import PACKS, RIDERS, SimulatedHub, open_node, write_home
+from tests.unit.enterprise_node.simulated_hub import RIDERS, SimulatedHub, open_node, write_home
 from tests.unit.enterprise_node.simulators import ENTERPRISE, Federation
 
 DECEMBER, JANUARY, FEBRUARY = Epoch(202012), Epoch(202101), Epoch(202102)
-PACK = load_pack(PACKS / "trv.shared_bike" / "1")
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from sqlalchemy import Connection
 from accounting.programmes.parse import parse_programme
 from hub.intake import Own
 from hub.ledger import Answered
-from hub.store.wallets import StoredWallet
 from privacy.account_changes import build_change
 from privacy.claims import ratio
 from privacy.envelope import Kind
@@ -129,13 +128,3 @@ def reserve(account: bytes, quantity: int = 1) -> ledger_pb2.Reserve:
         quantity=quantity,
         channel="portal",
     )
-
-
-def points_of(world: World, account: bytes) -> StoredWallet:
-    """Give an account's wallet of points as the books have it."""
-    with world.hub._readers.begin() as connection:
-        books = world.hub.ledger.books(connection)
-        wallet = books.wallet("P:city", account)
-        return StoredWallet(
-            account, "P:city", wallet.available, wallet.claimable, wallet.pending, wallet.deficit
-        )

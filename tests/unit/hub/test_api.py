@@ -16,9 +16,10 @@ from protos.v1 import problem_pb2 as reasons
 from protos.v1 import release_pb2, roster_pb2
 from runtime.https import HttpsClient, client_context
 from runtime.identity import Identity, Role
-from runtime.log_follower import TrustFollower, read_entries
+from runtime.log_follower import TrustFollower
 from runtime.log_reader import HttpLog
 from tests.simulator import EPOCH, Logged
+from tests.tiled_log import read_entries
 from tests.unit.hub.test_accounts import close, release_all
 from tests.unit.hub.world import World, begin, enrol, refused, world
 

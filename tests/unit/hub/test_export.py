@@ -6,9 +6,9 @@ from hub.export import export_bundle
 from hub.lookup import first_trust_root, look_up
 from hub.store.database import open_readers
 from protos.problems import Conflict, Malformed, Unavailable
-from runtime.log_follower import read_entries
 from runtime.log_reader import FolderLog, HttpLog
 from tests.simulator import EPOCH, ORIGIN, key
+from tests.tiled_log import read_entries
 from tests.unit.hub.test_accounts import close, release_all
 from tests.unit.hub.test_api import wait_published
 from tests.unit.hub.world import World, refused

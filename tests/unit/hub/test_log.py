@@ -10,10 +10,10 @@ from privacy import merkle, tiles
 from privacy.checkpoint import open_checkpoint
 from protos.problems import Conflict, Problem, Unavailable, Unverified
 from protos.v1 import problem_pb2 as reasons
-from runtime.log_follower import read_entries
 from runtime.log_reader import FolderLog
 from tests.simulated_log import SimulatedLog
 from tests.simulator import ORIGIN, key
+from tests.tiled_log import read_entries
 from tests.unit.hub.world import Crash, refused
 
 LOG_KEY = key("log")

@@ -77,7 +77,10 @@ def test_unknown_kind_is_refused_with_the_known_ones() -> None:
     assert "cn_mobile" in caught.value.remedy
 
 
-@given(kind=st.sampled_from(identifiers.kinds()), value=st.text(min_size=6, max_size=600))
+KINDS = ("cn_mobile", "cn_id", "meter", "email", "demo")
+
+
+@given(kind=st.sampled_from(KINDS), value=st.text(min_size=6, max_size=600))
 def test_any_text_gives_a_bounded_form_or_a_refusal_without_it(kind: str, value: str) -> None:
     try:
         form = identifiers.canonical(kind, value)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from privacy.laplace import sigma_upper
 from privacy.simulation import (
     ARCHETYPES,
     Archetype,
     Statements,
-    account_sigma,
     idle,
     least_z,
     noise_paths,
@@ -38,7 +38,7 @@ def test_simulated_error_is_that_of_the_formula(measure: Statements) -> None:
 
 def test_without_anchors_the_formula_is_that_of_postings() -> None:
     for months in (1, 12, 24, 60):
-        assert account_sigma(1_000, months) == int(np.ceil(sigmas(RIDES, 60)[months - 1]))
+        assert sigma_upper([1_000] * months) == int(np.ceil(sigmas(RIDES, 60)[months - 1]))
 
 
 def test_an_anchor_lowers_the_error_after_a_year() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from privacy import keys, merkle
-from protos.problems import Unavailable, Unverified
+from protos.problems import Malformed, Unavailable, Unverified
 from protos.v1.problem_pb2 import REASON_PEER_UNREACHABLE
 from runtime.log_mirror import LogMirror
 from tests.simulated_log import SimulatedLog
@@ -75,6 +75,23 @@ def test_rewritten_history_is_not_followed(tmp_path: Path, position: int) -> Non
         mirror.grow(log)
     assert mirror.size == 300
     assert LogMirror(tmp_path, log.vkey).size == 300
+
+
+def test_every_byte_served_counts(tmp_path: Path) -> None:
+    log = log_of(300)
+    mirror = LogMirror(tmp_path, log.vkey)
+    honest = {index: log.entries(index, width) for index, width in ((0, 256), (1, 44))}
+    served = dict(honest)
+    log.entries = lambda index, width=256: served[index]  # type: ignore[method-assign]
+    for position in range(len(honest[1])):
+        changed = bytearray(honest[1])
+        changed[position] ^= 1
+        served[1] = bytes(changed)
+        with pytest.raises((Unverified, Malformed)):
+            mirror.grow(log)
+    assert mirror.size == 0
+    served[1] = honest[1]
+    assert mirror.grow(log) == 0 and mirror.size == 300
 
 
 def test_log_that_shrinks_is_not_followed(tmp_path: Path) -> None:
@@ -143,15 +160,3 @@ def test_other_logs_mirror_is_not_opened(tmp_path: Path) -> None:
     other = SimulatedLog("cgsp.example/log", keys.generate(secrets.token_bytes))
     with pytest.raises(Unverified):
         LogMirror(tmp_path, other.vkey)
-
-
-def test_public_bodies_are_kept(tmp_path: Path) -> None:
-    log = log_of(2)
-    log.bodies_by_index = {1: [b"pack"]}
-    mirror = LogMirror(tmp_path, log.vkey)
-    assert mirror.body(log, 1, 0) == b"pack"
-    assert mirror.body(log, 1, 1) is None
-    log.bodies_by_index = {1: [b"changed"]}
-    assert mirror.body(log, 1, 0) == b"pack"
-    mirror.forget_body(1, 0)
-    assert mirror.body(log, 1, 0) == b"changed"

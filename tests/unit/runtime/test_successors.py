@@ -6,14 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from privacy import checkpoint, trust
+from privacy import trust
 from protos.problems import Unverified
 from runtime import successors
 from runtime.log_mirror import LogMirror
 from runtime.log_reader import FolderLog
-from tests.simulator import Federation, enrolled, key
-
-WITNESS = checkpoint.witness_vkey("witness.example", key("witness").verify_key)
+from tests.simulator import Federation, enrolled
 
 
 def served(federation: Federation, folder: Path) -> FolderLog:
