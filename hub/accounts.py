@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,19 +91,26 @@ class Closer:
         self._wait_witnessed = wait_witnessed
         self._lock = threading.Lock()
         self._log_missing: Callable[[], int] = lambda: 0
+        self._took: Callable[[float], object] = lambda seconds: None
 
     def log_missing_with(self, log_missing: Callable[[], int]) -> None:
         """Say who logs, before a close, whose deadline has passed."""
         self._log_missing = log_missing
+
+    def measure(self, took: Callable[[float], object]) -> None:
+        """Tell the seconds of each close."""
+        self._took = took
 
     def close(self, epoch: Epoch, *, allow_missing: bool) -> tuple[bytes, bytes]:
         """Give the close's envelope and receipt, the first ones if the epoch is closed already."""
         with self._lock:
             stored = self._stored(epoch)
             if stored is None:
+                began = time.monotonic()
                 self._check_ready(epoch, allow_missing=allow_missing)
                 self._link(epoch)
                 stored = self._fold_and_close(epoch)
+                self._took(time.monotonic() - began)
                 logger.info("epoch closed", extra={"epoch": format_epoch(epoch), "index": stored.index})
             return stored.envelope, stored.receipt
 

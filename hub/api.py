@@ -25,6 +25,8 @@ from hub.board_entries import BoardEntries
 from hub.book_views import BookViews
 from hub.bounds import CallerBounds
 from hub.callers import Peer, require
+from hub.configuration import Limits
+from hub.http_bounds import HttpBounds
 from hub.join import Registrar
 from hub.log import PublicLog
 from hub.participation import Participation
@@ -32,7 +34,6 @@ from hub.views import AccountView, EnterpriseView, EpochView, PopulationView, St
 from protos.problems import Malformed, Problem, Unavailable
 from protos.v1.problem_pb2 import (
     REASON_MALFORMED_MESSAGE,
-    REASON_MESSAGE_TOO_LARGE,
     REASON_NOT_FOUND,
 )
 from runtime.identity import Role
@@ -67,7 +68,7 @@ class Parts:
     ca_pem: bytes
     metrics: Metrics
     waiting_for: Callable[[], str]
-    join_bytes_max: int
+    limits: Limits
     rewards: RewardParts
     books: BookViews
     boards: BoardEntries
@@ -83,6 +84,13 @@ def create_app(parts: Parts) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         description="Public log, population totals and joining. 公开日志、人群总量与接入。",
+    )
+    limits = parts.limits
+    app.add_middleware(
+        HttpBounds,
+        per_minute=limits.http_calls_per_minute,
+        at_once=limits.http_calls_at_once,
+        body_bytes_max=limits.http_body_bytes_max,
     )
     _guard(app)
     _log_routes(app, parts)
@@ -218,8 +226,7 @@ def _join_route(app: FastAPI, parts: Parts) -> None:
         """Take a one-time token's secret, a signing request and a proof of possession; give a certificate."""
         caller = request.client.host if request.client else "unknown"
         with bounds.admit(caller):
-            body = await _bounded_body(request, parts.join_bytes_max)
-            return await run_in_threadpool(parts.registrar.join, body)
+            return await run_in_threadpool(parts.registrar.join, await request.body())
 
 
 def _page_routes(app: FastAPI, parts: Parts) -> None:
@@ -243,16 +250,6 @@ def _page_routes(app: FastAPI, parts: Parts) -> None:
         return Response(
             pages.style_sheet(), media_type="text/css", headers={"Cache-Control": "public, max-age=3600"}
         )
-
-
-async def _bounded_body(request: Request, limit: int) -> bytes:
-    """Read a request's body; stops as soon as it is longer than allowed."""
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > limit:
-            raise Malformed(REASON_MESSAGE_TOO_LARGE, f"A request has at most {limit} bytes.")
-    return bytes(body)
 
 
 def _problem_response(problem: Problem) -> Response:

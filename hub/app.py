@@ -21,6 +21,7 @@ from hub.api import Parts, create_app
 from hub.api_rewards import RewardParts
 from hub.beacons import Beacons
 from hub.board_entries import BoardEntries
+from hub.book_meters import BookMeters
 from hub.book_views import BookViews
 from hub.certificates import Certificates
 from hub.closing import LEDGER_FOLDER, LedgerCloser
@@ -175,6 +176,8 @@ class Hub:
             "log_unwitnessed", "Entries that no served checkpoint covers yet."
         )
         self._entries.set(self._state.size)
+        self._meters = BookMeters(self._metrics)
+        self._writer.measure(self._meters.commit_seconds.observe)
 
     def _build_intake(self) -> None:
         settings = self._opened.settings
@@ -197,6 +200,8 @@ class Hub:
             step=self._step,
         )
         self._intake.seal_with(self._ledger.seal_open)
+        self._ledger.measure(self._meters)
+        self._meters.watch(self._ledger.health, self._clock)
 
     def _build_books(self) -> None:
         """Build what writes of its own: closes, issuances, beacons."""
@@ -214,6 +219,7 @@ class Hub:
             ),
             wait_witnessed=self._wait_witnessed,
         )
+        self._closer.measure(self._meters.close_seconds.observe)
         self._issuer = Issuer(
             self._state,
             self._intake,
@@ -296,7 +302,7 @@ class Hub:
             self._opened.authority.ca_pem,
             self._metrics,
             self._waiting_for,
-            settings.limits.http_body_bytes_max,
+            settings.limits,
             RewardParts(self._redemptions, self._certificates, self._readers),
             BookViews(self._state, self._ledger, self._readers, self._views),
             BoardEntries(self._state, self._ledger, self._writer, self._clock),

@@ -29,6 +29,9 @@ class Limits(Settings):
     submissions_per_minute: int = Field(default=600, ge=1)
     submissions_at_once: int = Field(default=2, ge=1, le=64)
     http_body_bytes_max: int = Field(default=65_536, ge=1024)
+    # Of one certificate's holder, or of one address without one.
+    http_calls_per_minute: int = Field(default=6_000, ge=1)
+    http_calls_at_once: int = Field(default=64, ge=1, le=512)
 
 
 class StoreSettings(Settings):

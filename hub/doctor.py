@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 from accounting.accounts import account_leaf
+from hub.book_health import BookHealth
 from hub.configuration import Home
 from hub.log import VKEY_FILE, PublicLog
+from hub.lookup import health_of
 from hub.setup import Opened
 from hub.store import books, entries
 from hub.store.database import open_readers
@@ -25,6 +28,8 @@ from runtime.checks import Check
 from runtime.identity import Identity
 
 FREE_BYTES_MIN = 1 << 30
+# Segments are sealed every second; an operation that waits so long waits for a hub that does not run.
+UNSEALED_SECONDS_MAX = 60
 
 Result = TypeVar("Result")
 
@@ -41,12 +46,51 @@ def examine(folder: Path) -> list[Check]:
     _checked(checks, "operator's certificate", lambda: _check_certificate(home.operator), "valid")
     _checked(checks, "log", lambda: _check_log(opened), "database, root and checkpoint agree")
     _checked(checks, "books", lambda: _check_books(opened), "balances are those of the last close")
+    health = _checked(checks, "programmes", lambda: health_of(opened, int(time.time())), "read")
+    if health is not None:
+        checks[-1:] = book_checks(health, int(time.time()))
     free = shutil.disk_usage(home.folder).free
     is_enough = free >= FREE_BYTES_MIN
     checks.append(
         Check("disk", is_enough, f"{free >> 20} MiB free", "" if is_enough else "Make room: at least 1 GiB.")
     )
     return checks
+
+
+def book_checks(health: BookHealth, now: int) -> list[Check]:
+    """Say what in the books waits for the operator; a fund that is only low is no failure."""
+    empty = [f"{one.programme}/{one.reward} ({', '.join(one.funds)})" for one in health.empty]
+    low = [f"{one.programme}/{one.reward} ({', '.join(one.funds)})" for one in health.low]
+    waiting, since = health.reserved, health.unsealed.since
+    owed = ", ".join(f"{partner} {fen} fen" for partner, fen in sorted(health.owed_fen.items()))
+    is_sealed = since is None or now - since <= UNSEALED_SECONDS_MAX
+    return [
+        Check(
+            "funds",
+            not empty,
+            _said_of_funds(empty, low),
+            "Deposit (cgsp-hub fund deposit), or raise the ceiling in a new version." if empty or low else "",
+        ),
+        Check(
+            "orders",
+            not waiting.unfunded,
+            f"{waiting.orders} open, {waiting.lapsing} lapse in an hour, {waiting.unfunded} wait for money",
+            "Deposit into the funds they wait for, before they lapse." if waiting.unfunded else "",
+        ),
+        Check("partners", True, f"owed: {owed or 'nothing'}"),
+        Check(
+            "journal",
+            is_sealed,
+            f"{health.unsealed.operations} operations are in no segment yet",
+            "" if is_sealed else "Start the hub: it seals what is open.",
+        ),
+    ]
+
+
+def _said_of_funds(empty: Sequence[str], low: Sequence[str]) -> str:
+    if empty:
+        return f"they pay for no more of {', '.join(empty)}"
+    return f"they pay for few more of {', '.join(low)}" if low else "they pay for what is offered"
 
 
 def _checked(checks: list[Check], name: str, examine_one: Callable[[], Result], good: str) -> Result | None:

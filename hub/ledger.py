@@ -23,6 +23,8 @@ from accounting.ledger.units import batch_of
 from accounting.programmes.eligibility import Conditions
 from accounting.programmes.programme import Programme
 from engine.log_facts import LogFacts
+from hub.book_health import BookHealth, book_health
+from hub.book_meters import BookMeters
 from hub.intake import Intake, Own
 from hub.state import State
 from hub.store import entries
@@ -93,6 +95,7 @@ class _Batch:
     at: int
     known: dict[bytes, StoredOperation]
     taken: list[StoredOperation]
+    acts: list[str]
     decisions: list[tuple[int, Decision]]
 
 
@@ -122,10 +125,22 @@ class Ledger:
         self._shared: Shared | None = None
         self._parsed: dict[bytes, Programme] = {}
         self._stopping = threading.Event()
+        self._meters: BookMeters | None = None
         self._has_open = True
         # How many operations no segment holds yet; None where that is to be read.
         self._open: int | None = None
         self._thread = threading.Thread(target=self._keep, name="ledger", daemon=True)
+
+    def measure(self, meters: BookMeters) -> None:
+        """Let metrics count what is taken and refused."""
+        self._meters = meters
+
+    def health(self) -> BookHealth:
+        """Look at the books for what an operator must see to."""
+        with self._readers.begin() as connection:
+            facts = self.facts(connection)
+            in_force = [found for one in facts.programmes() if (found := facts.in_force(one)) is not None]
+            return book_health(connection, in_force, facts.epoch, now=self._clock())
 
     def start(self) -> None:
         """Begin to seal segments and to let reservations lapse."""
@@ -243,7 +258,7 @@ class Ledger:
         shared = self._shared or self._read(connection)
         books = StoredBooks(connection, self.facts(connection), self._conditions, shared)
         known = books.prefetch([one.operation for one in waiting])
-        batch = _Batch(books, shared.number, max(self._clock(), shared.at), known, [], [])
+        batch = _Batch(books, shared.number, max(self._clock(), shared.at), known, [], [], [])
         for one in waiting:
             try:
                 one.answer = self._answer(batch, one.operation)
@@ -252,6 +267,9 @@ class Ledger:
             except Problem as problem:
                 one.problem = problem
         self._write(connection, batch)
+        if self._meters is not None:
+            refused = (one.problem for one in waiting if isinstance(one.problem, Problem))
+            self._meters.decided(batch.acts, refused)
         self._shared = books.shared(batch.number + len(batch.taken), batch.at if batch.taken else shared.at)
 
     def _read(self, connection: Connection) -> Shared:
@@ -285,6 +303,7 @@ class Ledger:
         )
         batch.known[asked.key] = taken
         batch.taken.append(taken)
+        batch.acts.append(operation.WhichOneof("act") or "")
         batch.decisions.append((taken.seq, decision))
         return Answered(taken.seq, taken.at, taken.outcome)
 

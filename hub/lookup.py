@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -11,6 +12,8 @@ from sqlalchemy import Connection
 from accounting.packs import Pack, parse_canonical
 from accounting.programmes.parse import parse_canonical as parse_programme
 from accounting.programmes.programme import Programme
+from accounting.programmes.versions import in_force, spans_of
+from hub.book_health import BookHealth, book_health
 from hub.settlement import Settlement, settle_partner
 from hub.setup import Opened
 from hub.store import books, entries
@@ -21,9 +24,9 @@ from privacy import policy as policies
 from privacy.envelope import Kind
 from privacy.policy import Policy
 from privacy.policy_reading import read_policy
-from protos.epochs import Epoch, checked_epoch, format_epoch
+from protos.epochs import Epoch, checked_epoch, format_epoch, next_epoch
 from protos.problems import Malformed, Unavailable
-from protos.v1 import policy_pb2
+from protos.v1 import policy_pb2, programme_pb2
 from protos.v1.problem_pb2 import REASON_NOT_FOUND, REASON_UNKNOWN_FIELD_VALUE
 
 ACCOUNTS_LISTED_MAX = 20
@@ -91,6 +94,40 @@ def policy_for(opened: Opened, epoch: Epoch) -> Policy:
     return policies.in_force(
         [read_policy(message, envelope.envelope_hash(data)) for message, data in messages], epoch
     )
+
+
+def health_of(opened: Opened, now: int) -> BookHealth:
+    """Look at the books of a home for what an operator must see to."""
+
+    def read(connection: Connection) -> BookHealth:
+        epoch = _open_epoch(connection)
+        return book_health(connection, _in_force(connection, epoch), epoch, now=now)
+
+    return _read(opened, read)
+
+
+def _open_epoch(connection: Connection) -> Epoch:
+    """Give the epoch after the last close, else the first policy's first, else that of no programme."""
+    closed = books.closed_epochs(connection)
+    if closed:
+        return next_epoch(checked_epoch(closed[-1].epoch))
+    logged = entries.find_entries(connection, Kind.POLICY.value)
+    first = (envelope.open_envelope(one.envelope).parse(policy_pb2.Policy).first_epoch for one in logged)
+    return Epoch(min(first, default=0))
+
+
+def _in_force(connection: Connection, epoch: Epoch) -> list[Programme]:
+    """Give the programmes the log has in force for an epoch."""
+    versions = defaultdict[str, list[Programme]](list)
+    ended: dict[str, Epoch] = {}
+    for one in entries.find_entries(connection, Kind.PROGRAMME.value):
+        record = envelope.open_envelope(one.envelope).parse(programme_pb2.ProgrammeRecord)
+        if record.withdrawn:
+            ended[record.id] = checked_epoch(record.first_epoch)
+        else:
+            versions[record.id].append(parse_programme(entries.read_bodies(connection, one.index)[0]))
+    spans = (spans_of(found, ended.get(name)) for name, found in sorted(versions.items()))
+    return [found for one in spans if (found := in_force(one, epoch)) is not None]
 
 
 def look_up(opened: Opened, account_id: str) -> dict[str, Any]:

@@ -38,8 +38,8 @@ class RewardRpc(reward_pb2_grpc.RewardServiceServicer):
         self, request: reward_pb2.ListRewardsRequest, context: grpc.ServicerContext
     ) -> reward_pb2.ListRewardsResponse:
         """List what programmes offer."""
-        _caller(context)
-        return reward_pb2.ListRewardsResponse(offers=self._redemptions.offers(request.programme))
+        with self._bounds.admit(_caller(context).channel):
+            return reward_pb2.ListRewardsResponse(offers=self._redemptions.offers(request.programme))
 
     def Quote(
         self, request: reward_pb2.QuoteRequest, context: grpc.ServicerContext
@@ -80,7 +80,9 @@ class RewardRpc(reward_pb2_grpc.RewardServiceServicer):
         self, request: reward_pb2.GetRedemptionRequest, context: grpc.ServicerContext
     ) -> reward_pb2.GetRedemptionResponse:
         """Say how an order stands."""
-        found = self._redemptions.find(_caller(context), request.order_key)
+        caller = _caller(context)
+        with self._bounds.admit(caller.channel):
+            found = self._redemptions.find(caller, request.order_key)
         return reward_pb2.GetRedemptionResponse(redemption=found)
 
     def GetCertificate(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from accounting.ledger import chart
 from accounting.ledger.books import Books, Decision, Outcome
-from accounting.ledger.transfers import Code, moved
+from accounting.ledger.chart import LedgerAccount
+from accounting.ledger.transfers import Balance, Code, moved
 from accounting.programmes.programme import Programme
 from accounting.programmes.rewards import Reward, Source
+from protos.epochs import Epoch
 from protos.problems import Malformed, Refused
 from protos.v1 import ledger_pb2
 from protos.v1.problem_pb2 import (
@@ -19,6 +23,20 @@ from protos.v1.problem_pb2 import (
 
 FEN_MAX = 10**15
 REFERENCE_CHARACTERS_MAX = 128
+
+
+class Money(Protocol):
+    """The part of the books that says which fund can pay."""
+
+    @property
+    def epoch(self) -> Epoch:
+        """Give the open epoch."""
+
+    def balance(self, account: LedgerAccount) -> Balance:
+        """Give the balance of an account that is nobody's wallet."""
+
+    def count(self, name: str) -> int:
+        """Give a counter."""
 
 
 def deposit(books: Books, operation: ledger_pb2.Operation) -> Decision:
@@ -66,7 +84,7 @@ def plant(books: Books, operation: ledger_pb2.Operation) -> Decision:
     return Decision(Outcome(points=points), tuple(transfers))
 
 
-def funded_by(books: Books, programme: Programme, reward: Reward, fen: int) -> str | None:
+def funded_by(books: Money, programme: Programme, reward: Reward, fen: int) -> str | None:
     """Name the first of a reward's funds that has the money and is below its ceilings."""
     for name in reward.funds:
         fund, account = programme.funds[name], chart.fund(programme.id, name)

@@ -142,6 +142,21 @@ def sealed_operations(connection: Connection) -> int:
     return 0 if row is None else row.first + row.count
 
 
+class Unsealed(NamedTuple):
+    """Operations no segment holds yet, and when the oldest was taken; None where there is none."""
+
+    operations: int
+    since: int | None
+
+
+def read_unsealed(connection: Connection) -> Unsealed:
+    """Say what a segment is still to seal."""
+    query = select(func.count(), func.min(operation.c.at)).where(
+        operation.c.seq >= sealed_operations(connection)
+    )
+    return Unsealed(*connection.execute(query).one())
+
+
 def _operation(row: Any) -> StoredOperation:
     seq, key, act_hash, at, data, *outcome = row
     return StoredOperation(seq, key, act_hash, at, data, Outcome(*outcome))

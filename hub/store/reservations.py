@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import fields
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, case, func, select
 
 from accounting.ledger.books import Reservation, ReservationState
 from accounting.ledger.chart import LedgerAccount
@@ -83,6 +83,27 @@ def lapsing_reservations(connection: Connection, now: int, limit: int) -> list[R
     )
     ordered = query.order_by(reservation.c.expires_at, reservation.c.key).limit(limit)
     return [_reservation(row) for row in connection.execute(ordered)]
+
+
+class Reserved(NamedTuple):
+    """Open reservations: all, those that lapse soon, those that wait for a fund's money."""
+
+    orders: int
+    lapsing: int
+    unfunded: int
+
+
+def count_reserved(connection: Connection, *, soon: int) -> Reserved:
+    """Count what is reserved; `soon` is the time before which lapsing is near."""
+    is_lapsing = reservation.c.expires_at <= soon
+    waits = (reservation.c.fund == "") & (reservation.c.fen > 0)
+    columns = (
+        func.count(),
+        func.count(case((is_lapsing, 1))),
+        func.count(case((waits, 1))),
+    )
+    query = select(*columns).where(reservation.c.state == int(ReservationState.RESERVED))
+    return Reserved(*connection.execute(query).one())
 
 
 def put_reservations(connection: Connection, reservations: Iterable[Reservation]) -> None:

@@ -61,6 +61,7 @@ class Writer:
         # Of the last commit.
         self._commit_seconds = 0.0
         self._came_together = 0
+        self._took: Callable[[float], object] = lambda seconds: None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
@@ -68,6 +69,10 @@ class Writer:
     def broken(self) -> BaseException | None:
         """Give what stopped the writer, if something did."""
         return self._broken
+
+    def measure(self, took: Callable[[float], object]) -> None:
+        """Tell the seconds of each durable transaction."""
+        self._took = took
 
     @property
     def waiting(self) -> int:
@@ -166,6 +171,7 @@ class Writer:
                 # Alone it needs no savepoint: its transaction is as much.
                 self._attempt(connection, first[0], transaction)
         self._commit_seconds, self._came_together = time.monotonic() - began, len(jobs)
+        self._took(self._commit_seconds)
         self._step("committed")
         for job in jobs:
             _answer(job, shared.get(job.work, job) if job.is_shared else job)
