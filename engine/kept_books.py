@@ -15,6 +15,8 @@ from accounting.ledger.wallets import Wallet
 from accounting.programmes.eligibility import Conditions, Facts
 from accounting.programmes.programme import Programme
 from engine.ledgers import Found
+from privacy.spent_tickets import SpentTickets
+from privacy.tickets import Ticket
 from protos.epochs import Epoch
 from protos.v1 import ledger_pb2
 
@@ -51,8 +53,8 @@ class BooksFacts(Protocol):
         """Say whether an account may be debited."""
         ...
 
-    def check_asked(self, operation: ledger_pb2.Operation) -> None:
-        """Refuse an operation without the ticket of the person whose account pays."""
+    def check_asked(self, operation: ledger_pb2.Operation) -> Ticket:
+        """Give the ticket of the person whose account pays for an operation; refuse one without it."""
         ...
 
     def holder(self, account: bytes) -> bytes:
@@ -80,6 +82,9 @@ class KeptBooks:
         self.reservations: dict[bytes, Reservation | None] = {}
         self.received: list[Received] = []
         self.issued: list[Batch] = []
+        self.spent = SpentTickets()
+        # The tickets that the operation being decided rests on.
+        self._asked: list[Ticket] = []
 
     def find_wallet(self, ledger: str, account: bytes) -> Found:
         """Find a wallet that is not at hand."""
@@ -144,8 +149,10 @@ class KeptBooks:
         return self.facts.status(account)
 
     def check_asked(self, operation: ledger_pb2.Operation) -> None:
-        """Refuse an operation without the ticket of the person whose account pays."""
-        self.facts.check_asked(operation)
+        """Refuse an operation without the ticket of the person whose account pays, unused until now."""
+        ticket = self.facts.check_asked(operation)
+        self.spent.check(ticket.use, operation.at)
+        self._asked.append(ticket)
 
     def holder(self, account: bytes) -> bytes:
         """Give the account that has what an account had."""
@@ -176,6 +183,7 @@ class KeptBooks:
 
     def apply(self, operation: ledger_pb2.Operation) -> Decision:
         """Decide an operation and take what it changes; raises the Problem that refuses it, all as it was."""
+        self._asked.clear()
         decision = decide(self, operation)
         effect = effect_of(self, decision)
         for (ledger, account), wallet in effect.wallets.items():
@@ -189,6 +197,8 @@ class KeptBooks:
         if decision.batch is not None:
             self.issued.append(decision.batch)
         self.received += decision.received
+        for ticket in self._asked:
+            self.spent.add(ticket.use, ends=ticket.expires_at, at=operation.at)
         return decision
 
     def _found(self, ledger: str, account: bytes) -> Found:

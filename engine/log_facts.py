@@ -14,6 +14,7 @@ from privacy.ownership import AccountState, Merge
 from privacy.policy import Policy
 from privacy.spending import RESERVE_Z
 from privacy.standing import LoggedProgramme
+from privacy.tickets import Ticket
 from protos.epochs import Epoch, next_epoch
 from protos.problems import Refused
 from protos.v1 import ledger_pb2
@@ -101,9 +102,9 @@ class LogFacts:
             proved=participants.is_proved(account),
         )
 
-    def check_asked(self, operation: ledger_pb2.Operation) -> None:
-        """Refuse an operation without the ticket of the person whose account pays."""
-        self._state.participants.check_asked(operation)
+    def check_asked(self, operation: ledger_pb2.Operation) -> Ticket:
+        """Give the ticket of the person whose account pays for an operation; refuse one without it."""
+        return self._state.participants.check_asked(operation)
 
     def pools(self, account: bytes) -> frozenset[str]:
         """Name the programmes that an account lets pool its grams of the open epoch."""

@@ -250,7 +250,9 @@ class Hub:
 
     def _build_views(self) -> None:
         self._views = Views(self._state, self._readers, clock=self._clock)
-        self._participation = Participation(self._state, self._intake, self._writer, clock=self._clock)
+        self._participation = Participation(
+            self._state, self._intake, self._writer, clock=self._clock, spent=self._ledger.spent
+        )
         self._exports = AccountExports(self._state, self._readers, self._opened.hub_key)
         self._registrar = Registrar(
             self._opened.settings,

@@ -38,6 +38,7 @@ from hub.store.operations import (
     last_operation_at,
     next_operation,
     operations_moving,
+    operations_since,
     read_operations,
     sealed_operations,
 )
@@ -52,9 +53,12 @@ from hub.store.wallets import put_wallets
 from hub.store.writer import Writer
 from hub.stored_books import Shared, Stepped, StoredBooks
 from privacy import codec
+from privacy.asked import spent_by
 from privacy.envelope import Kind
 from privacy.journal import OPERATION_BYTES_MAX, OPERATIONS_MAX, build_segment
+from privacy.spent_tickets import SpentTickets
 from privacy.standing import LoggedProgramme
+from privacy.tickets import SKEW_SECONDS_MAX, TICKET_SECONDS_MAX
 from protos.problems import InvariantBroken, Malformed, Problem, Unavailable
 from protos.v1 import envelope_pb2, ledger_pb2
 from protos.v1.problem_pb2 import REASON_BUSY, REASON_MESSAGE_TOO_LARGE
@@ -123,6 +127,8 @@ class Ledger:
         self._lock = threading.Lock()
         self._waiting: deque[_Waiting] = deque()
         self._shared: Shared | None = None
+        # Kept over closes, which change no ticket; None where they are to be read.
+        self._spent: SpentTickets | None = None
         self._parsed: dict[bytes, Programme] = {}
         self._stopping = threading.Event()
         self._meters: BookMeters | None = None
@@ -188,7 +194,9 @@ class Ledger:
 
     def books(self, connection: Connection) -> StoredBooks:
         """Read the books as they stand for a connection's transaction; nothing is written through them."""
-        return StoredBooks(connection, self.facts(connection), self._conditions, self._read(connection))
+        facts = self.facts(connection)
+        shared = read_shared(connection, facts, self._spent or SpentTickets())
+        return StoredBooks(connection, facts, self._conditions, shared)
 
     def facts(self, connection: Connection) -> LogFacts:
         """Read the log's state, with programmes as the connection sees them."""
@@ -217,6 +225,12 @@ class Ledger:
             stored = self._intake.append_own(connection, build)
             add_segment(connection, first + start, len(some), stored.index)
         self._has_open = False
+
+    def spent(self, connection: Connection) -> SpentTickets:
+        """Give the tickets that operations rest on; in the writer's turn."""
+        if self._spent is None:
+            self._spent = _spent(connection)
+        return self._spent
 
     def forget(self) -> None:
         """Read everything anew with the next operation: a close has changed it."""
@@ -249,14 +263,15 @@ class Ledger:
         try:
             self._decide(connection, waiting)
         except BaseException as error:
-            self._shared = self._open = None
+            self._shared = self._open = self._spent = None
             for one in waiting:
                 one.answer, one.problem = None, one.problem or error
             raise
 
     def _decide(self, connection: Connection, waiting: Sequence[_Waiting]) -> None:
-        shared = self._shared or self._read(connection)
-        books = StoredBooks(connection, self.facts(connection), self._conditions, shared)
+        facts = self.facts(connection)
+        shared = self._shared or read_shared(connection, facts, self.spent(connection))
+        books = StoredBooks(connection, facts, self._conditions, shared)
         known = books.prefetch([one.operation for one in waiting])
         batch = _Batch(books, shared.number, max(self._clock(), shared.at), known, [], [], [])
         for one in waiting:
@@ -271,17 +286,6 @@ class Ledger:
             refused = (one.problem for one in waiting if isinstance(one.problem, Problem))
             self._meters.decided(batch.acts, refused)
         self._shared = books.shared(batch.number + len(batch.taken), batch.at if batch.taken else shared.at)
-
-    def _read(self, connection: Connection) -> Shared:
-        """Read what every batch needs."""
-        return Shared(
-            dict(walk_balances(connection)),
-            _issued(connection, self.facts(connection)),
-            {},
-            Stepped(),
-            next_operation(connection),
-            last_operation_at(connection),
-        )
 
     def _answer(self, batch: _Batch, asked: ledger_pb2.Operation) -> Answered:
         """Give the first answer to a key again, or decide and number the operation."""
@@ -312,7 +316,7 @@ class Ledger:
         if not batch.taken:
             return
         with together(connection):
-            self._write_rows(connection, batch)
+            write_taken(connection, batch.books, batch.taken, batch.decisions, self._step)
         self._has_open = True
         if self._open is None:
             self._open = batch.number - sealed_operations(connection)
@@ -320,23 +324,6 @@ class Ledger:
         if self._open >= OPERATIONS_MAX:
             self.seal(connection)
         self._step("operations applied")
-
-    def _write_rows(self, connection: Connection, batch: _Batch) -> None:
-        books, decisions = batch.books, batch.decisions
-        add_operations(connection, batch.taken)
-        self._step("operations stored")
-        moves = [(at, place, move) for at, one in decisions for place, move in enumerate(one.transfers)]
-        add_transfers(connection, moves, books.epoch)
-        add_received(connection, [(at, gift) for at, one in decisions for gift in one.received])
-        put_wallets(connection, books.written())
-        accounts = {
-            side for _, one in decisions for move in one.transfers for side in (move.debit, move.credit)
-        }
-        put_balances(connection, {one: books.balances[one] for one in accounts if one.person is None})
-        names = {name for _, one in decisions for name in one.counts}
-        put_counts(connection, {name: books.counts[name] for name in names})
-        reserved = {one.reservation.key: one.reservation for _, one in decisions if one.reservation}
-        put_reservations(connection, reserved.values())
 
     def _keep(self) -> None:
         """Seal every second what came, and let lapse what is over, until the hub stops."""
@@ -354,6 +341,52 @@ class Ledger:
             act()
         except Problem as problem:
             logger.info("the ledger waits", extra={"reason": int(problem.reason)})
+
+
+def read_shared(connection: Connection, facts: LogFacts, spent: SpentTickets) -> Shared:
+    """Read what every batch needs."""
+    return Shared(
+        dict(walk_balances(connection)),
+        _issued(connection, facts),
+        {},
+        Stepped(),
+        spent,
+        next_operation(connection),
+        last_operation_at(connection),
+    )
+
+
+def write_taken(
+    connection: Connection,
+    books: StoredBooks,
+    taken: Sequence[StoredOperation],
+    decisions: Sequence[tuple[int, Decision]],
+    step: Callable[[str], None] = lambda name: None,
+) -> None:
+    """Write operations with their answers, and everything that decisions on them changed."""
+    add_operations(connection, taken)
+    step("operations stored")
+    moves = [(at, place, move) for at, one in decisions for place, move in enumerate(one.transfers)]
+    add_transfers(connection, moves, books.epoch)
+    add_received(connection, [(at, gift) for at, one in decisions for gift in one.received])
+    put_wallets(connection, books.written())
+    accounts = {side for _, one in decisions for move in one.transfers for side in (move.debit, move.credit)}
+    put_balances(connection, {one: books.balances[one] for one in accounts if one.person is None})
+    names = {name for _, one in decisions for name in one.counts}
+    put_counts(connection, {name: books.counts[name] for name in names})
+    reserved = {one.reservation.key: one.reservation for _, one in decisions if one.reservation}
+    put_reservations(connection, reserved.values())
+
+
+def _spent(connection: Connection) -> SpentTickets:
+    """Read the tickets that may not have ended when the next operation comes."""
+    spent, since = SpentTickets(), last_operation_at(connection) - TICKET_SECONDS_MAX - SKEW_SECONDS_MAX
+    for one in operations_since(connection, since):
+        operation = ledger_pb2.Operation.FromString(one)
+        ticket = spent_by(operation)
+        if ticket is not None:
+            spent.add(ticket.use, ends=ticket.expires_at, at=operation.at)
+    return spent
 
 
 def _own(header: envelope_pb2.Header, first: int, operations: Sequence[bytes]) -> Own:

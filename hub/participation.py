@@ -24,6 +24,7 @@ from privacy import choices, envelope
 from privacy.chunks import HALF_BYTES
 from privacy.envelope import Kind
 from privacy.links import build_links
+from privacy.spent_tickets import SpentTickets
 from privacy.tickets import Ticket
 from protos.epochs import Epoch, next_epoch
 from protos.problems import Conflict, Malformed, Refused
@@ -85,7 +86,9 @@ class Participation:
         *,
         clock: Callable[[], int],
         random: Callable[[int], bytes] = secrets.token_bytes,
+        spent: Callable[[Connection], SpentTickets] = lambda connection: SpentTickets(),
     ) -> None:
+        self._spent = spent
         self._state = state
         self._intake = intake
         self._writer = writer
@@ -160,6 +163,7 @@ class Participation:
     def _changed(self, connection: Connection, asked: Asked) -> Done:
         participants, at = self._state.log.participants, self._clock()
         taken = participants.tickets(asked.tickets, purpose=_PURPOSES[asked.kind], at=at)
+        self._check_unspent(connection, taken, at)
         accounts = [participants.account(one.pseudonym) or b"" for one in taken]
         first, tickets = accounts[0], list(asked.tickets)
         match asked.kind:
@@ -216,7 +220,7 @@ class Participation:
         fresh = [one for one in chosen if not participants.is_used(one.ticket)]
         done = {one.ticket: self._again(connection, one, at) for one in chosen if one not in fresh}
         if fresh:
-            said = [self._said(one, at) for one in fresh]
+            said = [self._said(connection, one, at) for one in fresh]
             effective = participants.choice_effective(at)
             salts = self._random(choices.SALT_BYTES * len(fresh))
 
@@ -241,20 +245,27 @@ class Participation:
         """Give what was logged for a used ticket; another choice on its nonce is what the rules refuse."""
         known = self._chosen(connection, chosen.ticket)
         if known is None:
-            self._said(chosen, at)
+            self._said(connection, chosen, at)
         assert known is not None
         return known
 
-    def _said(self, chosen: Chosen, at: int) -> programme_pb2.Choice:
+    def _said(self, connection: Connection, chosen: Chosen, at: int) -> programme_pb2.Choice:
         """Give the choice under the account of the ticket's person."""
         participants = self._state.log.participants
         taken = participants.check_ticket(
             chosen.ticket, purpose="choose", at=at, subject=choices.subject(chosen.choice)
         )
+        self._check_unspent(connection, [taken], at)
         said = programme_pb2.Choice()
         said.CopyFrom(chosen.choice)
         said.account = participants.account(taken.pseudonym) or b""
         return said
+
+    def _check_unspent(self, connection: Connection, tickets: Sequence[Ticket], at: int) -> None:
+        """Refuse nonces that operations rest on, those in no segment yet among them."""
+        spent = self._spent(connection)
+        for one in tickets:
+            spent.check(one.use, at)
 
     def _link(self, connection: Connection, tickets: Sequence[bytes], purpose: str, caller: str) -> None:
         """Give accounts to those whose pseudonyms no release has brought one yet, a job of its own."""

@@ -39,6 +39,7 @@ from hub.store.wallets import (
     read_received,
     wallet_lookup,
 )
+from privacy.spent_tickets import SpentTickets
 from protos.epochs import Epoch
 from protos.v1 import ledger_pb2
 
@@ -65,6 +66,7 @@ class Shared:
     issued: list[Batch]
     counts: dict[str, int]
     stepped: Stepped
+    spent: SpentTickets
     # The next operation's, and the last one's time.
     number: int
     at: int
@@ -87,13 +89,14 @@ class StoredBooks(KeptBooks):
         self.balances = dict(shared.balances)
         self.issued = list(shared.issued)
         self.counts = dict(shared.counts)
+        self.spent = shared.spent
         self._few = set(shared.counts)
 
     def shared(self, number: int, at: int) -> Shared:
         """Give what the next batch goes on with."""
         counts = {name: self.counts[name] for name in self._few}
         stepped = self._stepped if len(self._stepped.accounts) <= ACCOUNTS_KEPT_MAX else Stepped()
-        return Shared(self.balances, self.issued, counts, stepped, number, at)
+        return Shared(self.balances, self.issued, counts, stepped, self.spent, number, at)
 
     def prefetch(self, operations: Sequence[ledger_pb2.Operation]) -> dict[bytes, StoredOperation]:
         """Read at once what decisions on operations will read; give those that used their keys before."""

@@ -311,6 +311,7 @@ def _ticket(
         return []
     standing = case.standing
     ticket = check_ticket(standing, case.tickets[number], purpose=purpose, at=case.at, subject=subject)
+    standing.tickets_spent.check(ticket.use, case.at)
     found = owner(standing.ownership, standing.linked, ticket.pseudonym)
     # Links whose rows were erased no longer say whose they are.
     if found not in accounts and not (found is None and case.replaying):

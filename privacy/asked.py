@@ -1,15 +1,17 @@
 """Whether a person asked for an operation that takes from their account: the link ticket inside it says so.
 
 One rule for the hub that decides the operation and for whoever replays it. A ticket serves one operation:
-its subject names the operation's key, which is used once.
+its subject names the operation's key, which is used once, and the books remember its nonce until it ends.
 """
 
 from __future__ import annotations
 
 from privacy import codec
+from privacy.chunks import HASH_BYTES
 from privacy.ownership import owner
 from privacy.standing import Standing
-from privacy.tickets import check_ticket, invalid, subject_of
+from privacy.tickets import Ticket, check_ticket, invalid, read_ticket, subject_of
+from protos.problems import Problem
 from protos.v1 import ledger_pb2, reward_pb2
 
 PURPOSE = "redeem"
@@ -55,8 +57,28 @@ def put_ticket(operation: ledger_pb2.Operation, ticket: bytes) -> None:
     act.ticket = ticket
 
 
-def check_asked(standing: Standing, operation: ledger_pb2.Operation) -> None:
-    """Refuse a Reserve or Gift without the ticket of the person whose account pays, good at its time."""
+def spent_by(operation: ledger_pb2.Operation) -> Ticket | None:
+    """Give the ticket that a decided operation rests on; None without one, or where it was erased since."""
+    data = ticket_of(operation)
+    if not data or is_emptied(data):
+        return None
+    try:
+        return read_ticket(data)
+    except Problem:
+        # What is no ticket is the decision's to refuse.
+        return None
+
+
+def is_emptied(ticket: bytes) -> bool:
+    """Say whether of an operation's ticket only the hash is left, because its person was erased."""
+    return len(ticket) > HASH_BYTES and not any(ticket[HASH_BYTES:])
+
+
+def check_asked(standing: Standing, operation: ledger_pb2.Operation) -> Ticket:
+    """Take the ticket of the person whose account pays for a Reserve or Gift, good at its time.
+
+    Whether another operation rests on its nonce, the books know.
+    """
     is_gift = operation.WhichOneof("act") == "gift"
     data = ticket_of(operation)
     if not data:
@@ -67,3 +89,4 @@ def check_asked(standing: Standing, operation: ledger_pb2.Operation) -> None:
     payer = operation.gift.from_account if is_gift else operation.reserve.account
     if owner(standing.ownership, standing.linked, ticket.pseudonym) != payer:
         raise invalid("its person has another account")
+    return ticket

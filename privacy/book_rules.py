@@ -7,6 +7,7 @@ order is the order of the books. A release for an epoch that is closed is taken;
 from __future__ import annotations
 
 from privacy import journal
+from privacy.asked import spent_by
 from privacy.deadline_rules import check_missing_logged
 from privacy.merkle import HASH_BYTES
 from privacy.standing import Closed, Standing
@@ -39,8 +40,17 @@ def check_journal_segment(
 
     def apply() -> None:
         standing.operations += message.count
+        for operation in rows.operations if rows is not None else ():
+            _spend(standing, ledger_pb2.Operation.FromString(operation))
 
     return Verdict(apply, bodies_checked=rows is not None, rows=rows)
+
+
+def _spend(standing: Standing, operation: ledger_pb2.Operation) -> None:
+    """Remember the ticket an operation rests on: no entry behind it may rest on the same nonce."""
+    ticket = spent_by(operation)
+    if ticket is not None:
+        standing.tickets_spent.add(ticket.use, ends=ticket.expires_at, at=operation.at)
 
 
 def check_epoch_close(standing: Standing, message: books_pb2.EpochClose, submission: Submission) -> Verdict:

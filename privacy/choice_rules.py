@@ -80,6 +80,7 @@ def _check_choice(
 ) -> Ticket:
     _check_form(standing, choice)
     taken = check_ticket(standing, ticket, purpose="choose", at=at, subject=choices.subject(choice))
+    standing.tickets_spent.check(taken.use, at)
     found = owner(standing.ownership, standing.linked, taken.pseudonym)
     if found != choice.account and not (found is None and replaying):
         raise Refused(REASON_TICKET_INVALID, "The choice is for another account than its ticket's person's.")

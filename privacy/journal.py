@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from privacy import chunks, codec, merkle
-from privacy.asked import put_ticket, ticket_of
+from privacy.asked import is_emptied, put_ticket, ticket_of
 from privacy.chunks import BODY_BYTES_MAX, HASH_BYTES
 from protos.problems import Malformed
 from protos.v1 import envelope_pb2, ledger_pb2
@@ -65,7 +65,7 @@ def leaf(data: bytes) -> bytes:
     ticket = ticket_of(operation)
     if not ticket:
         return data
-    is_gone = _is_erased(ticket)
+    is_gone = is_emptied(ticket)
     put_ticket(operation, ticket[:HASH_BYTES] if is_gone else hashlib.sha256(ticket).digest())
     return codec.encode(operation)
 
@@ -74,7 +74,7 @@ def erase_operation(data: bytes, is_theirs: Callable[[bytes], bool]) -> bytes:
     """Leave of a person's ticket its SHA-256, and zeros for the rest: as many bytes as before."""
     operation = ledger_pb2.Operation.FromString(data)
     ticket = ticket_of(operation)
-    if not ticket or _is_erased(ticket) or not is_theirs(ticket):
+    if not ticket or is_emptied(ticket) or not is_theirs(ticket):
         return data
     put_ticket(operation, hashlib.sha256(ticket).digest() + bytes(len(ticket) - HASH_BYTES))
     return codec.encode(operation)
@@ -85,10 +85,6 @@ def erase(data: bytes, is_theirs: Callable[[bytes], bool]) -> bytes:
     chunk = codec.parse(ledger_pb2.JournalChunk, data, maximum_bytes=BODY_BYTES_MAX)
     kept = [erase_operation(one, is_theirs) for one in chunk.operations]
     return codec.encode(ledger_pb2.JournalChunk(first=chunk.first, operations=kept))
-
-
-def _is_erased(ticket: bytes) -> bool:
-    return len(ticket) > HASH_BYTES and not any(ticket[HASH_BYTES:])
 
 
 def check_shape(segment: ledger_pb2.JournalSegment) -> None:

@@ -25,9 +25,9 @@ class Participants:
         """Take a link ticket for this purpose at this time; looking at it does not use it up."""
         return check_ticket(self._standing, data, purpose=purpose, at=at, subject=subject)
 
-    def check_asked(self, operation: ledger_pb2.Operation) -> None:
-        """Refuse an operation without the ticket of the person whose account pays."""
-        asked.check_asked(self._standing, operation)
+    def check_asked(self, operation: ledger_pb2.Operation) -> Ticket:
+        """Give the ticket of the person whose account pays for an operation; refuse one without it."""
+        return asked.check_asked(self._standing, operation)
 
     def tickets(self, data: Sequence[bytes], *, purpose: str, at: int) -> list[Ticket]:
         """Take several tickets for one purpose, each about whatever its subject says."""

@@ -22,6 +22,7 @@ from privacy.merkle import Tree
 from privacy.ownership import Ownership
 from privacy.policy import Policy
 from privacy.rosters import RosterState
+from privacy.spent_tickets import SpentTickets, Use
 from privacy.successions import Successions
 from privacy.trust import TrustRoot
 from protos.epochs import Epoch
@@ -223,7 +224,9 @@ class Standing:
     # What was reckoned last, and of what; the rules alone look here.
     selected_last: tuple[tuple[str, Epoch, int], Selection] | None = None
     # Enterprise and nonce of the link tickets that entries rest on.
-    tickets_used: set[tuple[str, bytes]] = field(default_factory=set)
+    tickets_used: set[Use] = field(default_factory=set)
+    # Those that operations in segments rest on, until each has ended.
+    tickets_spent: SpentTickets = field(default_factory=SpentTickets)
     beacons: dict[Epoch, Drawn] = field(default_factory=dict)
     # When the trust root that first named a party was issued, and when a custodian made its newest report.
     known_since: dict[tuple[Role, str], int] = field(default_factory=dict)

@@ -1,7 +1,8 @@
 """Link tickets: an enterprise that has logged a person in says so, for one purpose and a few minutes.
 
-A ticket is accepted once. It counts only for a pseudonym that is active on that enterprise's roster, and only
-for what its subject names: the hub can neither use it twice nor put other words in the person's mouth.
+A ticket is accepted once, and so is its nonce, whatever else its enterprise signed over it. It counts only
+for a pseudonym that is active on that enterprise's roster, and only for what its subject names: the hub can
+neither use it twice nor put other words in the person's mouth.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from dataclasses import dataclass
 
 from privacy import codec, envelope
 from privacy.chunks import HALF_BYTES, HASH_BYTES
-from privacy.envelope import Kind
+from privacy.envelope import Kind, Opened
 from privacy.keys import SigningKey
+from privacy.spent_tickets import Use, used
 from privacy.standing import Role, Standing
 from protos.problems import Conflict, Malformed, Refused, Unverified
 from protos.v1 import programme_pb2
@@ -48,7 +50,7 @@ class Ticket:
     hash: bytes
 
     @property
-    def use(self) -> tuple[str, bytes]:
+    def use(self) -> Use:
         """Give what can be used once: the enterprise's nonce."""
         return self.enterprise_id, self.nonce
 
@@ -100,16 +102,7 @@ def open_ticket(standing: Standing, data: bytes) -> Ticket:
     if standing.trust.enterprise(signer.id).suspended:
         raise Refused(REASON_SUSPENDED, f"Enterprise '{signer.id}' is suspended: its tickets do not count.")
     _check_form(message)
-    return Ticket(
-        enterprise_id=message.enterprise_id,
-        pseudonym=message.pseudonym,
-        purpose=message.purpose,
-        nonce=message.nonce,
-        subject=message.subject,
-        issued_at=message.issued_at,
-        expires_at=message.expires_at,
-        hash=opened.envelope_hash,
-    )
+    return _ticket(opened, message)
 
 
 def check_ticket(
@@ -127,9 +120,7 @@ def check_ticket(
     if not ticket.issued_at - SKEW_SECONDS_MAX <= at <= ticket.expires_at:
         raise invalid("it has ended, or has not begun")
     if ticket.use in standing.tickets_used:
-        raise Conflict(
-            REASON_TICKET_USED, "The ticket was used before.", remedy="Ask the enterprise for a new one."
-        )
+        raise used()
     if not _is_enrolled(standing, ticket):
         raise invalid("its person is not on that enterprise's roster")
     return ticket
@@ -144,11 +135,17 @@ def invalid(what: str) -> Refused:
     )
 
 
+def read_ticket(data: bytes) -> Ticket:
+    """Read a ticket that was checked before, without verifying it again."""
+    opened = envelope.open_envelope(data, TICKET_BYTES_MAX)
+    return _ticket(opened, opened.parse(programme_pb2.LinkTicket))
+
+
 def pseudonym_in(data: bytes) -> bytes:
     """Read whom a logged ticket names, without verifying it again; empty for one that was erased."""
     if is_erased(data):
         return b""
-    return envelope.open_envelope(data, TICKET_BYTES_MAX).parse(programme_pb2.LinkTicket).pseudonym
+    return read_ticket(data).pseudonym
 
 
 def is_erased(data: bytes) -> bool:
@@ -160,6 +157,19 @@ def check_distinct(tickets: Sequence[Ticket]) -> None:
     """Refuse tickets of which one is used twice in the same message."""
     if len({ticket.use for ticket in tickets}) != len(tickets):
         raise Conflict(REASON_TICKET_USED, "A ticket stands in the message twice.")
+
+
+def _ticket(opened: Opened, message: programme_pb2.LinkTicket) -> Ticket:
+    return Ticket(
+        enterprise_id=message.enterprise_id,
+        pseudonym=message.pseudonym,
+        purpose=message.purpose,
+        nonce=message.nonce,
+        subject=message.subject,
+        issued_at=message.issued_at,
+        expires_at=message.expires_at,
+        hash=opened.envelope_hash,
+    )
 
 
 def _is_enrolled(standing: Standing, ticket: Ticket) -> bool:

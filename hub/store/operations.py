@@ -89,6 +89,17 @@ def last_operation_at(connection: Connection) -> int:
     return connection.scalar(select(operation.c.at).order_by(operation.c.seq.desc()).limit(1)) or 0
 
 
+def operations_since(connection: Connection, at: int) -> list[bytes]:
+    """Give the operations from a time on, in order; times do not go back."""
+    query = select(operation.c.at, operation.c.data).order_by(operation.c.seq.desc())
+    found = []
+    for row in connection.execute(query).yield_per(ROWS_AT_ONCE):
+        if row.at < at:
+            break
+        found.append(row.data)
+    return found[::-1]
+
+
 def all_received(connection: Connection) -> list[Received]:
     """Give all points that operations gave otherwise than by a close."""
     query = select(received).order_by(received.c.operation)

@@ -11,6 +11,7 @@ from typing import Any
 
 from engine.duckdb_engine import DuckDbEngine
 from privacy import codec, envelope, merkle
+from privacy.account_changes import CLOSE, build_change
 from privacy.envelope import Kind
 from privacy.journal import build_segment
 from privacy.standing import HUB_ID, Role
@@ -19,7 +20,7 @@ from tests.conformance.tamper.liar import Liar, counted, lying, story
 from tests.simulated_ledgers import SimulatedLedgers
 from tests.simulator import ISSUED_AT, Federation
 from tests.unit.auditor.funded import LEDGER, NEXT, funded, release_next
-from tests.unit.hub.operations import asked, confirm, deposit, reserve
+from tests.unit.hub.operations import asked, confirm, deposit, holder_of, reserve
 from tests.unit.hub.pool_world import issue, pool_world
 
 Change = Callable[[books_pb2.EpochClose], None]
@@ -89,6 +90,43 @@ def one_ticket_for_two_rewards(folder: Path) -> Liar:
         first, second = asked(ledgers.federation, reserve(2, account)), reserve(3, account)
         second.reserve.ticket = first.reserve.ticket
         journal(ledgers, first, second)
+
+    return spending(folder, act)
+
+
+@story
+def one_nonce_for_two_rewards(folder: Path) -> Liar:
+    """The hub lets two orders pay whose tickets an enterprise signed over the same nonce."""
+
+    def act(ledgers: SimulatedLedgers) -> None:
+        account, nonce = ledgers.richest(LEDGER), bytes(range(16))
+        orders = (asked(ledgers.federation, reserve(number, account), nonce=nonce) for number in (2, 3))
+        journal(ledgers, *orders)
+
+    return spending(folder, act)
+
+
+@story
+def nonce_of_a_reward_changes_an_account(folder: Path) -> Liar:
+    """The hub closes an account by a ticket over the nonce with which its person has redeemed."""
+    nonce = bytes(range(16))
+
+    def act(ledgers: SimulatedLedgers) -> None:
+        federation = ledgers.federation
+        account = ledgers.richest(LEDGER)
+        ledgers.operate(asked(federation, reserve(2, account), nonce=nonce))
+        signer, person = holder_of(federation, account)
+        ticket = federation.ticket(signer, person, "close", nonce=nonce)
+        built = build_change(
+            federation.header(Role.HUB, HUB_ID),
+            kind=CLOSE,
+            effective=NEXT,
+            salt=bytes(32),
+            account=account,
+            tickets=[ticket],
+        )
+        assert isinstance(federation, Liar)
+        federation.lie(Kind.ACCOUNT_CHANGE, built.message, HUB_ID, bodies=built.bodies)
 
     return spending(folder, act)
 

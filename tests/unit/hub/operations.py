@@ -45,17 +45,22 @@ def gift(number: int, giver: bytes, receiver: bytes, points: int) -> ledger_pb2.
     return act("gift", number, programme="city", from_account=giver, to_account=receiver, points=points)
 
 
+def holder_of(federation: Federation, account: bytes) -> tuple[str, int]:
+    """Give an enterprise that has enrolled the person of an account, and the person."""
+    return next(
+        (one.id, person)
+        for one in federation.enterprises
+        for person in one.persons
+        if federation.linked[pseudonym(person)][0] == account
+    )
+
+
 def asked(federation: Federation, operation: ledger_pb2.Operation, **changes: Any) -> ledger_pb2.Operation:
     """Put into a reserve or gift the ticket of the person whose account pays."""
     is_gift = operation.WhichOneof("act") == "gift"
     part = operation.gift if is_gift else operation.reserve
     payer = operation.gift.from_account if is_gift else operation.reserve.account
-    signer, person = next(
-        (one.id, person)
-        for one in federation.enterprises
-        for person in one.persons
-        if federation.linked[pseudonym(person)][0] == payer
-    )
+    signer, person = holder_of(federation, payer)
     named = {"subject": subject(operation), "purpose": PURPOSE, **changes}
     part.ticket = federation.ticket(signer, person, named.pop("purpose"), **named)
     return operation

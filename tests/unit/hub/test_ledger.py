@@ -21,19 +21,22 @@ from engine.ledgers import Found
 from hub.export import export_bundle
 from hub.intake import Own
 from hub.ledger import Answered
+from hub.participation import Asked
 from hub.point_in_time import wallet_at
 from hub.rebuild import rebuild
 from hub.store.database import open_readers, open_writer
-from privacy.account_changes import build_change
+from privacy.account_changes import CLOSE, build_change
+from privacy.choices import subject
 from privacy.claims import ratio
 from privacy.envelope import Kind
 from protos.epochs import Epoch
 from protos.problems import Conflict, Problem
 from protos.v1 import problem_pb2 as reasons
+from protos.v1 import programme_pb2
 from protos.v1.programme_pb2 import ACCOUNT_CHANGE_KIND_FREEZE, ACCOUNT_CHANGE_KIND_PROVE
 from tests.simulator import EPOCH, ORIGIN, key, pseudonym
 from tests.unit.accounting.programmes.programmes import coupon, programme
-from tests.unit.hub.operations import asked, cancel, confirm, deposit, reserve
+from tests.unit.hub.operations import asked, cancel, confirm, deposit, holder_of, reserve
 from tests.unit.hub.test_accounts import close, release_all
 from tests.unit.hub.test_api import wait_published
 from tests.unit.hub.world import World, refused, running
@@ -208,6 +211,36 @@ def test_i17_frozen_and_unproved_accounts_are_not_debited(rich: tuple[World, byt
     # What was decided before the change is sealed before it, and credits go on.
     world.hub.ledger.submit(cancel(5, 3))
     assert wallet(world, account).wallet.pending == 0
+
+
+def test_a_nonce_an_operation_rests_on_is_used_up(rich: tuple[World, bytes]) -> None:
+    """For other operations and for what becomes an entry, before a segment holds it and after a restart."""
+    world, account = rich
+    signer, person = holder_of(world, account)
+    nonce = bytes(range(16))
+
+    def check_refused() -> None:
+        order = asked(world, reserve(3, account), nonce=nonce)
+        closing = Asked(CLOSE, [world.ticket(signer, person, "close", nonce=nonce)])
+        choice = programme_pb2.Choice(recording=programme_pb2.RecordingEnterprise(overlap_class="OC-TRIP"))
+        chosen = world.ticket(signer, person, "choose", nonce=nonce, subject=subject(choice))
+        participation = world.hub._participation
+        for act in (
+            lambda: world.hub.ledger.submit(order),
+            lambda: participation.change(closing),
+            lambda: participation.choose(choice, chosen),
+        ):
+            assert refused(act).reason == reasons.REASON_TICKET_USED
+
+    first = world.hub.ledger.submit(asked(world, reserve(2, account), nonce=nonce))
+    check_refused()
+    settled(world)
+    check_refused()
+    world.hub.__exit__()
+    with running(world.opened) as world.hub:
+        check_refused()
+        assert world.hub.ledger.submit(asked(world, reserve(2, account), nonce=nonce)) == first
+        assert wallet(world, account).wallet.pending == 10
 
 
 def test_a_reservation_nobody_confirms_lapses_by_the_hubs_clock(rich: tuple[World, bytes]) -> None:
