@@ -64,6 +64,18 @@ def accounts_sql(statement: str = "statement", link: str = "link") -> str:
     )
 
 
+def sources_sql(statement: str = "statement", link: str = "link") -> str:
+    """Give (enterprise, measure, epoch, position), ascending: which statements all accounts' mg come from.
+
+    The sum of positions is that of `accounts_sql`'s balances over the same relations.
+    """
+    return (
+        "SELECT s.enterprise, s.measure, s.epoch, CAST(SUM(s.grams) AS BIGINT) * 1000 AS position "
+        f"FROM {statement} AS s JOIN {link} AS l ON s.pseudonym = l.pseudonym "
+        "GROUP BY s.enterprise, s.measure, s.epoch ORDER BY s.enterprise, s.measure, s.epoch"
+    )
+
+
 def anchored_sql(
     statement: str = "statement", anchor: str = "anchor", cover: str = "cover", weight: str = "weight"
 ) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from accounting.ledger import sources
 from accounting.ledger.chart import CLAIMS
 from auditor.findings import Result
 from auditor.statements import StatementFiles
@@ -150,6 +151,15 @@ def _compare(close: books_pb2.EpochClose, closed: ClosedBooks, place: str, resul
                     f"The close says {field.name} of {ledger} is {_shown(logged)}; replayed it is "
                     f"{_shown(replayed)}.",
                 )
+    said_of, made_of = sources.from_messages(close.sources), closed.drawn
+    for source in sorted(said_of.keys() | made_of.keys()):
+        result.examined += 1
+        logged, replayed = said_of.get(source, 0), made_of.get(source, 0)
+        if logged != replayed:
+            result.find(
+                place,
+                f"The close draws {logged} mg from {source.account.path}; replayed it is {replayed} mg.",
+            )
     if close.system_accounts_root != closed.system_root:
         result.find(place, "The root over all other ledger accounts is not the one replayed.")
 

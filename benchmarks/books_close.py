@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 
 from accounting.ledger.chart import CLAIMS
 from accounting.ledger.closing import System, claims_terms, close_system
+from accounting.ledger.sources import Drawn, Source, drawn, messages
 from benchmarks.books_floors import RUNS, bare_load, timed
 from engine.duckdb_engine import DuckDbEngine
 from engine.ledgers import (
@@ -24,7 +25,7 @@ from engine.ledgers import (
     walk_wallets,
     write_credits,
 )
-from engine.released import CLAIMS_POSITION_SQL, BooksSum, ReleasedFiles, fold_accounts
+from engine.released import CLAIMS_POSITION_SQL, BooksSum, ReleasedFiles, fold_accounts, fold_sources
 from hub.reconcile import CHECKS, Pass
 from hub.store import books, bulk
 from hub.store.books import Balances
@@ -107,13 +108,14 @@ def close_all(writer: Engine, released: Released, folder: Path) -> Close:
         place = folder / f"{writer.dialect.name}-{epoch}"
         place.mkdir()
         with DuckDbEngine(memory_limit_mb=MEMORY_MB) as engine:
-            balances, fold = timed(partial(_fold, engine, released, epoch))
+            (balances, given), fold = timed(partial(_fold, engine, released, epoch))
             closed, step = timed(partial(_step, engine, place, epoch, files))
             files = closed.files
             _, load = timed(partial(_load, writer, engine, epoch, balances, closed))
             told = fold, step, load
-        closes.append(_message(epoch, closed))
-        system = close_system(system, CLAIMS, epoch, closed.moves)
+        moved = drawn(system, given)
+        closes.append(_message(epoch, closed, moved))
+        system = close_system(system, CLAIMS, closed.moves, moved)
     assert told is not None
     with DuckDbEngine(memory_limit_mb=MEMORY_MB) as engine:
         rows = [
@@ -125,15 +127,15 @@ def close_all(writer: Engine, released: Released, folder: Path) -> Close:
     return Close(*told, bare, bare_load(writer, released.statements()), reconcile, scan)
 
 
-def _fold(engine: DuckDbEngine, released: Released, epoch: Epoch) -> Balances:
-    """Fold statements into accounts and their root, as the hub's closer does."""
+def _fold(engine: DuckDbEngine, released: Released, epoch: Epoch) -> tuple[Balances, dict[Source, int]]:
+    """Fold statements into accounts and their root, and into sources, as the hub's closer does."""
     total, balances = BooksSum(), Balances(epoch)
     until = [one for one in released.files if one.epoch <= epoch]
     for one in fold_accounts(engine, until, [released.links]):
         total.add(one)
         balances.add(one.account, one.balance_mg, one.variance_mg2, one.enterprises)
     total.root()
-    return balances
+    return balances, fold_sources(engine, until, [released.links])
 
 
 def _step(engine: DuckDbEngine, place: Path, epoch: Epoch, before: LedgerFiles) -> ClosedLedger:
@@ -151,10 +153,12 @@ def _load(
         load_credits(connection, CLAIMS, epoch, walk_credits(engine, closed.files.credits[-1]))
 
 
-def _message(epoch: Epoch, closed: ClosedLedger) -> books_pb2.EpochClose:
+def _message(epoch: Epoch, closed: ClosedLedger, moved: Drawn) -> books_pb2.EpochClose:
     """Say what a close moved, as its entry does."""
     return books_pb2.EpochClose(
-        epoch=epoch, ledgers=[ledger_pb2.LedgerClose(ledger=CLAIMS, **closed.moves._asdict())]
+        epoch=epoch,
+        ledgers=[ledger_pb2.LedgerClose(ledger=CLAIMS, **closed.moves._asdict())],
+        sources=messages(moved),
     )
 
 

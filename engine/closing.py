@@ -7,16 +7,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from accounting.ledger import sources
 from accounting.ledger.books import Received
 from accounting.ledger.chart import CLAIMS, LedgerAccount, points_ledger, programme_of
 from accounting.ledger.closing import (
     SYSTEM_LEAF_BYTES,
     System,
+    check_balanced,
     claims_terms,
     close_system,
     points_terms,
     system_rows,
 )
+from accounting.ledger.sources import Drawn, Source
 from accounting.ledger.transfers import Balance
 from accounting.ledger.wallets import Terms, Wallet
 from accounting.programmes.versions import Span, in_force
@@ -33,10 +36,10 @@ from engine.ledgers import (
     write_credits,
 )
 from engine.log_facts import LogFacts
-from engine.released import CLAIMS_POSITION_SQL, ReleasedFiles
+from engine.released import CLAIMS_POSITION_SQL, ReleasedFiles, fold_sources
 from privacy.merkle import CompactTree
 from protos.epochs import Epoch, shift_epoch
-from protos.v1 import ledger_pb2
+from protos.v1 import books_pb2, ledger_pb2
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +61,10 @@ class Operated:
 
 @dataclass(frozen=True, slots=True)
 class ClosedBooks:
-    """The ledgers after a close, ascending by name, and every other ledger account."""
+    """The ledgers after a close, ascending by name, what claims were drawn from, every other account."""
 
     ledgers: tuple[ClosedLedger, ...]
+    drawn: Drawn
     balances: System
 
     @property
@@ -84,6 +88,20 @@ class ClosedBooks:
             for one in self.ledgers
         ]
 
+    def put_into(self, close: books_pb2.EpochClose) -> None:
+        """Put into a close what the log says of the ledgers."""
+        close.ledgers.extend(self.messages())
+        close.sources.extend(sources.messages(self.drawn))
+        close.system_accounts_root = self.system_root
+
+
+@dataclass(frozen=True, slots=True)
+class CreditedBooks:
+    """Ledgers whose credits are written, and the positions of the sources that claims are drawn from."""
+
+    ledgers: tuple[CreditedLedger, ...]
+    sources: Mapping[Source, int]
+
 
 def credit_books(
     engine: Engine,
@@ -92,25 +110,32 @@ def credit_books(
     epoch: Epoch,
     released: Released,
     before: Mapping[str, LedgerFiles],
-) -> list[CreditedLedger]:
+) -> CreditedBooks:
     """Write what a close credits in every ledger; its accounts must be what was folded last in the engine."""
-    return [write_credits(engine, folder, one) for one in _credits(engine, facts, epoch, released, before)]
+    given = fold_sources(engine, released.files, released.links)
+    ledgers = [write_credits(engine, folder, one) for one in _credits(engine, facts, epoch, released, before)]
+    return CreditedBooks(tuple(ledgers), given)
 
 
-def step_books(
-    engine: Engine, folder: Path, credited: Sequence[CreditedLedger], operated: Operated
-) -> ClosedBooks:
-    """Step every ledger's wallets, and the accounts on the other side of what that moved."""
+def step_books(engine: Engine, folder: Path, credited: CreditedBooks, operated: Operated) -> ClosedBooks:
+    """Step every ledger's wallets, and the accounts on the other side of what that moved.
+
+    Raises InvariantBroken where a ledger then does not add up: every mg has one source and one owner.
+    """
     changed: dict[str, dict[bytes, Wallet]] = defaultdict(dict)
     for (ledger, account), wallet in operated.changed.items():
         changed[ledger][account] = wallet
     balances, closed = dict(operated.balances), []
-    for one in credited:
+    drawn = sources.drawn(balances, credited.sources)
+    for one in credited.ledgers:
         received = [gift for gift in operated.received if gift.ledger == one.ledger]
         done = step_wallets(engine, folder, one, changed[one.ledger], received)
-        balances = close_system(balances, one.ledger, one.terms.epoch, done.moves)
+        if one.ledger == CLAIMS:
+            sources.check_drawn(drawn, done.moves)
+        balances = close_system(balances, one.ledger, done.moves, drawn)
+        check_balanced(balances, one.ledger, done.persons)
         closed.append(done)
-    return ClosedBooks(tuple(sorted(closed, key=lambda one: one.ledger)), balances)
+    return ClosedBooks(tuple(sorted(closed, key=lambda one: one.ledger)), drawn, balances)
 
 
 def terms_of(facts: LogFacts, ledger: str, epoch: Epoch) -> Terms | None:

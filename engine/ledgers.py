@@ -94,12 +94,16 @@ class CreditedLedger:
 
 @dataclass(frozen=True, slots=True)
 class ClosedLedger:
-    """One ledger after a close: `wallets` rows give `root`; the files are the next close's `before`."""
+    """One ledger after a close: `wallets` rows give `root`; the files are the next close's `before`.
+
+    `persons` is what all wallets have, their parts added, deficits taken off.
+    """
 
     ledger: str
     wallets: int
     root: bytes
     moves: Moves
+    persons: int
     files: LedgerFiles
 
 
@@ -182,7 +186,7 @@ def step_wallets(
     engine.write_parquet(numbered, path)
     engine.view("stepped", [path], {})
     files = LedgerFiles(path, all_credits)
-    return ClosedLedger(credited.ledger, *_root(engine), _moves(engine), files)
+    return ClosedLedger(credited.ledger, *_root(engine), *_moves(engine), files)
 
 
 def find_wallets(engine: Engine, files: LedgerFiles, accounts: Iterable[bytes]) -> dict[bytes, Found]:
@@ -260,10 +264,12 @@ def _merged(relation: str, amount: str, merged: Mapping[bytes, bytes]) -> str:
     )
 
 
-def _moves(engine: Engine) -> Moves:
-    sums = ", ".join(f"CAST(COALESCE(SUM({name}), 0) AS BIGINT)" for name in Moves._fields)
-    [row] = engine.rows(f"SELECT {sums} FROM stepped")
-    return Moves(*row)
+def _moves(engine: Engine) -> tuple[Moves, int]:
+    """Add up what the close moved, and what all wallets have after it."""
+    summed = (*Moves._fields, "available + claimable + pending - deficit")
+    sums = ", ".join(f"CAST(COALESCE(SUM({one}), 0) AS BIGINT)" for one in summed)
+    [[*moves, persons]] = engine.rows(f"SELECT {sums} FROM stepped")
+    return Moves(*moves), persons
 
 
 def _root(engine: Engine) -> tuple[int, bytes]:

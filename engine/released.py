@@ -24,8 +24,10 @@ from accounting.accounts import (
     anchor_weight,
     anchored_sql,
     points_sql,
+    sources_sql,
     variance_mg2,
 )
+from accounting.ledger.sources import Source
 from engine.engine import Engine
 from privacy import erasures
 from privacy.chunks import HALF_BYTES, STATEMENT_ROWS_MAX, chunk_count
@@ -35,6 +37,7 @@ from privacy.links import LinkRows
 from privacy.merkle import CompactTree
 from privacy.releases import parse_statement_chunk
 from privacy.series import MeasureKind
+from protos.epochs import Epoch
 from protos.v1 import release_pb2
 
 STATEMENT_COLUMNS = {
@@ -157,15 +160,32 @@ def fold_accounts(
     engine: Engine, released: Sequence[ReleasedFiles], link_files: Sequence[Path]
 ) -> Iterator[FoldedAccount]:
     """Fold statements into accounts, ascending by account; the engine keeps what memory does not hold."""
+    text = accounts_sql(_lay_out(engine, released, link_files))
+    for account, balance_mg, variance, enterprises in _in_batches(engine, text, _FOLDED_ACCOUNTS):
+        yield FoldedAccount(bytes(account), balance_mg, variance_mg2(variance), enterprises)
+
+
+def fold_sources(
+    engine: Engine, released: Sequence[ReleasedFiles], link_files: Sequence[Path]
+) -> dict[Source, int]:
+    """Give what each source has given all accounts together, in mg."""
+    text = sources_sql(_lay_out(engine, released, link_files))
+    return {
+        Source(enterprise, measure, Epoch(epoch)): position
+        for enterprise, measure, epoch, position in engine.rows(text)
+    }
+
+
+def _lay_out(engine: Engine, released: Sequence[ReleasedFiles], link_files: Sequence[Path]) -> str:
+    """Name the tables of a fold, and give the statements that count: months and anchored years."""
     engine.view("statement", [one.months for one in released], STATEMENT_COLUMNS)
     view_links(engine, released, link_files)
     anchors = [one.anchors for one in released if one.anchors is not None]
-    if anchors:
-        engine.view("anchor", anchors, STATEMENT_COLUMNS)
-        register_anchors(engine, released)
-    text = accounts_sql(f"({anchored_sql()})" if anchors else "statement")
-    for account, balance_mg, variance, enterprises in _in_batches(engine, text, _FOLDED_ACCOUNTS):
-        yield FoldedAccount(bytes(account), balance_mg, variance_mg2(variance), enterprises)
+    if not anchors:
+        return "statement"
+    engine.view("anchor", anchors, STATEMENT_COLUMNS)
+    register_anchors(engine, released)
+    return f"({anchored_sql()})"
 
 
 def fold_points(

@@ -264,9 +264,8 @@ class Closer:
             total_mg=folded.total.total_mg,
             missing=self._state.silent(folded.epoch),
             operations=self._state.log.operations,
-            ledgers=closed_books.messages(),
-            system_accounts_root=closed_books.system_root,
         )
+        closed_books.put_into(message)
         return Own(Kind.EPOCH_CLOSE, message)
 
 

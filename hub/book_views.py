@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine
 
 from accounting.ledger import chart, spending
 from accounting.ledger.chart import CLAIMS, MONEY, POINTS, UNITS, Side, points_ledger
+from accounting.ledger.sources import Source, source_of
 from accounting.ledger.transfers import Code
 from accounting.programmes.programme import Board, BoardOf, Programme
 from accounting.programmes.ranking import Entry, Place, rank
@@ -95,15 +96,16 @@ class BookViews:
                 for one, balance in walk_balances(connection)
                 if (one.ledger, one.path) == (CLAIMS, f"sponsor:{enterprise_id}")
             ]
+            given = _sources(connection, enterprise_id)
             epoch = format_epoch(self._ledger.facts(connection).epoch)
         enrolled = Figure(key="enrolled", amount=known[enterprise_id].enrolled, unit="persons")
         own = Section(key="own", name_en="Enterprise", name_zh="企业", figures=[enrolled, *passed])
-        return Book(of="enterprise", name=enterprise_id, epoch=epoch, sections=[own, *sections])
+        return Book(of="enterprise", name=enterprise_id, epoch=epoch, sections=[own, given, *sections])
 
     def government(self) -> Book:
         """Show the population's totals and every ledger's accounts, persons' added up."""
         with self._readers.begin() as connection:
-            ledgers = list(_ledgers(connection))
+            ledgers = [*_ledgers(connection), _sources(connection)]
             epoch = format_epoch(self._ledger.facts(connection).epoch)
         sections = [*ledgers, *self._released(None)]
         return Book(of="government", name=self._state.origin, epoch=epoch, sections=sections)
@@ -192,6 +194,31 @@ def _pool_share(connection: Connection, programme: Programme, account: bytes) ->
 
 def _total(key: str, total: Total) -> Figure:
     return Figure(key=key, amount=total.grams, unit="g", half=total.halfwidth_grams)
+
+
+def _sources(connection: Connection, enterprise_id: str | None = None) -> Section:
+    """Say which statements all persons' claims came from, newest epoch first; their sum is R's `src`."""
+    given = [
+        (source, balance.of(one))
+        for one, balance in walk_balances(connection)
+        if (source := source_of(one)) and enterprise_id in (None, source.enterprise_id)
+    ]
+    figures = [
+        Figure(key=_source_key(source, enterprise_id), amount=amount, unit="mg")
+        for source, amount in sorted(given, key=lambda one: (-one[0].epoch, one[0]))
+        if amount
+    ]
+    return Section(
+        key="sources",
+        name_en="Claims by measure and epoch",
+        name_zh="减排量来源:按计量项与周期",
+        figures=figures,
+    )
+
+
+def _source_key(source: Source, enterprise_id: str | None) -> str:
+    whose = () if enterprise_id else (source.enterprise_id,)
+    return " ".join((format_epoch(source.epoch), *whose, source.measure_id))
 
 
 def _ledgers(connection: Connection) -> Iterator[Section]:

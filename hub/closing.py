@@ -15,10 +15,17 @@ from pathlib import Path
 from sqlalchemy import Connection
 from sqlalchemy import Engine as Store
 
-from engine.closing import ClosedBooks, Operated, Released, credit_books, step_books, terms_of
+from engine.closing import (
+    ClosedBooks,
+    CreditedBooks,
+    Operated,
+    Released,
+    credit_books,
+    step_books,
+    terms_of,
+)
 from engine.engine import Engine
 from engine.ledgers import (
-    CreditedLedger,
     Found,
     LedgerCredits,
     LedgerFiles,
@@ -65,7 +72,7 @@ class Attempt:
 
     epoch: Epoch
     folder: Path
-    credited: list[CreditedLedger]
+    credited: CreditedBooks
 
 
 class LedgerCloser:
@@ -148,7 +155,7 @@ class LedgerCloser:
 
     def write(self, connection: Connection, engine: Engine, attempt: Attempt, closed: ClosedBooks) -> None:
         """Store what the close credited and moved; in the transaction of its entry."""
-        for credited in attempt.credited:
+        for credited in attempt.credited.ledgers:
             load_credits(connection, credited.ledger, attempt.epoch, walk_credits(engine, credited.credits))
         put_balances(connection, closed.balances)
         put_wallets(connection, self._merged(connection, engine, attempt, closed))

@@ -32,6 +32,9 @@ from protos.v1 import books_pb2, ledger_pb2
 
 Differ = Callable[[str], None]
 
+# What a close says of the ledgers.
+_OF_LEDGERS = ("ledgers", "sources", "system_accounts_root")
+
 
 class RebuiltLedgers:
     """Follows a replay of a log in which nobody was erased; else no books before can be told apart."""
@@ -107,8 +110,9 @@ class RebuiltLedgers:
         folded = fold_into(
             self._engine, self._readers, self._state, self._resources, epoch, log_size=close.log_size
         )
-        closed = self._books.close(epoch, folded.released)
-        if (closed.messages(), closed.system_root) != (list(close.ledgers), close.system_accounts_root):
+        made = books_pb2.EpochClose()
+        self._books.close(epoch, folded.released).put_into(made)
+        if any(getattr(made, name) != getattr(close, name) for name in _OF_LEDGERS):
             self._differ(f"{place}: the ledgers of {format_epoch(epoch)} are not those of the log")
 
     def _body_of(self, logged: LoggedProgramme) -> bytes:

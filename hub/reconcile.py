@@ -14,9 +14,9 @@ from functools import cached_property
 from sqlalchemy import Connection
 
 from accounting.issuance import MG_PER_TONNE
-from accounting.ledger import chart
+from accounting.ledger import chart, sources
 from accounting.ledger.books import ReservationState
-from accounting.ledger.chart import CLAIMS, MONEY, UNITS, LedgerAccount, points_ledger
+from accounting.ledger.chart import CLAIMS, MONEY, OWNERS, UNITS, LedgerAccount, points_ledger
 from accounting.ledger.closing import close_system
 from accounting.ledger.decide import act_hash
 from accounting.ledger.transfers import Balance
@@ -30,7 +30,6 @@ from hub.store.wallets import StoredWallet, walk_all
 from privacy import envelope, merkle
 from privacy.envelope import Kind
 from privacy.journal import leaf
-from protos.epochs import Epoch
 from protos.v1 import books_pb2, ledger_pb2, programme_pb2
 from runtime.checks import Check
 
@@ -61,6 +60,26 @@ class Pass:
     def wallets(self) -> dict[str, sums.WalletSums]:
         """Give the touched wallets of each ledger, added up."""
         return sums.wallet_sums(self.connection)
+
+    @cached_property
+    def persons(self) -> dict[str, int]:
+        """Give what all persons have by ledger, deficits taken off, as closes and transfers say."""
+        totals: dict[str, int] = defaultdict(int)
+        known = {account.id for account in self.system}
+        for id_, (ledger, moved) in self.transfers.items():
+            if id_ not in known:
+                totals[ledger] += moved.credits - moved.debits
+        for (_, ledger), stored in self.credits.items():
+            totals[ledger] += stored.delta
+        for close in self.closes:
+            for one in close.ledgers:
+                totals[one.ledger] += one.written_off - one.expired
+        return totals
+
+    @cached_property
+    def credits(self) -> dict[tuple[int, str], sums.CreditSums]:
+        """Give what is stored of each close's credits, added up, by epoch and ledger."""
+        return sums.credit_sums(self.connection)
 
     @cached_property
     def reserved(self) -> list[sums.ReservedSums]:
@@ -151,7 +170,7 @@ def _segments(found: Pass) -> Iterable[str]:
 
 def _closes(found: Pass) -> Iterable[str]:
     """What is stored of each close adds up to what it signed."""
-    stored = sums.credit_sums(found.connection)
+    stored = dict(found.credits)
     for close in found.closes:
         for one in close.ledgers:
             there = stored.pop((close.epoch, one.ledger), sums.CreditSums(0, 0, 0))
@@ -196,7 +215,7 @@ def _system(found: Pass) -> Iterable[str]:
     for close in found.closes:
         for one in close.ledgers:
             moves = Moves(one.credited, one.clawed_back, one.capped, one.expired, one.written_off)
-            expected = close_system(expected, one.ledger, Epoch(close.epoch), moves)
+            expected = close_system(expected, one.ledger, moves, sources.from_messages(close.sources))
     for account in {*found.system, *expected}:
         _, moved = found.transfers.get(account.id, ("", Balance()))
         closed = expected.get(account, Balance())
@@ -207,21 +226,29 @@ def _system(found: Pass) -> Iterable[str]:
 
 def _zero(found: Pass) -> Iterable[str]:
     """Each ledger's balances add up to nothing: what closes and transfers gave persons, others gave."""
-    totals: dict[str, int] = defaultdict(int)
+    totals: dict[str, int] = defaultdict(int, found.persons)
     for account, had in found.system.items():
         totals[account.ledger] += had.credits - had.debits
-    known = {account.id for account in found.system}
-    for id_, (ledger, moved) in found.transfers.items():
-        if id_ not in known:
-            totals[ledger] += moved.credits - moved.debits
-    for (_, ledger), stored in sums.credit_sums(found.connection).items():
-        totals[ledger] += stored.delta
-    for close in found.closes:
-        for one in close.ledgers:
-            totals[one.ledger] += one.written_off - one.expired
     for ledger, total in sorted(totals.items()):
         if total:
             yield f"{ledger} does not add up to zero: {total}"
+
+
+def _claims(found: Pass) -> Iterable[str]:
+    """Every mg comes from one enterprise, measure and epoch, by a close that drew it, and has one owner."""
+    given: dict[LedgerAccount, int] = defaultdict(int)
+    for close in found.closes:
+        moved = sources.from_messages(close.sources)
+        taken = sum(one.credited - one.clawed_back for one in close.ledgers if one.ledger == CLAIMS)
+        if sum(moved.values()) != taken:
+            yield f"{close.epoch}: sources gave {sum(moved.values())} mg, wallets were credited {taken} mg"
+        for source, milligrams in moved.items():
+            given[source.account] += milligrams
+    yield from _unequal(_named(given), _named(found.of(CLAIMS, "src")))
+    owned = sum(found.of(CLAIMS, *OWNERS).values()) - sum(found.of(CLAIMS, "writeoff").values())
+    yield from _unequal(
+        {"claims owned": sum(given.values())}, {"claims owned": found.persons.get(CLAIMS, 0) + owned}
+    )
 
 
 def _pending(found: Pass) -> Iterable[str]:
@@ -281,6 +308,7 @@ CHECKS: Mapping[str, Callable[[Pass], Iterable[str]]] = {
     "wallets": _wallets,
     "balances": _system,
     "zero-sums": _zero,
+    "claims": _claims,
     "reservations": _pending,
     "redemptions": _redeemed,
     "funds": _funds,

@@ -73,6 +73,7 @@ def check_epoch_close(standing: Standing, message: books_pb2.EpochClose, submiss
             REASON_WRONG_SHAPE, "The close's accounts do not add up, or its root has not 32 bytes."
         )
     _check_ledgers(standing, message)
+    _check_sources(message)
     closed = Closed(submission.index, message.log_size)
 
     def apply() -> None:
@@ -98,6 +99,20 @@ def _check_ledgers(standing: Standing, message: books_pb2.EpochClose) -> None:
     if not is_ascending or "R" not in names or any(len(root) != HASH_BYTES for root in roots):
         raise Malformed(
             REASON_WRONG_SHAPE, "A close names ledger R and those of programmes, ascending, each with a root."
+        )
+
+
+def _check_sources(message: books_pb2.EpochClose) -> None:
+    """Hold that a close names its sources once each, and that they gave what ledger R was credited."""
+    places = [(one.enterprise_id, one.measure_id, one.epoch) for one in message.sources]
+    given = [one.milligrams for one in message.sources]
+    credited = sum(one.credited - one.clawed_back for one in message.ledgers if one.ledger == "R")
+    late = any(checked_epoch(epoch) > message.epoch for _, _, epoch in places)
+    if places != sorted(set(places)) or not all(given) or sum(given) != credited or late:
+        raise Malformed(
+            REASON_WRONG_SHAPE,
+            f"A close names its sources ascending, of epochs up to its own; they gave {sum(given)} mg, "
+            f"ledger R was credited {credited} mg.",
         )
 
 

@@ -63,8 +63,7 @@ class SimulatedLedgers:
         closed = self.books.close(epoch, released)
         message = federation.close_message(epoch)
         message.operations = federation.state.operations
-        message.ledgers.extend(closed.messages())
-        message.system_accounts_root = closed.system_root
+        closed.put_into(message)
         change(message)
         federation.append(federation.signed(Kind.EPOCH_CLOSE, message, HUB_ID))
         return message

@@ -54,7 +54,6 @@ NATURES: Mapping[str, Mapping[str, Nature]] = {
         "pending": _FLOORED,
         "deficit": _OWED,
         "pool": _FLOORED,
-        "uncert": _FLOORED,
         "buffer": _FLOORED,
         "issued": _FLOORED,
         "sponsor": _FLOORED,
@@ -92,6 +91,8 @@ NATURES: Mapping[str, Mapping[str, Nature]] = {
         "cancelled": _FLOORED,
     },
 }
+# Who owns a claim that is nobody's wallet's any more: with persons they own all that sources gave.
+OWNERS = ("pool", "buffer", "issued", "sponsor", "retired", "expired")
 # Which part of a person's wallet an account of this kind is.
 WALLET_PARTS: Mapping[str, str] = {
     "held": "available",
@@ -178,9 +179,9 @@ def deficit(ledger: str, account: bytes) -> LedgerAccount:
     return LedgerAccount(ledger, f"deficit:{account.hex()}")
 
 
-def source(epoch: Epoch) -> LedgerAccount:
-    """Name where an epoch's claims come from."""
-    return LedgerAccount(CLAIMS, f"src:{format_epoch(epoch)}")
+def source(enterprise_id: str, measure_id: str, epoch: Epoch) -> LedgerAccount:
+    """Name where claims come from: the statements of an enterprise's measure in an epoch, their vintage."""
+    return LedgerAccount(CLAIMS, f"src:{enterprise_id}:{measure_id}:{format_epoch(epoch)}")
 
 
 def pool(programme: str) -> LedgerAccount:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from accounting.ledger import chart
+from accounting.ledger import chart, sources
 from accounting.ledger.chart import CLAIMS, LedgerAccount
+from accounting.ledger.sources import Drawn
 from accounting.ledger.transfers import Balance
 from accounting.ledger.wallets import Moves, Terms
 from accounting.programmes.programme import Programme
@@ -37,21 +38,29 @@ def points_terms(programme: Programme, epoch: Epoch) -> Terms:
     )
 
 
-def close_system(system: Mapping[LedgerAccount, Balance], ledger: str, epoch: Epoch, moves: Moves) -> System:
-    """Give the other side of what a close moved in all wallets of a ledger."""
+def close_system(
+    system: Mapping[LedgerAccount, Balance], ledger: str, moves: Moves, drawn: Drawn | None = None
+) -> System:
+    """Give the other side of what a close moved in all wallets of a ledger; claims are drawn from sources."""
+    changes = {
+        chart.expired(ledger): Balance(0, moves.expired),
+        chart.written_off(ledger): Balance(moves.written_off, 0),
+    }
     if ledger == CLAIMS:
-        origin, beyond = chart.source(epoch), None
-    else:
-        origin = chart.mint(chart.programme_of(ledger))
-        beyond = chart.capped(chart.programme_of(ledger))
-    changes = [
-        (origin, Balance(moves.credited + moves.capped, moves.clawed_back)),
-        (chart.expired(ledger), Balance(0, moves.expired)),
-        (chart.written_off(ledger), Balance(moves.written_off, 0)),
-    ]
-    if beyond is not None:
-        changes.append((beyond, Balance(0, moves.capped)))
-    return added(system, dict(changes))
+        return added(system, changes | sources.changes(drawn or {}))
+    programme = chart.programme_of(ledger)
+    changes[chart.mint(programme)] = Balance(moves.credited + moves.capped, moves.clawed_back)
+    changes[chart.capped(programme)] = Balance(0, moves.capped)
+    return added(system, changes)
+
+
+def check_balanced(system: Mapping[LedgerAccount, Balance], ledger: str, persons: int) -> None:
+    """Hold that what persons have in a ledger, all parts added, others gave; raises InvariantBroken."""
+    others = sum(one.credits - one.debits for account, one in system.items() if account.ledger == ledger)
+    if persons + others:
+        raise InvariantBroken(
+            REASON_INVARIANT_BROKEN, f"Ledger {ledger} does not add up to zero: {persons + others}."
+        )
 
 
 def added(system: Mapping[LedgerAccount, Balance], changes: Mapping[LedgerAccount, Balance]) -> System:

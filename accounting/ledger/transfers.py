@@ -75,7 +75,6 @@ MOVES: Mapping[Code, frozenset[tuple[str, str, str]]] = {
     Code.PLANT: frozenset({(POINTS, "redeemed", "planted")}),
     Code.ISSUE: frozenset(
         {
-            (CLAIMS, "pool", "uncert"),
             (CLAIMS, "pool", "buffer"),
             (CLAIMS, "pool", "issued"),
             (UNITS, "issuer", "hold"),

@@ -125,6 +125,7 @@ class EpochClose(_message.Message):
     OPERATIONS_FIELD_NUMBER: _builtins.int
     LEDGERS_FIELD_NUMBER: _builtins.int
     SYSTEM_ACCOUNTS_ROOT_FIELD_NUMBER: _builtins.int
+    SOURCES_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     log_size: _builtins.int
     log_root: _builtins.bytes
@@ -149,6 +150,12 @@ class EpochClose(_message.Message):
     def ledgers(self) -> _containers.RepeatedCompositeFieldContainer[_ledger_pb2.LedgerClose]:
         """Ledgers with persons' wallets, ascending by name."""
 
+    @_builtins.property
+    def sources(self) -> _containers.RepeatedCompositeFieldContainer[_ledger_pb2.ClaimSource]:
+        """Where the claims come from that the close moved, ascending by enterprise, measure and epoch, none of nothing: they
+        add up to what ledger R was credited less what was clawed back.
+        """
+
     def __init__(
         self,
         *,
@@ -164,10 +171,11 @@ class EpochClose(_message.Message):
         operations: _builtins.int = ...,
         ledgers: _abc.Iterable[_ledger_pb2.LedgerClose] | None = ...,
         system_accounts_root: _builtins.bytes = ...,
+        sources: _abc.Iterable[_ledger_pb2.ClaimSource] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "accounts_in_two_or_more", b"accounts_in_two_or_more", "accounts_root", b"accounts_root", "epoch", b"epoch", "header", b"header", "ledgers", b"ledgers", "log_root", b"log_root", "log_size", b"log_size", "missing", b"missing", "operations", b"operations", "system_accounts_root", b"system_accounts_root", "total_mg", b"total_mg"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "accounts_in_two_or_more", b"accounts_in_two_or_more", "accounts_root", b"accounts_root", "epoch", b"epoch", "header", b"header", "ledgers", b"ledgers", "log_root", b"log_root", "log_size", b"log_size", "missing", b"missing", "operations", b"operations", "sources", b"sources", "system_accounts_root", b"system_accounts_root", "total_mg", b"total_mg"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -617,6 +617,40 @@ class LedgerClose(_message.Message):
 Global___LedgerClose: _TypeAlias = LedgerClose  # noqa: Y015
 
 @_typing.final
+class ClaimSource(_message.Message):
+    """Claims that a close drew from one source: the statements of one measure that an enterprise released for one epoch.
+    A measure may sum several methodologies; its statement is one figure, so that the books know no finer source.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTERPRISE_ID_FIELD_NUMBER: _builtins.int
+    MEASURE_ID_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    MILLIGRAMS_FIELD_NUMBER: _builtins.int
+    enterprise_id: _builtins.str
+    measure_id: _builtins.str
+    epoch: _builtins.int
+    """Epoch of the statements; of a year that an anchor totals, the anchor's."""
+    milligrams: _builtins.int
+    """What the close added in mg, below zero what it took back."""
+    def __init__(
+        self,
+        *,
+        enterprise_id: _builtins.str = ...,
+        measure_id: _builtins.str = ...,
+        epoch: _builtins.int = ...,
+        milligrams: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["enterprise_id", b"enterprise_id", "epoch", b"epoch", "measure_id", b"measure_id", "milligrams", b"milligrams"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClaimSource: _TypeAlias = ClaimSource  # noqa: Y015
+
+@_typing.final
 class Issuance(_message.Message):
     """Whole tonnes issued from a pool; the operation that moved its claims and units says the same."""
 

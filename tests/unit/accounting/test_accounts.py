@@ -10,12 +10,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from accounting.accounts import account_leaf, accounts_sql, population_sql, unlinked_sql, variance_mg2
+from accounting.accounts import (
+    account_leaf,
+    accounts_sql,
+    population_sql,
+    sources_sql,
+    unlinked_sql,
+    variance_mg2,
+)
 from engine.engine import Engine
 from protos.problems import InvariantBroken
 from tests.unit.accounting import samples
 
-Row = tuple[str, int, int, bytes, int, int]
+Row = tuple[str, int, str, int, bytes, int, int]
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +35,7 @@ def load(engine: Engine, rows: Sequence[Row], links: dict[bytes, bytes]) -> None
     schema = {
         "enterprise": "VARCHAR",
         "epoch": "INTEGER",
+        "measure": "VARCHAR",
         "slot_row": "BIGINT",
         "pseudonym": "BLOB",
         "grams": "BIGINT",
@@ -54,6 +62,7 @@ ROWS = st.lists(
     st.tuples(
         st.sampled_from(["bank", "metro", "utility"]),
         st.sampled_from([202011, 202012]),
+        st.sampled_from(["rides", "own"]),
         st.integers(0, 5),
         st.sampled_from(PSEUDONYMS),
         st.integers(-(10**12), 10**12),
@@ -73,8 +82,10 @@ def test_the_fold_equals_plain_addition_and_loses_nothing(
     load(engine, data.draw(st.permutations(rows)), links)
     totals: dict[bytes, list[int]] = defaultdict(lambda: [0, 0])
     enterprises: dict[bytes, set[str]] = defaultdict(set)
-    for enterprise, _, _, pseudonym, grams, variance in rows:
+    given: dict[tuple[str, str, int], int] = defaultdict(int)
+    for enterprise, epoch, measure, _, pseudonym, grams, variance in rows:
         if pseudonym in links:
+            given[enterprise, measure, epoch] += grams * 1000
             account = links[pseudonym]
             totals[account][0] += grams * 1000
             totals[account][1] += variance
@@ -86,13 +97,16 @@ def test_the_fold_equals_plain_addition_and_loses_nothing(
     ]
     unlinked = engine.rows(unlinked_sql())
     assert (
-        sum(row[1] for row in got) + sum(row[2] for row in unlinked) * 1000 == sum(r[4] for r in rows) * 1000
+        sum(row[1] for row in got) + sum(row[2] for row in unlinked) * 1000 == sum(r[5] for r in rows) * 1000
     )
-    assert sum(row[1] for row in unlinked) == sum(1 for row in rows if row[3] not in links)
+    sources = engine.rows(sources_sql())
+    assert sources == [(*one, milligrams) for one, milligrams in sorted(given.items())]
+    assert sum(row[3] for row in sources) == sum(row[1] for row in got)
+    assert sum(row[1] for row in unlinked) == sum(1 for row in rows if row[4] not in links)
 
 
 def test_columns_come_as_arrays(engine: Engine) -> None:
-    load(engine, [("bank", 202012, 0, PSEUDONYMS[1], -5, 7)], {PSEUDONYMS[1]: b"a" * 16})
+    load(engine, [("bank", 202012, "rides", 0, PSEUDONYMS[1], -5, 7)], {PSEUDONYMS[1]: b"a" * 16})
     columns = engine.columns(accounts_sql())
     assert columns["account"].tolist() == [b"a" * 16]
     assert columns["balance_mg"].tolist() == [-5000]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from accounting.accounts import WHOLE_MAX, anchor_weight, anchored_sql
+from accounting.accounts import WHOLE_MAX, anchor_weight, anchored_sql, sources_sql
 from engine.engine import Engine
 from tests.unit.accounting import samples
 
@@ -111,3 +111,10 @@ def test_months_and_anchor_combine_exactly(data: st.DataObject, engine: Engine) 
         f"FROM ({anchored_sql()}) AS r GROUP BY pseudonym ORDER BY pseudonym"
     )
     assert [(bytes(row[0]), [row[1], row[2]]) for row in rows] == sorted(expected.items())
+    # A year is one source, its anchor's epoch; months outside keep theirs.
+    everybody = "(SELECT DISTINCT pseudonym, pseudonym AS account FROM statement)"
+    given = {row[2]: row[3] for row in engine.rows(sources_sql(f"({anchored_sql()})", everybody))}
+    assert sum(given.values()) == sum(row[1] for row in rows) * 1_000
+    assert not set(given) & set(covered) - {ANCHOR}
+    for epoch in set(given) - {ANCHOR}:
+        assert given[epoch] == 1_000 * sum(int(str(row[5])) for row in months if row[1] == epoch)

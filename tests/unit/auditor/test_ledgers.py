@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -79,7 +80,31 @@ def ledger_left_out(message: books_pb2.EpochClose) -> None:
     del message.ledgers[0]
 
 
-@pytest.mark.parametrize("change", [off_by_one, another_root, another_system_root, ledger_left_out])
+def another_measure(message: books_pb2.EpochClose) -> None:
+    message.sources[0].measure_id = "another"
+
+
+def another_vintage(message: books_pb2.EpochClose) -> None:
+    message.sources[-1].epoch = 202011
+
+
+def moved_between_enterprises(message: books_pb2.EpochClose) -> None:
+    message.sources[0].milligrams += 1_000
+    message.sources[-1].milligrams -= 1_000
+
+
+CHANGES = [
+    off_by_one,
+    another_root,
+    another_system_root,
+    ledger_left_out,
+    another_measure,
+    another_vintage,
+    moved_between_enterprises,
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_a_close_with_another_figure_is_found(
     ledgers: SimulatedLedgers, tmp_path: Path, change: Callable[[books_pb2.EpochClose], None]
 ) -> None:
@@ -89,13 +114,15 @@ def test_a_close_with_another_figure_is_found(
 
 
 def test_a_wallet_of_one_more_in_the_hubs_books_is_found(ledgers: SimulatedLedgers, tmp_path: Path) -> None:
-    """The hub credits one gram that no operation moved; root and all are those of its false books."""
-    account = ledgers.richest()
-    place = ("R", account)
-    there = ledgers.books._found(*place)
-    grown = there.wallet.__class__(there.wallet.available + 1_000)
-    ledgers.books.wallets[place] = there._replace(wallet=grown)
-    ledgers.books.changed.add(place)
+    """The hub moves one gram that no operation moved; root and all are those of its false books."""
+    rich = ledgers.richest()
+    holders = {account for account, _ in ledgers.federation.linked.values()} - {rich}
+    poor = next(one for one in sorted(holders) if ledgers.books.wallet("R", one).available)
+    for account, amount in ((rich, -1_000), (poor, 1_000)):
+        there = ledgers.books._found("R", account)
+        moved = replace(there.wallet, available=there.wallet.available + amount)
+        ledgers.books.wallets["R", account] = there._replace(wallet=moved)
+        ledgers.books.changed.add(("R", account))
     release_next(ledgers.federation)
     ledgers.close(NEXT)
     assert on_ledgers(audited(ledgers.federation, tmp_path)) != []

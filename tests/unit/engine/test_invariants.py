@@ -1,7 +1,6 @@
 """The ledgers' invariants I1 to I11 over stories of closes and operations; others stand by what they need.
 
-I4 (and D5): accounting/ledger/test_wallets.py; I10: accounting/ledger/test_units.py; I6, I12, I13, I15, I17:
-hub/test_ledger.py; I14: engine/test_ledgers.py; I16: below.
+docs/contributing.md says of every invariant which test holds it.
 """
 
 from __future__ import annotations
@@ -16,19 +15,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from accounting.ledger import chart
+from accounting.issuance import MG_PER_TONNE, Pooled
+from accounting.ledger import chart, units
 from accounting.ledger.books import AccountStatus, ReservationState
-from accounting.ledger.chart import CLAIMS, MONEY, LedgerAccount, Side
-from accounting.ledger.closing import claims_terms, close_system, points_terms
+from accounting.ledger.chart import CLAIMS, MONEY, OWNERS, UNITS, LedgerAccount, Side
+from accounting.ledger.closing import check_balanced, claims_terms, close_system, points_terms
+from accounting.ledger.sources import Source, check_drawn, drawn, source_of
 from accounting.ledger.transfers import Balance
 from accounting.ledger.wallets import Credit, Moves, Recent, Terms, Wallet, step
 from accounting.programmes.programme import Programme
 from engine.eligibility import CelConditions
 from engine.kept_books import KeptBooks
 from engine.ledgers import Found
-from protos.epochs import Epoch, next_epoch
+from protos.epochs import Epoch, next_epoch, previous_epoch
 from protos.problems import Problem
 from protos.v1 import ledger_pb2
+from tests.unit.accounting.ledger.test_units import rule_document
 from tests.unit.accounting.programmes.programmes import NAMES, coupon, programme
 from tests.unit.engine.simulated_facts import SimulatedFacts
 
@@ -36,6 +38,10 @@ FIRST = Epoch(202101)
 PERSONS = [bytes([number]) * 16 for number in range(1, 5)]
 PERSON = st.sampled_from(PERSONS)
 CONDITIONS = CelConditions()
+# A measure of each of two enterprises, and one of a third that says what changed in the first epoch.
+RIDES, METRO, LATE = ("bikes", "rides"), ("metro", "trips"), ("power", "own")
+# What a unit of a story is in claims: a tenth of a tonne, so that pools fill.
+CLAIM_MG = MG_PER_TONNE // 10
 
 
 def rules_of(window: int, expiry: int) -> Programme:
@@ -47,20 +53,33 @@ def rules_of(window: int, expiry: int) -> Programme:
         expiry={"kind": "rolling", "epochs": expiry} if expiry else {},
         gifts={"epoch_points_max": 40},
         funds={"city": {"names": NAMES, "sources": ["government"], "epoch_fen_max": 300}},
+        issue={"credits": rule_document(offset={})},
         rewards={
             "bus": coupon(cost_points=7, unit_cost_fen=50, quantity_max=3, stock=9),
             "bank": coupon(
-                cost_points=5, claim="to_sponsor", claim_grams=1, sponsor="bank", unit_cost_fen=30
+                cost_points=5,
+                claim="to_sponsor",
+                claim_grams=100_000,
+                sponsor="bank",
+                unit_cost_fen=30,
+                quantity_max=4,
             ),
             "tree": {
                 "names": NAMES,
                 "kind": "charity",
                 "cost_points": 4,
+                "quantity_max": 4,
                 "claim": "retired",
-                "claim_grams": 2,
+                "claim_grams": 200_000,
                 "tree": {"points": 8, "names": NAMES},
             },
-            "pool": {"names": NAMES, "kind": "trading", "claim": "to_pool", "claim_grams": 1},
+            "pool": {
+                "names": NAMES,
+                "kind": "trading",
+                "claim": "to_pool",
+                "claim_grams": 300_000,
+                "quantity_max": 4,
+            },
             "medal": {"names": NAMES, "kind": "honour", "eligible": "lifetime_points > 20"},
         },
     )
@@ -74,12 +93,17 @@ class Books(KeptBooks):
         super().__init__(self.made_up, CONDITIONS)
         self.positions: dict[tuple[str, bytes], int] = defaultdict(int)
         self.gains: list[tuple[str, bytes, Epoch, int]] = []
-        self.moves: dict[str, Moves] = {}
+        self.given: dict[Source, int] = defaultdict(int)
 
-    def close(self, grams: Mapping[bytes, int]) -> None:
-        """Close the open epoch over positions that moved by so many grams, and as many points."""
-        for ledger, unit in ((CLAIMS, 1_000), (self.made_up.rules.ledger, 1)):
-            self._close(ledger, {person: moved * unit for person, moved in grams.items()})
+    def close(self, grams: Mapping[tuple[bytes, tuple[str, str]], int]) -> None:
+        """Close the open epoch over positions that moved by so much for a person and measure."""
+        moved: dict[bytes, int] = defaultdict(int)
+        for (person, measure), amount in grams.items():
+            moved[person] += amount
+            epoch = FIRST if measure == LATE else self.made_up.epoch
+            self.given[Source(*measure, epoch)] += amount * CLAIM_MG
+        for ledger, unit in ((CLAIMS, CLAIM_MG), (self.made_up.rules.ledger, 1)):
+            self._close(ledger, {person: amount * unit for person, amount in moved.items()})
         self.made_up.epoch = next_epoch(self.made_up.epoch)
 
     def _close(self, ledger: str, deltas: Mapping[bytes, int]) -> None:
@@ -98,7 +122,11 @@ class Books(KeptBooks):
             )
             self.wallets[ledger, person] = Found(wallet, 1, found.lifetime + delta - capped)
             total = Moves(*(a + b for a, b in zip(total, moves, strict=True)))
-        self.balances = close_system(self.balances, ledger, epoch, total)
+        given = drawn(self.balances, self.given)
+        if not is_points:
+            check_drawn(given, total)
+        self.balances = close_system(self.balances, ledger, total, given)
+        check_balanced(self.balances, ledger, sum(map(_worth, self.people(ledger))))
 
     def _recent(self, ledger: str, person: bytes, terms: Terms) -> Recent:
         def since(cutoff: Epoch | None, *, gifts: bool) -> int:
@@ -153,10 +181,12 @@ class Stories(RuleBasedStateMachine):
     @initialize(window=st.integers(0, 2), expiry=st.integers(0, 3))
     def begin(self, window: int, expiry: int) -> None:
         self.books = Books(rules_of(window, expiry))
-        self.close(dict.fromkeys(PERSONS, 55))
+        self.close({(person, RIDES): 55 for person in PERSONS})
         self.deposit(5_000)
         for person in PERSONS if window else ():
             self.collect(person)
+        for person in PERSONS:
+            self.spend(person, "pool", 3)
 
     def act(self, name: str, **fields: Any) -> None:
         """Decide an operation; what is refused changes nothing (I7)."""
@@ -179,9 +209,27 @@ class Stories(RuleBasedStateMachine):
         if name == "deposit":
             self.deposited += operation.deposit.fen
 
-    @rule(grams=st.dictionaries(PERSON, st.integers(-40, 90)))
-    def close(self, grams: dict[bytes, int]) -> None:
+    @rule(
+        grams=st.dictionaries(st.tuples(PERSON, st.sampled_from([RIDES, METRO, LATE])), st.integers(-40, 90))
+    )
+    def close(self, grams: dict[tuple[bytes, tuple[str, str]], int]) -> None:
         self.books.close(grams)
+
+    @rule()
+    def issue(self) -> None:
+        """Issue what the pool holds: the cells would support more."""
+        books = self.books
+        pooled, last = Pooled(10**12, 0), previous_epoch(books.epoch)
+        try:
+            batch = units.batch_message(books, books.made_up.rules, "credits", last, pooled)
+        except Problem:
+            return
+        self.act("issue", **{field.name: value for field, value in batch.ListFields()})
+
+    @rule(tonnes=st.integers(1, 2))
+    def cancel_units(self, tonnes: int) -> None:
+        for one in self.books.issued[-1:]:
+            self.act("cancel_units", programme="city", batch=one.name, tonnes=tonnes, reason="reversal")
 
     @rule(fen=st.integers(1, 500))
     def deposit(self, fen: int) -> None:
@@ -201,6 +249,14 @@ class Stories(RuleBasedStateMachine):
             account=person,
             quantity=quantity,
         )
+
+    @rule(person=PERSON, reward=st.sampled_from(["bus", "bank", "tree", "pool"]), quantity=st.integers(1, 4))
+    def spend(self, person: bytes, reward: str, quantity: int) -> None:
+        """Reserve and confirm at once."""
+        before = len(self.keys)
+        self.reserve(person, reward, quantity)
+        for key in self.keys[before:]:
+            self.act("confirm", reserve_key=key)
 
     @rule(name=st.sampled_from(["confirm", "cancel", "lapse", "dispute"]), data=st.data(), late=st.booleans())
     def end(self, name: str, data: st.DataObject, late: bool) -> None:
@@ -243,10 +299,8 @@ class Stories(RuleBasedStateMachine):
 
     @invariant()
     def i1_every_ledger_adds_up_to_nothing(self) -> None:
-        for ledger in (CLAIMS, self.books.made_up.rules.ledger, MONEY):
-            people = sum(
-                one.available + one.claimable + one.pending - one.deficit for one in self.books.people(ledger)
-            )
+        for ledger in (CLAIMS, self.books.made_up.rules.ledger, MONEY, UNITS):
+            people = sum(map(_worth, self.books.people(ledger)))
             others = sum(
                 one.credits - one.debits
                 for account, one in self.books.balances.items()
@@ -274,9 +328,7 @@ class Stories(RuleBasedStateMachine):
     @invariant()
     def i5_points_are_the_statements_and_nothing_is_lost(self) -> None:
         books, ledger = self.books, self.books.made_up.rules.ledger
-        people = sum(
-            one.available + one.claimable + one.pending - one.deficit for one in books.people(ledger)
-        )
+        people = sum(map(_worth, books.people(ledger)))
         gone = sum(books.kind(ledger, kind) for kind in ("redeemed", "planted", "expired", "capped"))
         stated = sum(points for (one, _), points in books.positions.items() if one == ledger)
         assert people + gone - books.kind(ledger, "writeoff") == stated
@@ -292,10 +344,22 @@ class Stories(RuleBasedStateMachine):
 
     @invariant()
     def i9_every_milligram_has_one_owner(self) -> None:
+        """And one source: by enterprise, measure and epoch what its statements hold, whoever has it now."""
         books = self.books
-        people = sum(one.available + one.pending - one.deficit for one in books.people(CLAIMS))
-        owned = sum(books.kind(CLAIMS, kind) for kind in ("pool", "sponsor", "retired"))
-        assert books.kind(CLAIMS, "src") == people + owned
+        sources = {one: books.of(account) for account in books.balances if (one := source_of(account))}
+        assert sources == {one: mg for one, mg in books.given.items() if mg or one in sources}
+        owned = sum(books.kind(CLAIMS, kind) for kind in OWNERS)
+        assert {account.kind for account in books.balances if account.ledger == CLAIMS} <= {"src", *OWNERS}
+        assert sum(sources.values()) == sum(map(_worth, books.people(CLAIMS))) + owned
+
+    @invariant()
+    def i10_every_tonne_stands_for_claims(self) -> None:
+        behind = sum(
+            one.credits
+            for account, one in self.books.balances.items()
+            if account.ledger == CLAIMS and account.kind in ("issued", "buffer")
+        )
+        assert self.books.kind(UNITS, "issuer") * MG_PER_TONNE == behind
 
     @invariant()
     def i11_no_fund_spends_more_than_it_was_given(self) -> None:
@@ -310,6 +374,11 @@ class Stories(RuleBasedStateMachine):
                 assert 0 <= count <= 9
 
 
+def _worth(one: Wallet) -> int:
+    """Give what a wallet has, its parts added, the deficit taken off."""
+    return one.available + one.claimable + one.pending - one.deficit
+
+
 Stories.TestCase.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
 TestStories = Stories.TestCase
 
@@ -318,7 +387,7 @@ def test_i8_a_reservation_ends_once_and_in_one_way() -> None:
     story = Stories()
     story.begin(0, 0)
     story.reserve(PERSONS[0], "bus", 2)
-    [key] = story.keys
+    *_, key = story.keys
     before = story.books._found("P:city", PERSONS[0]).wallet
     assert before == Wallet(55 - 14, 0, 14)
     story.act("confirm", reserve_key=key)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from engine.duckdb_engine import DuckDbEngine
 from engine.moved import apply_moves
-from engine.released import LINK_COLUMNS, STATEMENT_COLUMNS, ReleasedFiles, fold_accounts
+from engine.released import LINK_COLUMNS, STATEMENT_COLUMNS, ReleasedFiles, fold_accounts, fold_sources
 from privacy.ownership import BASIS_POINTS, Closure, Merge, Move, ShareOut, Split
 from protos.epochs import Epoch
 
@@ -95,7 +95,10 @@ def folded(
     engine: DuckDbEngine, folder: Path, files: Sequence[ReleasedFiles], moves: Sequence[Move]
 ) -> dict[bytes, int]:
     statements, links = apply_moves(engine, folder, files, write_links(engine, folder), moves)
-    return {one.account: one.balance_mg // 1000 for one in fold_accounts(engine, statements, links)}
+    found = {one.account: one.balance_mg for one in fold_accounts(engine, statements, links)}
+    # Whatever moved between accounts, each mg still has its enterprise, measure and epoch.
+    assert sum(fold_sources(engine, statements, links).values()) == sum(found.values())
+    return {account: milligrams // 1000 for account, milligrams in found.items()}
 
 
 def oracle(months: Sequence[Sequence[int]], moves: Sequence[Move]) -> dict[bytes, int]:

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from accounting.ledger.sources import Source
 from engine.duckdb_engine import DuckDbEngine
-from engine.released import ReleasedRows, fold_accounts, fold_points, write_links, write_statements
+from engine.released import (
+    ReleasedRows,
+    fold_accounts,
+    fold_points,
+    fold_sources,
+    write_links,
+    write_statements,
+)
 from privacy import releases
 from privacy.links import LinkRows
 from privacy.series import MeasureKind
+from protos.epochs import Epoch
 from protos.v1 import envelope_pb2, policy_pb2, release_pb2
 
 NAMES = [bytes([person]) * 16 for person in (1, 2, 3)]
@@ -55,6 +65,18 @@ def test_points_have_totals_of_their_own(engine: DuckDbEngine, tmp_path: Path) -
     points = {one.account: (one.points, one.variance) for one in fold_points(engine, files, linked)}
     assert grams == {ACCOUNTS[0]: 105_000, ACCOUNTS[1]: 4_000}
     assert points == {ACCOUNTS[0]: (-7, 2 * 18), ACCOUNTS[1]: (22, 4 * 18)}
+
+
+def test_what_was_erased_keeps_its_source(engine: DuckDbEngine, tmp_path: Path) -> None:
+    """Erased rows go to their enterprise's `erased` account; where their claims come from does not change."""
+    one, links = released(202012, [5, -7, 11], [0, 0, 0]), LinkRows(b"".join(NAMES), b"".join(ACCOUNTS))
+    linked = [write_links(engine, tmp_path, bytes(32), links)]
+    names = NAMES[0] + bytes(16) + NAMES[2]
+    source = {Source("metro", "rides", Epoch(202012)): 9_000}
+    for rows in (one, replace(one, pseudonyms=names)):
+        files = [write_statements(engine, tmp_path, rows)]
+        assert fold_sources(engine, files, linked) == source
+        assert sum(each.balance_mg for each in fold_accounts(engine, files, linked)) == 9_000
 
 
 def test_without_points_nobody_has_any(engine: DuckDbEngine, tmp_path: Path) -> None:

@@ -96,6 +96,13 @@ def test_persons_hold_together_what_the_government_reads(world: RewardWorld) -> 
         assert moved_to(connection, Code.SELL, chart.fund("city", "city")) == 0
 
 
+def test_every_milligram_has_its_enterprise_measure_and_epoch(world: RewardWorld) -> None:
+    whole = figures(get(world, "/v1/books/government"), "sources")
+    assert whole == {f"2020-12 {one} main": sum(world.figures[one, EPOCH]) * 1_000 for one in (BIKES, METERS)}
+    mine = figures(get(world, f"/v1/books/enterprises/{BIKES}", Role.NODE, BIKES), "sources")
+    assert mine == {"2020-12 main": whole[f"2020-12 {BIKES} main"]}
+
+
 def test_a_person_sees_its_own_book_and_no_other(world: RewardWorld) -> None:
     book = get(world, f"/v1/books/person?ticket={view(world, 0)}")
     assert book["name"] == world.account_of(0).hex()

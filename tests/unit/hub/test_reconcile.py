@@ -44,6 +44,14 @@ CHANGES = {
         "redemptions",
         "funds",
     },
+    "update system_balance set debits = debits + 1 where path like 'src_utility_%'": {
+        "balances",
+        "zero-sums",
+        "claims",
+    },
+    # One enterprise's milligrams called another's: no sum shows it but the closes'.
+    "update system_balance set debits = debits + case when path like 'src_utility_%' then 1 else -1 end "
+    "where path like 'src_%_2020-12'": {"balances", "claims"},
     "update reservation set state = 2 where state = 1": {"reservations", "redemptions"},
     "update system_balance set ledger = 'U', path = 'issuer:b' where path = 'mint'": {"units", "zero-sums"},
 }

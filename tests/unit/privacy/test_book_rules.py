@@ -39,6 +39,36 @@ def test_a_close_stands_on_this_logs_beginning() -> None:
     refused(lambda: federation.reserve(BIKES), reasons.REASON_ALREADY_RELEASED)
 
 
+def test_a_closes_sources_give_what_its_claims_were_credited() -> None:
+    """Ascending, once each, none of nothing or of a later epoch, and together what ledger R says."""
+    federation = enrolled()
+    federation.release(BIKES)
+    federation.release("utility")
+    rides, later, meters = ((BIKES, "a", EPOCH), (BIKES, "a", JANUARY), ("utility", "b", EPOCH))
+
+    def close(*sources: tuple[tuple[str, str, int], int]) -> bytes:
+        message = federation.close_message()
+        message.ledgers.add(ledger="R", credited=7_000, clawed_back=2_000, root=bytes(32))
+        message.system_accounts_root = bytes(32)
+        for (enterprise_id, measure_id, epoch), milligrams in sources:
+            message.sources.add(
+                enterprise_id=enterprise_id, measure_id=measure_id, epoch=epoch, milligrams=milligrams
+            )
+        return federation.signed(Kind.EPOCH_CLOSE, message, HUB_ID)
+
+    for wrong in (
+        (),
+        ((rides, 5_001),),
+        ((meters, 6_000), (rides, -1_000)),
+        ((rides, 2_500), (rides, 2_500)),
+        ((rides, 5_000), (meters, 0)),
+        ((later, 5_000),),
+    ):
+        data = close(*wrong)
+        refused(lambda data=data: federation.append(data), reasons.REASON_WRONG_SHAPE)  # type: ignore[misc]
+    federation.append(close((rides, -1_000), (meters, 6_000)))
+
+
 def test_a_close_names_exactly_who_is_missing() -> None:
     federation = enrolled()
     federation.release(BIKES)
