@@ -29,7 +29,7 @@ from runtime.files import open_home, read_bounded, write_atomic, write_private
 from runtime.identity import Identity, Role, certificate_pem, fingerprint
 from runtime.joining import Joined, JoinToken, join
 
-TOKEN_HINT = "Ask the hub's operator for a token of role custodian (cgsp-hub invite)."  # noqa: S105
+TOKEN_HINT = "Ask the hub's operator for a token of role custodian (cgsp-hub invite)."  # noqa: S105 (advice, no token)
 
 
 @dataclass(frozen=True, slots=True)

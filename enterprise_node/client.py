@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count, islice
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -83,7 +84,7 @@ class ActivityClient:
             while waiting:
                 before = len(waiting)
                 retry(
-                    lambda: self._send(waiting, summary, before),  # noqa: B023 (called before the next round)
+                    partial(self._send, waiting, summary, before),
                     what="the node",
                     policy=self._policy,
                 )

@@ -7,6 +7,8 @@ recovery from the log, where another state of this node drew, earlier months are
 belong to the slot that was active then; whoever comes back under another slot brings none of them along.
 """
 
+# ruff: noqa: S608  (SQL is made of names of this module's own, whole numbers and quoted paths)
+
 from __future__ import annotations
 
 import hashlib
@@ -77,7 +79,7 @@ def released_parts(
         for epoch in sorted(drawn)
         for measure_id, path in kept.days_paths(epoch).items()
         for (mg,) in engine.rows(
-            f"SELECT mg FROM read_parquet({literal(path)}) WHERE person = {int(person)} AND day = {int(day)}"  # noqa: S608
+            f"SELECT mg FROM read_parquet({literal(path)}) WHERE person = {int(person)} AND day = {int(day)}"
         )
     ]
 
@@ -123,7 +125,7 @@ class LateRecords:
         self._register_holders(epoch)
         planned, relations = self._reductions.measure(spec), self._reductions.views()
         sql = late_days_sql(planned, relations, months, _RELEASED, _HOLDERS)
-        found = self._engine.columns(f"SELECT * FROM ({sql}) AS l ORDER BY person, day")  # noqa: S608
+        found = self._engine.columns(f"SELECT * FROM ({sql}) AS l ORDER BY person, day")
         return LateParts(*(found[name].astype(np.int64) for name in ("person", "day", "mg", "left_mg")))
 
     def vector(self, epoch: Epoch, measure: Measure, parts: LateParts) -> Vector:
@@ -142,7 +144,7 @@ class LateRecords:
         self._register_holders(epoch)
         self._register_parts(parts)
         own = own_days_sql(planned, relations, epoch, _HOLDERS)
-        sql = f"SELECT person, day, mg FROM ({own} UNION ALL SELECT person, day, mg FROM {_LATE}) AS d"  # noqa: S608
+        sql = f"SELECT person, day, mg FROM ({own} UNION ALL SELECT person, day, mg FROM {_LATE}) AS d"
         path = self._kept.days_path(epoch, measure.id)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._engine.write_parquet(f"{sql} WHERE mg <> 0 ORDER BY person, day", path)

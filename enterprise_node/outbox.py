@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
@@ -84,7 +85,7 @@ class Outbox:
         waiting = self._table.unsent()
         for message in waiting:
             receipt = retry(
-                lambda message=message: self._send(message),  # type: ignore[misc]
+                partial(self._send, message),
                 what=f"the hub to take {message.kind} {message.sequence}",
                 policy=self._policy,
                 on_wait=self._on_wait,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from prometheus_client import Gauge
 from sqlalchemy import Connection
@@ -46,7 +47,7 @@ class Deadlines:
         ]
         for due in overdue:
             try:
-                self._writer.call(lambda connection, due=due: self._append(connection, due))  # type: ignore[misc]
+                self._writer.call(partial(self._append, due=due))
             except Refused:
                 continue  # It answered meanwhile.
             logger.warning("missing", extra=_fields(due))

@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from google.protobuf.message import Message
 from sqlalchemy import Connection
@@ -177,10 +178,7 @@ class Intake:
             lambda connection: erasures.build_orders(connection, account, self._state.slots_of)
         )
         self._state.check_erasable({one.enterprise_id: one.slots for one in orders})
-        stored = [
-            self._writer.call(lambda connection, order=order: self._append_order(connection, order))  # type: ignore[misc]
-            for order in orders
-        ]
+        stored = [self._writer.call(partial(self._append_order, order=order)) for order in orders]
         logger.info("account erased", extra={"orders": len(stored)})
         self._on_erasure()
         return stored

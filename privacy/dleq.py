@@ -14,7 +14,6 @@ from privacy.threads import spread
 from protos.problems import Malformed
 from protos.v1.problem_pb2 import REASON_WRONG_SHAPE
 
-PROOF_BYTES = 2 * SCALAR_BYTES
 ELEMENTS_MAX = 65_535
 
 

@@ -65,11 +65,6 @@ def bundles_of(size: int) -> Iterator[Tile]:
     yield from _row(None, size)
 
 
-def tile_bytes(tree: merkle.Tree, tile: Tile) -> bytes:
-    """Give a tile's hashes, end to end."""
-    return tree.nodes(TILE_HEIGHT * (tile.level or 0), tile.index * TILE_WIDTH, tile.width)
-
-
 def encode_bundle(entries: Sequence[bytes]) -> bytes:
     """Write entries one after the other, each behind its big-endian uint16 length."""
     if any(len(entry) > ENTRY_BYTES_MAX for entry in entries):
@@ -164,10 +159,6 @@ def _row(level: int | None, size: int) -> Iterator[Tile]:
         yield Tile(level, index)
     if rest:
         yield Tile(level, full, rest)
-
-
-def _end(tile: Tile) -> int:
-    return tile.index * TILE_WIDTH + tile.width
 
 
 def _number(index: int) -> str:

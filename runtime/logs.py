@@ -127,8 +127,8 @@ class JsonFormatter(logging.Formatter):
         line |= _fields(record)
         if record.exc_text:
             line["exception"] = record.exc_text
-        if getattr(record, "refused_fields", None):
-            line["refused_fields"] = len(record.refused_fields)  # type: ignore[attr-defined]
+        if refused := getattr(record, "refused_fields", None):
+            line["refused_fields"] = len(refused)
         return json.dumps(line, ensure_ascii=False)
 
 

@@ -6,6 +6,7 @@ from privacy import merkle, tiles
 from privacy.checkpoint import Vkey
 from runtime.log_follower import Entry, read_head
 from runtime.log_reader import LogReader
+from tests.simulated_log import tile_bytes
 
 
 def read_entries(reader: LogReader, vkey: Vkey | str) -> list[Entry]:
@@ -17,5 +18,5 @@ def read_entries(reader: LogReader, vkey: Vkey | str) -> list[Entry]:
     tree = merkle.Tree(map(merkle.leaf_hash, entries))
     assert tree.root() == head.root
     for tile in tiles.tiles_of(head.size):
-        assert reader.tile(tile.level or 0, tile.index, tile.width) == tiles.tile_bytes(tree, tile)
+        assert reader.tile(tile.level or 0, tile.index, tile.width) == tile_bytes(tree, tile)
     return [Entry(index, data) for index, data in enumerate(entries)]

@@ -49,5 +49,5 @@ class CorrectionTable:
     def of_person(self, person: int) -> list[Correction]:
         """Give a person's corrections, oldest first."""
         columns = "record, activity, inputs, reason, corrected_at"
-        sql = f"SELECT {columns} FROM correction WHERE person = ? ORDER BY id"  # noqa: S608
+        sql = f"SELECT {columns} FROM correction WHERE person = ? ORDER BY id"  # noqa: S608 (columns named above)
         return [Correction(*row) for row in self._database.rows(sql, (person,))]

@@ -17,6 +17,6 @@ def erase_person(database: Database, number: int) -> None:
         (number,),
     )
     for table in ("exclusion", "pooled", "correction"):
-        database.execute(f"DELETE FROM {table} WHERE person = ?", (number,))  # noqa: S608
+        database.execute(f"DELETE FROM {table} WHERE person = ?", (number,))  # noqa: S608 (tables named above)
     if database.value("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'pseudonym'"):
         database.execute("DELETE FROM pseudonym WHERE person = ?", (number,))

@@ -131,7 +131,7 @@ class PersonTable:
     def contract_columns(self) -> dict[str, NDArray[np.int64]]:
         """Give person, since_day and until_day of all persons by number, LAST_DAY where there is no date."""
         sql = (
-            f"SELECT number, ifnull(since_day, {LAST_DAY}), ifnull(until_day, {LAST_DAY})"  # noqa: S608
+            f"SELECT number, ifnull(since_day, {LAST_DAY}), ifnull(until_day, {LAST_DAY})"  # noqa: S608 (a constant)
             " FROM person ORDER BY number"
         )
         return self._database.integers(sql, ("person", "since_day", "until_day"))

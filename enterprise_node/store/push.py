@@ -56,7 +56,7 @@ class PushTable:
         for start in range(0, len(keys), _VARIABLES_MAX):
             part = keys[start : start + _VARIABLES_MAX]
             marks = ", ".join("?" * len(part))
-            sql = f"SELECT key, content FROM push_key WHERE source = ? AND key IN ({marks})"  # noqa: S608
+            sql = f"SELECT key, content FROM push_key WHERE source = ? AND key IN ({marks})"  # noqa: S608 (marks only)
             found.update((row[0], row[1]) for row in self._database.rows(sql, (source, *part)))
         return found
 

@@ -46,7 +46,7 @@ class SelectionTable:
         """Store an epoch's selection, in one step; another one before it is gone."""
         with self._database.transaction():
             for table in ("selection", "exclusion", "pooled"):
-                self._database.execute(f"DELETE FROM {table} WHERE epoch = ?", (epoch,))  # noqa: S608
+                self._database.execute(f"DELETE FROM {table} WHERE epoch = ?", (epoch,))  # noqa: S608 (tables named above)
             self._database.execute("INSERT INTO selection VALUES (?, ?)", (epoch, name))
             for person, overlap_class in exclusions:
                 values = (epoch, person, overlap_class)

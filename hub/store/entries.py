@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, insert, select
 
 from hub.store.dialects import insert_or_replace
 from hub.store.schema import body, entry, tree
@@ -108,11 +108,6 @@ def find_entries(
     if epoch is not None:
         query = query.where(entry.c.epoch == epoch)
     return [StoredEntry(*row) for row in connection.execute(query)]
-
-
-def count_entries(connection: Connection) -> int:
-    """Count the entries."""
-    return connection.scalar(select(func.count()).select_from(entry)) or 0
 
 
 def read_bodies(connection: Connection, index: int) -> list[bytes]:

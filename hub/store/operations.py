@@ -74,16 +74,6 @@ def segment_of(connection: Connection, seq: int) -> tuple[int, int, int] | None:
     return (first, count, entry) if seq < first + count else None
 
 
-def account_transfers(
-    connection: Connection, accounts: Collection[bytes]
-) -> list[tuple[int, bytes, bytes, int]]:
-    """Give (epoch, debit, credit, amount) of the transfers of some ledger accounts, in order."""
-    columns = (transfer.c.epoch, transfer.c.debit, transfer.c.credit, transfer.c.amount)
-    chosen = transfer.c.debit.in_(accounts) | transfer.c.credit.in_(accounts)
-    query = select(*columns).where(chosen).order_by(transfer.c.operation, transfer.c.position)
-    return [tuple(row) for row in connection.execute(query)]
-
-
 def last_operation_at(connection: Connection) -> int:
     """Give the time of the last operation; 0 before the first."""
     return connection.scalar(select(operation.c.at).order_by(operation.c.seq.desc()).limit(1)) or 0

@@ -73,13 +73,6 @@ def keyed_wallets(rows: Iterable[Row]) -> dict[WalletKey, StoredWallet]:
     return {(one.ledger, one.account): one for one in starmap(StoredWallet, rows)}
 
 
-def walk_wallets(connection: Connection, ledger: str) -> Iterator[StoredWallet]:
-    """Give the touched wallets of a ledger, ascending by account."""
-    query = select(wallet).where(wallet.c.ledger == ledger).order_by(wallet.c.account)
-    for row in connection.execute(query).yield_per(ROWS_AT_ONCE):
-        yield StoredWallet(*row)
-
-
 def wallets_applied(connection: Connection, epoch: int) -> Iterator[StoredWallet]:
     """Give the wallets stepped to the close of an epoch: whatever operations have touched since."""
     query = select(wallet).where(wallet.c.applied_epoch == epoch)

@@ -26,7 +26,7 @@ def plant(fault: str) -> None:
         case "halved":
             noise.discrete_laplace = halved
         case "unclamped":
-            setattr(enterprise_node.contents, "measure_spec", unclamped)  # noqa: B010
+            setattr(enterprise_node.contents, "measure_spec", unclamped)  # noqa: B010 (a name it imports, not its own)
         case _:
             sys.exit(f"{fault}: cannot start")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from privacy import merkle, tiles
+from tests.simulated_log import tile_bytes
 from tests.simulator.writing import Writer
 
 
@@ -15,7 +16,7 @@ class Bundles(Writer):
         """Write what `cgsp-hub export` writes; give the file of the first trust root."""
         folder.mkdir(parents=True, exist_ok=True)
         tree = merkle.Tree(merkle.leaf_hash(entry.data) for entry in self.entries)
-        files = {tile.path: tiles.tile_bytes(tree, tile) for tile in tiles.tiles_of(tree.size)}
+        files = {tile.path: tile_bytes(tree, tile) for tile in tiles.tiles_of(tree.size)}
         for tile in tiles.bundles_of(tree.size):
             first = tile.index * tiles.TILE_WIDTH
             mine = [entry.data for entry in self.entries[first : first + tile.width]]

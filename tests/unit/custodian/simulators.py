@@ -38,6 +38,7 @@ from runtime.identity import Identity, Role, SpiffeName
 from runtime.log_reader import FolderLog
 from runtime.retries import unary
 from runtime.servers import GrpcServer, ServerOptions
+from tests.simulated_log import tile_bytes
 
 DOMAIN = "test.cgsp.example"
 ORIGIN = f"{DOMAIN}/log"
@@ -92,7 +93,7 @@ class SimulatedHub:
             path.parent.mkdir(parents=True, exist_ok=True)
             start = tile.index * tiles.TILE_WIDTH
             bundle = tiles.encode_bundle(self.entries[start : start + tile.width])
-            path.write_bytes(bundle if tile.level is None else tiles.tile_bytes(tree, tile))
+            path.write_bytes(bundle if tile.level is None else tile_bytes(tree, tile))
         note = checkpoint.sign_checkpoint(Checkpoint(ORIGIN, tree.size, tree.root()), signing_key("log"))
         (self.folder / "checkpoint").write_bytes(note)
 

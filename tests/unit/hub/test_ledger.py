@@ -22,7 +22,6 @@ from hub.export import export_bundle
 from hub.intake import Own
 from hub.ledger import Answered
 from hub.participation import Asked
-from hub.point_in_time import wallet_at
 from hub.rebuild import rebuild
 from hub.store.database import open_readers, open_writer
 from privacy.account_changes import CLOSE, build_change
@@ -37,6 +36,7 @@ from protos.v1.programme_pb2 import ACCOUNT_CHANGE_KIND_FREEZE, ACCOUNT_CHANGE_K
 from tests.simulator import EPOCH, ORIGIN, key, pseudonym
 from tests.unit.accounting.programmes.programmes import coupon, programme
 from tests.unit.hub.operations import asked, cancel, confirm, deposit, holder_of, reserve
+from tests.unit.hub.past_wallets import wallet_at
 from tests.unit.hub.test_accounts import close, release_all
 from tests.unit.hub.test_api import wait_published
 from tests.unit.hub.world import World, refused, running

@@ -90,7 +90,7 @@ def test_wallets_are_replaced_by_key_and_never_below_zero(writer: Engine) -> Non
         wallets.put_wallets(connection, [])
         found = wallets.read_wallets(connection, keys)
         assert found == {("P:x", ANNA): newer, ("P:x", BERT): other}
-        assert list(wallets.walk_wallets(connection, "P:x")) == [newer, other]
+        assert list(wallets.walk_all(connection)) == [newer, other]
     for wrong in (replace(WALLET, available=-1), replace(WALLET, deficit=1)):
         with pytest.raises(IntegrityError), writer.begin() as connection:
             wallets.put_wallets(connection, [wrong])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -211,7 +212,7 @@ def test_another_selection_than_the_logs_settles_nothing() -> None:
     ):
         federation = city()
         federation.select(PHONE, selection=lie)
-        refused(lambda: federation.reserve(PHONE), reasons.REASON_SELECTION_WRONG)  # noqa: B023
+        refused(partial(federation.reserve, PHONE), reasons.REASON_SELECTION_WRONG)
     federation = city()
     message = federation.reservation(PHONE)
     refused(

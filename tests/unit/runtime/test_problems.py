@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
+from pathlib import Path
 
 import click
 import grpc
@@ -105,7 +106,7 @@ def fail(what: str, as_json: bool) -> None:
         case "bug":
             raise RuntimeError("13812345678")
         case "file":
-            open("/nowhere/at/all")  # noqa: SIM115, PTH123
+            Path("/nowhere/at/all").read_bytes()
         case "abort":
             raise click.Abort
     click.echo("well")

@@ -28,5 +28,5 @@ def upgrade() -> None:
         sqlite_strict=True,
         sqlite_with_rowid=False,
     )
-    op.execute(f"insert into balance ({_COLUMNS}) select {_COLUMNS} from balance_kept")  # noqa: S608
+    op.execute(f"insert into balance ({_COLUMNS}) select {_COLUMNS} from balance_kept")  # noqa: S608 (columns named above)
     op.drop_table("balance_kept")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection
+from collections.abc import Collection
+
+from sqlalchemy import Connection, select
 
 from accounting.ledger import chart
 from accounting.ledger.wallets import Credit, Recent, Wallet, step
 from engine.closing import terms_of
 from engine.log_facts import LogFacts
-from hub.store.operations import account_transfers
+from hub.store.ledger_schema import transfer
 from hub.store.wallets import read_credits, read_received
 from protos.epochs import Epoch
 
@@ -25,7 +27,7 @@ def wallet_at(connection: Connection, facts: LogFacts, ledger: str, account: byt
         chart.pending(ledger, account).id: "pending",
         chart.deficit(ledger, account).id: "deficit",
     }
-    moves = account_transfers(connection, list(parts))
+    moves = _transfers(connection, list(parts))
     wallet = Wallet()
     for close in closes:
         wallet = _moved(wallet, parts, [(a, b, amount) for at, a, b, amount in moves if at == close])
@@ -53,3 +55,11 @@ def _moved(wallet: Wallet, parts: dict[bytes, str], moves: list[tuple[bytes, byt
             if part is not None:
                 amounts[part] += -sign * amount if part == "deficit" else sign * amount
     return Wallet(**amounts, deficit_since=wallet.deficit_since if amounts["deficit"] else 0)
+
+
+def _transfers(connection: Connection, accounts: Collection[bytes]) -> list[tuple[int, bytes, bytes, int]]:
+    """Give (epoch, debit, credit, amount) of the transfers of some ledger accounts, in order."""
+    columns = (transfer.c.epoch, transfer.c.debit, transfer.c.credit, transfer.c.amount)
+    chosen = transfer.c.debit.in_(accounts) | transfer.c.credit.in_(accounts)
+    query = select(*columns).where(chosen).order_by(transfer.c.operation, transfer.c.position)
+    return [tuple(row) for row in connection.execute(query)]
