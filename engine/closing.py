@@ -177,4 +177,4 @@ def _positions(
     """Lay out a programme's positions over what has matured."""
     matured = [one for one in released.files if one.epoch <= through]
     text = lay_out_positions(engine, spans, matured, released.links, facts.policy_for)
-    return f"SELECT account, position, variance FROM ({text}) AS p"  # noqa: S608
+    return f"SELECT account, position, variance FROM ({text}) AS p"  # noqa: S608 (a query of this module's own)

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from accounting.ledger.books import Received
 from accounting.ledger.closing import WALLET_LEAF_BYTES
 from accounting.ledger.wallets import (
-    Credit,
     Moves,
     Terms,
     Wallet,
@@ -217,13 +216,6 @@ def walk_credits(engine: Engine, path: Path) -> Iterator[Columns]:
 def walk_wallets(engine: Engine, path: Path) -> Iterator[Columns]:
     """Give the wallets after a close, as columns, ascending by account, without holding them all."""
     yield from _in_batches(engine, path, tuple(WALLET_COLUMNS))
-
-
-def credits_of(columns: Columns) -> Iterator[tuple[bytes, Credit, int]]:
-    """Give (account, credit, variance) of each row of credits."""
-    names = ("account", "delta", "capped", "variance")
-    for account, delta, capped, variance in zip(*(columns[name].tolist() for name in names), strict=True):
-        yield bytes(account), Credit(delta, capped), variance
 
 
 def _positions(made: LedgerCredits) -> str:

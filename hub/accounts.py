@@ -19,14 +19,13 @@ from engine.closing import ClosedBooks, Released
 from engine.duckdb_engine import DuckDbEngine
 from engine.moved import apply_moves
 from engine.released import BooksSum, ReleasedRows, fold_accounts, fold_points, write_links, write_statements
-from hub.closing import CLOSING, Attempt, LedgerCloser
+from hub.closing import Attempt, LedgerCloser
 from hub.erasures import remove_folded
 from hub.intake import Intake, Own, Step, following
 from hub.state import State
 from hub.store import books, entries
 from hub.store.books import Balances, ClosedEpoch, PointsBalance
 from hub.store.entries import StoredEntry
-from hub.store.wallets import put_ledger_epoch
 from hub.store.writer import Writer
 from privacy import envelope
 from privacy.chunks import HALF_BYTES
@@ -218,7 +217,6 @@ class Closer:
         """Fold, credit, and close in the writer's turn: operations wait only while wallets are stepped."""
         folded = fold_into(engine, self._readers, self._state, self._resources, epoch)
         self._step("folded")
-        self._writer.call(lambda connection: put_ledger_epoch(connection, epoch, CLOSING))
         credited = self._ledgers.credit(engine, epoch, folded.released)
         self._step("credited")
         stored = self._writer.call(

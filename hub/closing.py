@@ -46,7 +46,6 @@ from hub.store.wallets import (
     WalletKey,
     all_credits,
     load_credits,
-    put_ledger_epoch,
     put_wallets,
     read_wallets,
     wallets_applied,
@@ -61,7 +60,6 @@ from protos.v1.problem_pb2 import REASON_INVARIANT_BROKEN
 
 logger = logging.getLogger(__name__)
 
-OPEN, CLOSING, SEALED = 0, 1, 2
 LEDGER_FOLDER = "ledgers"
 _ATTEMPT = "attempt"
 
@@ -159,7 +157,6 @@ class LedgerCloser:
             load_credits(connection, credited.ledger, attempt.epoch, walk_credits(engine, credited.credits))
         put_balances(connection, closed.balances)
         put_wallets(connection, self._merged(connection, engine, attempt, closed))
-        put_ledger_epoch(connection, attempt.epoch, SEALED)
         self._ledger.forget()
 
     def keep(self, attempt: Attempt, leaf_hash: bytes) -> None:

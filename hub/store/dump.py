@@ -75,7 +75,7 @@ def _copy_out(connection: Connection, table: Table, out: _Hashing) -> int:
         f'"{column.name}" collate "C"' if _kind(column.type) == _TEXT else f'"{column.name}"'
         for column in table.primary_key
     ]
-    text = f'select {_names(kinds(table))} from "{table.name}" order by {", ".join(ordered)}'  # noqa: S608
+    text = f'select {_names(kinds(table))} from "{table.name}" order by {", ".join(ordered)}'  # noqa: S608 - the schema's own names
     driver: Any = connection.connection.driver_connection
     with driver.cursor() as cursor:
         with cursor.copy(f"copy ({text}) to stdout (format binary)") as copy:
@@ -116,7 +116,7 @@ def _field(value: int | str | bytes | None) -> bytes:
 
 def _insert(connection: Connection, name: str, dumped: Dumped, file: BinaryIO) -> None:
     marks = ", ".join("?" * len(dumped.columns))
-    text = f'insert into "{name}" ({_names(dumped.columns)}) values ({marks})'  # noqa: S608
+    text = f'insert into "{name}" ({_names(dumped.columns)}) values ({marks})'  # noqa: S608 - the schema's own names
     driver: Any = connection.connection.driver_connection
     rows = _decoded(name, dumped, file)
     while some := list(islice(rows, _ROWS_TOGETHER)):

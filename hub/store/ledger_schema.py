@@ -161,30 +161,6 @@ counter = Table(
     sqlite_with_rowid=False,
 )
 
-# 0 open, 1 closing, 2 sealed.
-ledger_epoch = Table(
-    "ledger_epoch",
-    metadata,
-    Column("epoch", Whole, primary_key=True, autoincrement=False),
-    Column("state", Whole, nullable=False),
-    CheckConstraint("state in (0, 1, 2)", name="state_is_known"),
-    sqlite_strict=True,
-)
-
-# Records of programmes in the log; the last of an id and version says whether it was withdrawn.
-programme = Table(
-    "programme",
-    metadata,
-    Column("idx", Whole, primary_key=True, autoincrement=False),
-    Column("id", Text, nullable=False, index=True),
-    Column("version", Whole, nullable=False),
-    Column("sha256", Bytes, nullable=False),
-    Column("first_epoch", Whole, nullable=False),
-    Column("withdrawn", Whole, nullable=False),
-    CheckConstraint("withdrawn in (0, 1)", name="withdrawn_is_said"),
-    sqlite_strict=True,
-)
-
 append_only(segment, transfer, credit, received)
 attach(operation, refuse_statements("operation", "delete"))
 # The one exception: an order of the log lets the tickets of who was erased be overwritten, by as many bytes.

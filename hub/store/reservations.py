@@ -14,24 +14,12 @@ from accounting.ledger.chart import LedgerAccount
 from accounting.ledger.transfers import Balance
 from hub.store.keyed import Keyed, Row, read_keyed
 from hub.store.ledger_schema import counter, reservation, system_balance
-from hub.store.rows import ROWS_AT_ONCE, cut, put
+from hub.store.rows import ROWS_AT_ONCE, put
 from protos.epochs import Epoch
 
 _NAMES = [one.name for one in fields(Reservation)]
 # A reservation as a row, but for its state, which comes last.
 _PARTS = attrgetter(*_NAMES[:-1])
-
-
-def read_balances(
-    connection: Connection, accounts: Collection[LedgerAccount]
-) -> dict[LedgerAccount, Balance]:
-    """Read balances of accounts that are nobody's wallet; those never used are not among them."""
-    named = {one.id: one for one in accounts}
-    found = {}
-    for some in cut(sorted(named)):
-        for row in connection.execute(select(system_balance).where(system_balance.c.id.in_(some))):
-            found[named[row.id]] = Balance(row.debits, row.credits)
-    return found
 
 
 def walk_balances(connection: Connection) -> Iterator[tuple[LedgerAccount, Balance]]:

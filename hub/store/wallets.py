@@ -15,7 +15,7 @@ from accounting.ledger.books import Received
 from hub.store import bulk
 from hub.store.bulk import Column
 from hub.store.keyed import Keyed, Row, read_keyed
-from hub.store.ledger_schema import credit, ledger_epoch, received, wallet
+from hub.store.ledger_schema import credit, received, wallet
 from hub.store.rows import ROWS_AT_ONCE, put
 from protos.epochs import Epoch
 
@@ -133,17 +133,6 @@ def load_credits(
     there = connection.scalar(loaded.order_by(credit.c.account.desc()).limit(1))
     rows = (_credit_rows(ledger, epoch, one) for one in batches)
     return bulk.load(connection, credit, rows if there is None else bulk.behind(rows, "account", there))
-
-
-def put_ledger_epoch(connection: Connection, epoch: Epoch, state: int) -> None:
-    """Say that an epoch is open (0), closing (1) or sealed (2)."""
-    put(connection, ledger_epoch, ("epoch",), [(epoch, state)])
-
-
-def ledger_epochs(connection: Connection) -> dict[Epoch, int]:
-    """Give the state of each epoch, in order."""
-    query = select(ledger_epoch).order_by(ledger_epoch.c.epoch)
-    return {Epoch(row.epoch): row.state for row in connection.execute(query)}
 
 
 def _credit_rows(ledger: str, epoch: Epoch, batch: Mapping[str, Column]) -> Mapping[str, Column]:

@@ -19,7 +19,6 @@ from engine.ledgers import (
     ClosedLedger,
     LedgerCredits,
     LedgerFiles,
-    credits_of,
     find_wallets,
     step_wallets,
     walk_credits,
@@ -163,7 +162,8 @@ def test_what_a_close_left_is_found_and_walked(engine: DuckDbEngine, tmp_path: P
     assert list(found) == [PERSONS[0]]
     assert found[PERSONS[0]] == (Wallet(30), 4, 30)
     [columns] = walk_credits(engine, files.credits[1])
-    assert list(credits_of(columns)) == [(PERSONS[0], Credit(-20), 4), (PERSONS[1], Credit(-8), 0)]
+    named = (columns[name].tolist() for name in ("account", "delta", "capped", "variance"))
+    assert list(zip(*named, strict=True)) == [(PERSONS[0], -20, 0, 4), (PERSONS[1], -8, 0, 0)]
     [columns] = walk_wallets(engine, files.wallets or tmp_path)
     assert columns["available"].tolist() == [30, 0]
     assert find_wallets(engine, LedgerFiles(), PERSONS) == {}

@@ -103,19 +103,15 @@ def test_points_received_come_in_the_order_of_operations(writer: Engine) -> None
         assert wallets.read_received(connection, {("P:x", ANNA)}) == {("P:x", ANNA): [first, second]}
 
 
-def test_epochs_and_counters_and_balances_are_as_they_were_put_last(writer: Engine) -> None:
+def test_counters_and_balances_are_as_they_were_put_last(writer: Engine) -> None:
     fund, paid = chart.fund("x", "main"), chart.paid("shop")
     with writer.begin() as connection:
-        for state in (0, 1):
-            wallets.put_ledger_epoch(connection, EPOCH, state)
-        assert wallets.ledger_epochs(connection) == {EPOCH: 1}
         reservations.put_counts(connection, {"stock:x:tree": 1, "spent:x:main": LARGEST})
         reservations.put_counts(connection, {"stock:x:tree": 2})
         found = reservations.read_counts(connection, {"stock:x:tree", "spent:x:main", "never"})
         assert found == {"stock:x:tree": 2, "spent:x:main": LARGEST}
         reservations.put_balances(connection, {fund: Balance(1, 2), paid: Balance(0, 3)})
         reservations.put_balances(connection, {fund: Balance(1, LARGEST)})
-        assert reservations.read_balances(connection, [fund]) == {fund: Balance(1, LARGEST)}
         walked = dict(reservations.walk_balances(connection))
         assert walked == {fund: Balance(1, LARGEST), paid: Balance(0, 3)}
 
