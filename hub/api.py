@@ -16,10 +16,11 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from hub import pages
+from hub import pages, templates
 from hub.account_exports import AccountExports
 from hub.api_accounts import add_account_routes
 from hub.api_books import BookParts, book_routes
+from hub.api_programmes import programme_routes
 from hub.api_rewards import RewardParts, reward_routes
 from hub.board_entries import BoardEntries
 from hub.book_views import BookViews
@@ -30,6 +31,7 @@ from hub.http_bounds import HttpBounds
 from hub.join import Registrar
 from hub.log import PublicLog
 from hub.participation import Participation
+from hub.programme_views import ProgrammeViews
 from hub.views import AccountView, EnterpriseView, EpochView, PopulationView, StatusView, Views
 from protos.problems import Malformed, Problem, Unavailable
 from protos.v1.problem_pb2 import (
@@ -43,6 +45,8 @@ from runtime.problems import http_body, outcome
 JOINS_PER_MINUTE = 60
 JOINS_AT_ONCE = 4
 BINARY = "application/octet-stream"
+# Paths whose answers people look at.
+PAGES = ("/books/", "/programmes")
 IMMUTABLE = "public, max-age=31536000, immutable"
 FRESH = "no-cache"
 HEADERS = {
@@ -71,6 +75,7 @@ class Parts:
     limits: Limits
     rewards: RewardParts
     books: BookViews
+    programmes: ProgrammeViews
     boards: BoardEntries
     participation: Participation
     exports: AccountExports
@@ -101,6 +106,7 @@ def create_app(parts: Parts) -> FastAPI:
     _page_routes(app, parts)
     app.include_router(reward_routes(parts.rewards))
     app.include_router(book_routes(BookParts(parts.books, parts.participation, parts.boards)))
+    app.include_router(programme_routes(parts.programmes))
     add_account_routes(app, parts.participation, parts.exports)
     return app
 
@@ -120,6 +126,8 @@ def _guard(app: FastAPI) -> None:
 
     @app.exception_handler(Problem)
     async def refused(request: Request, problem: Problem) -> Response:
+        if request.url.path.startswith(PAGES):
+            return _refused_page(request, problem)
         return _problem_response(problem)
 
     @app.exception_handler(RequestValidationError)
@@ -237,7 +245,7 @@ def _page_routes(app: FastAPI, parts: Parts) -> None:
     ) -> Response:
         views = parts.views
         html = pages.status_page(
-            pages.language_of(lang, accept_language),
+            templates.language_of(lang, accept_language),
             views.status(),
             views.enterprises(),
             views.epochs(),
@@ -248,8 +256,16 @@ def _page_routes(app: FastAPI, parts: Parts) -> None:
     @app.get("/status.css", response_class=Response, include_in_schema=False)
     def style() -> Response:
         return Response(
-            pages.style_sheet(), media_type="text/css", headers={"Cache-Control": "public, max-age=3600"}
+            templates.style_sheet(), media_type="text/css", headers={"Cache-Control": "public, max-age=3600"}
         )
+
+
+def _refused_page(request: Request, problem: Problem) -> Response:
+    """Tell a person, who looks at a page, what an app is told as JSON."""
+    accepted = request.headers.get("accept-language", "")
+    language = templates.language_of(request.query_params.get("lang"), accepted)
+    html = templates.problem_page(language, problem.message, problem.remedy)
+    return HTMLResponse(html, outcome(problem.reason).http_status)
 
 
 def _problem_response(problem: Problem) -> Response:
@@ -257,4 +273,4 @@ def _problem_response(problem: Problem) -> Response:
 
 
 def _not_found(message: str) -> Unavailable:
-    return Unavailable(REASON_NOT_FOUND, message)
+    return Unavailable(REASON_NOT_FOUND, message, remedy="See / and /openapi.json.")

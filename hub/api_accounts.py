@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Request
@@ -12,16 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from hub.account_exports import AccountExports
 from hub.bounds import CallerBounds
 from hub.participation import TICKETS_MAX, Asked, Done, Participation
+from hub.ticket_text import TicketText, ticket_bytes
 from privacy import account_changes as changes
-from privacy.tickets import TICKET_BYTES_MAX
 from protos.epochs import format_epoch
-from protos.problems import Malformed
 from protos.v1 import programme_pb2
-from protos.v1.problem_pb2 import REASON_TICKET_INVALID
 
 CALLS_PER_MINUTE = 60
 CALLS_AT_ONCE = 4
-Ticket = Annotated[str, Field(max_length=TICKET_BYTES_MAX * 2)]
 Account = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 _KINDS = {
     "prove": changes.PROVE,
@@ -47,7 +43,7 @@ class ChangeBody(_Body):
     """A change and the tickets (base64) it rests on, in its rule's order."""
 
     kind: Literal["prove", "merge", "split", "close", "share"]
-    tickets: Annotated[list[Ticket], Field(min_length=1, max_length=TICKETS_MAX)]
+    tickets: Annotated[list[TicketText], Field(min_length=1, max_length=TICKETS_MAX)]
     parts: Annotated[list[Part], Field(max_length=changes.SHARES_MAX)] = []
 
 
@@ -56,7 +52,7 @@ class RecordingBody(_Body):
 
     overlap_class: Annotated[str, Field(min_length=1, max_length=128)]
     enterprise: Annotated[str, Field(max_length=64)] = ""
-    ticket: Ticket
+    ticket: TicketText
 
 
 class PoolBody(_Body):
@@ -64,13 +60,13 @@ class PoolBody(_Body):
 
     programme: Annotated[str, Field(min_length=1, max_length=64)]
     consents: bool
-    ticket: Ticket
+    ticket: TicketText
 
 
 class ViewBody(_Body):
     """A ticket for "view"."""
 
-    ticket: Ticket
+    ticket: TicketText
 
 
 def add_account_routes(app: FastAPI, participation: Participation, exports: AccountExports) -> None:
@@ -81,7 +77,7 @@ def add_account_routes(app: FastAPI, participation: Participation, exports: Acco
     def view(body: ViewBody, request: Request) -> dict[str, Any]:
         """Show and explain the account of whoever the ticket logs in, and give its signed export."""
         with bounds.admit(_caller(request)):
-            account = participation.viewed(_bytes(body.ticket))
+            account = participation.viewed(ticket_bytes(body.ticket))
             export = base64.b64encode(exports.export(account)).decode()
             return {"account": exports.content(account), "export": export}
 
@@ -90,7 +86,7 @@ def add_account_routes(app: FastAPI, participation: Participation, exports: Acco
         """Prove control, merge, split, close or share out."""
         parts = [(bytes.fromhex(one.account), one.basis_points) for one in body.parts]
         with bounds.admit(_caller(request)):
-            tickets = [_bytes(one) for one in body.tickets]
+            tickets = [ticket_bytes(one) for one in body.tickets]
             return _said(participation.change(Asked(_KINDS[body.kind], tickets, parts)))
 
     @app.post("/v1/my/choices/recording", tags=["accounts"])
@@ -100,7 +96,7 @@ def add_account_routes(app: FastAPI, participation: Participation, exports: Acco
         choice.recording.overlap_class = body.overlap_class
         choice.recording.enterprise_id = body.enterprise
         with bounds.admit(_caller(request)):
-            return _said(participation.choose(choice, _bytes(body.ticket)))
+            return _said(participation.choose(choice, ticket_bytes(body.ticket)))
 
     @app.post("/v1/my/choices/pool", tags=["accounts"])
     def pool(body: PoolBody, request: Request) -> dict[str, Any]:
@@ -109,7 +105,7 @@ def add_account_routes(app: FastAPI, participation: Participation, exports: Acco
         choice.pool.programme = body.programme
         choice.pool.consents = body.consents
         with bounds.admit(_caller(request)):
-            return _said(participation.choose(choice, _bytes(body.ticket)))
+            return _said(participation.choose(choice, ticket_bytes(body.ticket)))
 
 
 def _said(done: Done) -> dict[str, Any]:
@@ -118,10 +114,3 @@ def _said(done: Done) -> dict[str, Any]:
 
 def _caller(request: Request) -> str:
     return request.client.host if request.client else "unknown"
-
-
-def _bytes(ticket: str) -> bytes:
-    try:
-        return base64.b64decode(ticket, validate=True)
-    except (binascii.Error, ValueError):
-        raise Malformed(REASON_TICKET_INVALID, "The ticket is not base64.") from None

@@ -6,8 +6,6 @@ is for whoever holds a ticket to view it. Operator and auditors may read all.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
@@ -15,20 +13,20 @@ from fastapi import APIRouter, Header, Path, Query
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from hub import pages
 from hub.board_entries import BoardEntries
 from hub.book_pages import book_page
 from hub.book_views import Book, BookViews
 from hub.callers import Peer, require
 from hub.participation import Participation
-from privacy.tickets import TICKET_BYTES_MAX
-from protos.problems import Malformed, Refused
+from hub.templates import language_of
+from hub.ticket_text import TicketText, ticket_bytes
+from protos.problems import Refused
 from protos.v1 import reward_pb2
-from protos.v1.problem_pb2 import REASON_ROLE_NOT_ALLOWED, REASON_TICKET_INVALID
+from protos.v1.problem_pb2 import REASON_ROLE_NOT_ALLOWED
 from runtime.identity import Role, SpiffeName
 
 Id = Annotated[str, Path(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
-TicketText = Annotated[str, Query(max_length=TICKET_BYTES_MAX * 2, description="base64url of a link ticket")]
+TicketQuery = Annotated[TicketText, Query(description="base64url of a link ticket")]
 Language = Annotated[str | None, Query(max_length=8)]
 Accepted = Annotated[str, Header()]
 
@@ -40,7 +38,7 @@ class EntryBody(BaseModel):
 
     alias: Annotated[str, Field(min_length=1, max_length=32)]
     shown: bool = True
-    ticket: Annotated[str, Field(max_length=TICKET_BYTES_MAX * 2)]
+    ticket: TicketText
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,7 @@ def _json_routes(router: APIRouter, parts: BookParts) -> None:
         return _enterprise(parts, enterprise, peer)
 
     @router.get("/v1/books/person")
-    def person(ticket: TicketText) -> Book:
+    def person(ticket: TicketQuery) -> Book:
         """Give the book of the person a ticket is of."""
         return _person(parts, ticket)
 
@@ -85,7 +83,7 @@ def _json_routes(router: APIRouter, parts: BookParts) -> None:
     def join_board(programme: Id, board: Id, body: EntryBody) -> dict[str, Any]:
         """Show the ticket's person on a board of those that opted in, or no longer."""
         entry = reward_pb2.BoardEntry(programme=programme, board=board, alias=body.alias, shown=body.shown)
-        parts.boards.change(entry, _ticket(body.ticket))
+        parts.boards.change(entry, ticket_bytes(body.ticket))
         return {"alias": entry.alias, "shown": entry.shown}
 
 
@@ -102,13 +100,13 @@ def _page_routes(router: APIRouter, parts: BookParts) -> None:
 
     @router.get("/books/person", response_class=HTMLResponse, include_in_schema=False)
     def person_page(
-        ticket: TicketText, lang: Language = None, accept_language: Accepted = ""
+        ticket: TicketQuery, lang: Language = None, accept_language: Accepted = ""
     ) -> HTMLResponse:
         return _page(_person(parts, ticket), lang, accept_language, ticket=ticket)
 
 
 def _page(book: Book, lang: str | None, accepted: str, **others: str) -> HTMLResponse:
-    html = book_page(pages.language_of(lang, accepted), book, others)
+    html = book_page(language_of(lang, accepted), book, others)
     return HTMLResponse(html, headers={"Vary": "Accept-Language", "Cache-Control": "private, no-store"})
 
 
@@ -120,11 +118,4 @@ def _enterprise(parts: BookParts, enterprise: str, peer: SpiffeName | None) -> B
 
 
 def _person(parts: BookParts, ticket: str) -> Book:
-    return parts.books.person(parts.participation.viewed(_ticket(ticket)))
-
-
-def _ticket(text: str) -> bytes:
-    try:
-        return base64.b64decode(text, altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        raise Malformed(REASON_TICKET_INVALID, "The ticket is not base64url.") from None
+    return parts.books.person(parts.participation.viewed(ticket_bytes(ticket)))

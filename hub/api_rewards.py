@@ -6,7 +6,6 @@ A ticket travels as base64; it is bound to its order, so whoever sees it can do 
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -19,11 +18,9 @@ from hub.callers import Peer, require
 from hub.certificates import Certificates
 from hub.charity import plantings
 from hub.redemption import Caller, Redemptions
+from hub.ticket_text import TicketText, ticket_bytes
 from privacy.asked import PORTAL
-from privacy.tickets import TICKET_BYTES_MAX
-from protos.problems import Malformed
 from protos.v1 import reward_pb2
-from protos.v1.problem_pb2 import REASON_TICKET_INVALID
 from runtime.identity import Role, SpiffeName
 
 KeyText = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
@@ -42,7 +39,7 @@ class OrderBody(BaseModel):
     programme_version: Annotated[int, Field(ge=1, lt=2**32)]
     reward: Id
     quantity: Annotated[int, Field(ge=1, le=1_000)] = 1
-    ticket: Annotated[str, Field(max_length=TICKET_BYTES_MAX * 2)]
+    ticket: TicketText
 
     def order(self) -> reward_pb2.RewardOrder:
         """Give the order whose bytes the ticket's subject is of."""
@@ -56,10 +53,7 @@ class OrderBody(BaseModel):
 
     def ticket_bytes(self) -> bytes:
         """Give the ticket's envelope; raises Malformed unless it is base64."""
-        try:
-            return base64.b64decode(self.ticket, validate=True)
-        except (binascii.Error, ValueError):
-            raise Malformed(REASON_TICKET_INVALID, "The ticket is not base64.") from None
+        return ticket_bytes(self.ticket)
 
 
 class KeyBody(BaseModel):

@@ -34,6 +34,7 @@ from hub.join import Registrar
 from hub.ledger import Ledger
 from hub.log import LogWriter, PublicLog, WriterLock
 from hub.participation import Participation
+from hub.programme_views import ProgrammeViews
 from hub.redemption import Redemptions
 from hub.replaying import replay
 from hub.setup import Opened
@@ -297,6 +298,7 @@ class Hub:
         stack.callback(self._deadlines.stop)
         if self._is_erasure_open():
             self._forget_erased()
+        books = BookViews(self._state, self._ledger, self._readers, self._views)
         parts = Parts(
             self._views,
             PublicLog(home.folder),
@@ -306,7 +308,8 @@ class Hub:
             self._waiting_for,
             settings.limits,
             RewardParts(self._redemptions, self._certificates, self._readers),
-            BookViews(self._state, self._ledger, self._readers, self._views),
+            books,
+            ProgrammeViews(self._ledger, self._readers, books),
             BoardEntries(self._state, self._ledger, self._writer, self._clock),
             self._participation,
             self._exports,

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from functools import cache
-from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlencode
 
-from jinja2 import Environment, StrictUndefined
+from hub.amounts import unit_word, written
+from hub.book_views import Book, Figure, Moment, Section
+from hub.charts import Band, Bars, Mark, band, bars
+from hub.templates import render
 
-from hub.book_views import Book
-
-if TYPE_CHECKING:
-    from jinja2 import Template
-
+# A line's key, with its ledger's letter before it where that changes the word.
 WORDS: dict[str, dict[str, Any]] = {
     "en": {
-        "lang": "en",
-        "language": "Language",
         "person": "Personal book",
         "enterprise": "Enterprise book",
         "government": "Government book",
@@ -27,6 +24,7 @@ WORDS: dict[str, dict[str, Any]] = {
         "amount": "Amount",
         "unit": "Unit",
         "nothing": "Nothing yet",
+        "history": "credited up to each month",
         "lines": {
             "available": "held",
             "spendable": "may be spent",
@@ -35,14 +33,14 @@ WORDS: dict[str, dict[str, Any]] = {
             "deficit": "owed to later credits",
             "enrolled": "persons enrolled",
             "sponsor": "passed to sponsors",
-            "total": "all domains",
+            "total": "all together",
             "contributed": "given to the pool",
             "share": "part of all that was given",
             "proceeds": "part of what sales brought in",
             "persons": "held by persons, net of what they owe",
-            "src": "from statements",
+            "R.src": "from statements",
             "pool": "in pools",
-            "issued": "issued as units",
+            "R.issued": "issued as units",
             "buffer": "in buffers",
             "retired": "retired",
             "expired": "expired",
@@ -51,25 +49,34 @@ WORDS: dict[str, dict[str, Any]] = {
             "redeemed": "redeemed",
             "planted": "planted",
             "capped": "above caps",
+            "M.src": "paid in",
             "fund": "in funds",
             "refundable": "set aside for orders",
             "payable": "owed to partners",
             "paid": "paid to partners",
             "fee": "fees",
+            "issuer": "issued, buffer included",
+            "hold": "for sale",
+            "sold": "sold, not yet used",
+            "cancelled": "cancelled",
+            "life": "daily life",
+            "public_good": "public good",
+            "consumption": "consumption",
+            "tourism": "tourism",
+            "travel": "travel",
         },
     },
     "zh": {
-        "lang": "zh-CN",
-        "language": "语言",
         "person": "个人账本",
         "enterprise": "企业账本",
         "government": "政府账本",
         "open": "未结周期",
-        "truth": "同一事实的三本账:同样的账本与发布值,各方只见其应见。",
+        "truth": "同一事实的三本账：同样的账本与发布值，各方只见其应见。",
         "line": "项目",
         "amount": "数额",
         "unit": "单位",
         "nothing": "暂无",
+        "history": "截至各月的累计入账",
         "lines": {
             "available": "持有",
             "spendable": "可用",
@@ -78,14 +85,14 @@ WORDS: dict[str, dict[str, Any]] = {
             "deficit": "待后续抵补",
             "enrolled": "登记人数",
             "sponsor": "转给出资方",
-            "total": "全部领域",
+            "total": "合计",
             "contributed": "投入减排池",
             "share": "占全部投入",
             "proceeds": "对应的出售收益",
-            "persons": "个人合计(扣除待抵补)",
-            "src": "来自发布值",
+            "persons": "个人合计（扣除待抵补）",
+            "R.src": "来自结单",
             "pool": "减排池",
-            "issued": "已签发",
+            "R.issued": "已签发为单位",
             "buffer": "缓冲",
             "retired": "已注销",
             "expired": "已过期",
@@ -94,23 +101,100 @@ WORDS: dict[str, dict[str, Any]] = {
             "redeemed": "已兑换",
             "planted": "已种植",
             "capped": "超上限",
+            "M.src": "已入资",
             "fund": "资金余额",
             "refundable": "订单预留",
             "payable": "应付合作方",
             "paid": "已付合作方",
             "fee": "费用",
+            "issuer": "签发合计（含缓冲）",
+            "hold": "待售",
+            "sold": "已售未用",
+            "cancelled": "已撤销",
+            "life": "生活",
+            "public_good": "公益",
+            "consumption": "消费",
+            "tourism": "旅游",
+            "travel": "出行",
         },
     },
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A figure as it is written."""
+
+    label: str
+    amount: str
+    half: str
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A section as it is shown: its lines, and a chart where one says more."""
+
+    title: str
+    lines: Sequence[_Line]
+    bars: Bars | None
+    band: Band | None
+
+    @property
+    def is_noised(self) -> bool:
+        """Tell whether any line has an interval."""
+        return any(one.half for one in self.lines)
+
+
 def book_page(language: str, book: Book, others: dict[str, str] | None = None) -> str:
     """Render a book; `others` are the query's other parameters, kept when the language changes."""
-    kept = f"{urlencode(others)}&" if others else ""
-    return _template().render(words=WORDS[language], book=book, others=kept)
+    return render(
+        "book.html",
+        language,
+        words=WORDS[language],
+        book=book,
+        sections=[_shown(language, one) for one in book.sections],
+        kept=f"{urlencode(others)}&" if others else "",
+    )
 
 
-@cache
-def _template() -> Template:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=False)
-    return environment.from_string(files("hub.web").joinpath("book.html").read_text("utf-8"))
+def label(language: str, section: str, key: str) -> str:
+    """Name a line of a section, by its ledger's letter where that changes the word."""
+    lines: dict[str, str] = WORDS[language]["lines"]
+    return lines.get(f"{section[:1]}.{key}") or lines.get(key, key)
+
+
+def _shown(language: str, section: Section) -> _Shown:
+    title = section.name_zh if language == "zh" else section.name_en
+    lines = [_line(language, section, one) for one in section.figures]
+    marks = [
+        Mark(line.label, _text(line), one.amount, one.half or 0)
+        for one, line in zip(section.figures, lines, strict=True)
+    ]
+    drawn = bars(title, marks) if section.is_drawn else None
+    return _Shown(title, lines, drawn, _history(language, section, title))
+
+
+def _history(language: str, section: Section, title: str) -> Band | None:
+    marks = [Mark(one.epoch, _moment(one, section.unit), one.amount, one.half) for one in section.history]
+    unit = _unit(language, section, section.unit)
+    return band(f"{title}, {WORDS[language]['history']} ({unit})", marks)
+
+
+def _moment(one: Moment, unit: str) -> str:
+    return f"{written(one.amount, unit)} ± {written(one.half, unit)}"
+
+
+def _line(language: str, section: Section, one: Figure) -> _Line:
+    half = "" if one.half is None else written(one.half, one.unit)
+    name = label(language, section.key, one.key)
+    return _Line(name, written(one.amount, one.unit), half, _unit(language, section, one.unit))
+
+
+def _unit(language: str, section: Section, unit: str) -> str:
+    own = section.unit_zh if language == "zh" else section.unit_en
+    return own if own and unit == section.unit else unit_word(unit, language)
+
+
+def _text(line: _Line) -> str:
+    return f"{line.amount} ± {line.half}" if line.half else f"{line.amount} {line.unit}"

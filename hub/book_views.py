@@ -7,8 +7,10 @@ by cell; what persons hold together is what the government's book says they hold
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
+from pydantic import Field
 from sqlalchemy import Connection, Engine
 
 from accounting.ledger import chart, spending
@@ -24,13 +26,19 @@ from hub.state import State
 from hub.store.boards import read_entries
 from hub.store.operations import moved_to
 from hub.store.reservations import confirmed_milligrams, walk_balances
+from hub.store.wallets import StoredCredit, read_credits
 from hub.stored_books import StoredBooks
-from hub.views import Total, View, Views, noise_halfwidth
+from hub.views import KeyedTotal, Total, View, Views, noise_halfwidth
 from protos.epochs import format_epoch, previous_epoch
 from protos.problems import Refused, Unavailable
 from protos.v1.problem_pb2 import REASON_NOT_FOUND, REASON_PROGRAMME_UNKNOWN
 from protos.v1.release_pb2 import TABLE_KIND_COUNT
 
+_LEDGERS = {
+    CLAIMS: ("Claims on reductions", "减排量权益"),
+    MONEY: ("Money", "资金"),
+    UNITS: ("Issued tonnes", "已签发减排量"),
+}
 _UNITS_OF = {CLAIMS: "mg", MONEY: "fen", UNITS: "t"}
 
 
@@ -43,13 +51,27 @@ class Figure(View):
     half: int | None = None
 
 
+class Moment(View):
+    """What had been credited in all up to an epoch's close, and the 95 % half-width of the noise in it."""
+
+    epoch: str
+    amount: int
+    half: int
+
+
 class Section(View):
-    """Lines that belong together: a ledger, or the totals of an epoch."""
+    """Lines that belong together: a ledger, or the totals of an epoch; figures to draw are of one unit."""
 
     key: str
     name_en: str
     name_zh: str
     figures: list[Figure]
+    is_drawn: bool = False
+    # Of a person's wallet, by epoch, in `unit`, which has names where it is a programme's own.
+    unit: str = ""
+    unit_en: str = ""
+    unit_zh: str = ""
+    history: list[Moment] = Field(default_factory=list)
 
 
 class Book(View):
@@ -59,6 +81,17 @@ class Book(View):
     name: str
     epoch: str
     sections: list[Section]
+
+
+class _Wallet(NamedTuple):
+    """A ledger a person has a wallet in, and how its unit is called."""
+
+    key: str
+    name_en: str
+    name_zh: str
+    unit: str
+    unit_en: str
+    unit_zh: str
 
 
 class BookViews:
@@ -75,11 +108,23 @@ class BookViews:
         with self._readers.begin() as connection:
             books, facts = self._ledger.books(connection), self._ledger.facts(connection)
             begun = [spans[-1].programme for spans in facts.begun(facts.epoch).values()]
-            names = [(CLAIMS, "Reductions", "减排量", "mg")]
-            names += [(one.ledger, one.names.en, one.names.zh, one.unit.code) for one in begun]
+            wallets = [_Wallet(CLAIMS, "Reductions", "减排量", "mg", "", "")]
+            wallets += [
+                _Wallet(
+                    *(one.ledger, one.names.en, one.names.zh),
+                    *(one.unit.code, one.unit.names.en, one.unit.names.zh),
+                )
+                for one in begun
+            ]
+            keys = [(one.key, account) for one in wallets]
+            credits = read_credits(connection, keys, facts.closed_epochs())
             sections = [
-                Section(key=key, name_en=en, name_zh=zh, figures=_wallet(books, account, key, unit))
-                for key, en, zh, unit in names
+                Section(
+                    **one._asdict(),
+                    figures=_wallet(books, account, one.key, one.unit),
+                    history=list(_history(credits.get((one.key, account), []))),
+                )
+                for one in wallets
             ]
             sections += [one for each in begun for one in _pool_share(connection, each, account)]
             return Book(of="person", name=account.hex(), epoch=format_epoch(facts.epoch), sections=sections)
@@ -105,8 +150,11 @@ class BookViews:
     def government(self) -> Book:
         """Show the population's totals and every ledger's accounts, persons' added up."""
         with self._readers.begin() as connection:
-            ledgers = [*_ledgers(connection), _sources(connection)]
-            epoch = format_epoch(self._ledger.facts(connection).epoch)
+            facts = self._ledger.facts(connection)
+            begun = [spans[-1].programme for spans in facts.begun(facts.epoch).values()]
+            points = {one.ledger: (f"Points of {one.names.en}", f"{one.names.zh}：积分") for one in begun}
+            ledgers = [*_ledgers(connection, {**_LEDGERS, **points}), _sources(connection)]
+            epoch = format_epoch(facts.epoch)
         sections = [*ledgers, *self._released(None)]
         return Book(of="government", name=self._state.origin, epoch=epoch, sections=sections)
 
@@ -146,14 +194,31 @@ class BookViews:
             yield Entry(one.key, one.total.grams, one.total.halfwidth_grams, group.low_grams)
 
     def _released(self, enterprise_id: str | None) -> Iterator[Section]:
-        for one in self._views.population(enterprise_id=enterprise_id).epochs:
-            figures = [_total("total", one.total), *(_total(each.key, each.total) for each in one.domains)]
-            yield Section(
-                key=one.epoch,
-                name_en=f"Released for {one.epoch}",
-                name_zh=f"{one.epoch} 发布值",
-                figures=figures,
-            )
+        """Give each epoch's totals, the newest first: by domain, and by region."""
+        for one in reversed(self._views.population(enterprise_id=enterprise_id).epochs):
+            for key, by_en, by_zh, parts in (
+                (one.epoch, "by domain", "按领域", [("total", one.total), *_each(one.domains)]),
+                (f"{one.epoch}/regions", "by region", "按地区", _each(one.regions)),
+            ):
+                yield Section(
+                    key=key,
+                    name_en=f"Reductions of {one.epoch} {by_en}",
+                    name_zh=f"{one.epoch} 减排量{by_zh}",
+                    figures=[_total(*part) for part in parts],
+                    is_drawn=True,
+                )
+
+
+def _each(totals: Sequence[KeyedTotal]) -> list[tuple[str, Total]]:
+    return [(one.key, one.total) for one in totals]
+
+
+def _history(credits: Sequence[StoredCredit]) -> Iterator[Moment]:
+    """Add up what closes credited; the noise of all of it is in the last position."""
+    amount = 0
+    for one in credits:
+        amount += one.delta
+        yield Moment(epoch=format_epoch(one.epoch), amount=amount, half=noise_halfwidth(one.variance))
 
 
 def _wallet(books: StoredBooks, account: bytes, ledger: str, unit: str) -> list[Figure]:
@@ -187,7 +252,7 @@ def _pool_share(connection: Connection, programme: Programme, account: bytes) ->
     yield Section(
         key=f"pool:{programme.id}",
         name_en=f"Pool of {names.en}",
-        name_zh=f"{names.zh}:减排池",
+        name_zh=f"{names.zh}：减排池",
         figures=figures,
     )
 
@@ -211,7 +276,7 @@ def _sources(connection: Connection, enterprise_id: str | None = None) -> Sectio
     return Section(
         key="sources",
         name_en="Claims by measure and epoch",
-        name_zh="减排量来源:按计量项与周期",
+        name_zh="减排量来源：按计量项与周期",
         figures=figures,
     )
 
@@ -221,7 +286,7 @@ def _source_key(source: Source, enterprise_id: str | None) -> str:
     return " ".join((format_epoch(source.epoch), *whose, source.measure_id))
 
 
-def _ledgers(connection: Connection) -> Iterator[Section]:
+def _ledgers(connection: Connection, names: Mapping[str, tuple[str, str]]) -> Iterator[Section]:
     """Add up every ledger's accounts by kind; what is left over is what persons hold."""
     kinds: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     persons: dict[str, int] = defaultdict(int)
@@ -236,4 +301,5 @@ def _ledgers(connection: Connection) -> Iterator[Section]:
         ]
         if ledger == CLAIMS or ledger.startswith(f"{POINTS}:"):
             figures.insert(0, Figure(key="persons", amount=persons[ledger], unit=unit))
-        yield Section(key=ledger, name_en=f"Ledger {ledger}", name_zh=f"账本 {ledger}", figures=figures)
+        english, chinese = names.get(ledger, (ledger, ledger))
+        yield Section(key=ledger, name_en=english, name_zh=chinese, figures=figures, is_drawn=ledger == UNITS)

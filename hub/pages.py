@@ -4,25 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
-from typing import TYPE_CHECKING
 
-from jinja2 import Environment, StrictUndefined
-
+from hub.amounts import kilograms
+from hub.charts import Mark, bars
+from hub.templates import render
 from hub.views import EnterpriseView, EpochView, PopulationEpoch, StatusView
-
-if TYPE_CHECKING:
-    from jinja2 import Template
-
-CHART_LEFT = 90
-CHART_RIGHT = 710
-ROW_HEIGHT = 30
 
 WORDS = {
     "en": {
-        "lang": "en",
-        "language": "Language",
         "title": "Carbon GSP gateway: status",
         "log": "Log",
         "origin": "Origin",
@@ -48,9 +37,7 @@ WORDS = {
         "nothing": "Nothing yet",
     },
     "zh": {
-        "lang": "zh-CN",
-        "language": "语言",
-        "title": "碳普惠网关:状态",
+        "title": "碳普惠网关：状态",
         "log": "日志",
         "origin": "日志标识",
         "size": "条目数",
@@ -69,24 +56,12 @@ WORDS = {
         "waiting": "等待",
         "until": "截止",
         "missing": "已逾期，截止",
-        "population": "人群减排量(千克二氧化碳当量)",
-        "interval": "各单元格加噪之和;误差线为噪声的 95 % 区间。",
+        "population": "人群减排量（千克二氧化碳当量）",
+        "interval": "各单元格加噪之和；误差线为噪声的 95 % 区间。",
         "total": "千克 CO2e",
         "nothing": "暂无",
     },
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """One epoch's total in the chart, in its own units of length."""
-
-    label: str
-    y: int
-    x: int
-    width: int
-    low: int
-    high: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +72,6 @@ class _Row:
     enterprises: Sequence[str]
 
 
-def language_of(query: str | None, accepted: str) -> str:
-    """Choose the page's language: what was asked for, else the browser's, else English."""
-    if query in WORDS:
-        return query
-    return "zh" if accepted.strip().lower().startswith("zh") else "en"
-
-
 def status_page(
     language: str,
     status: StatusView,
@@ -112,64 +80,24 @@ def status_page(
     population: Sequence[PopulationEpoch],
 ) -> str:
     """Render the page."""
-    zero, bars = chart(population)
-    return _template().render(
-        words=WORDS[language],
+    words = WORDS[language]
+    return render(
+        "status.html",
+        language,
+        words=words,
         status=status,
         enterprises=enterprises,
         epochs=epochs,
         population=[_row(one) for one in population],
-        bars=bars,
-        zero=zero,
-        chart_height=ROW_HEIGHT * len(bars),
+        chart=bars(words["population"], [_mark(one) for one in population]),
     )
-
-
-@cache
-def style_sheet() -> bytes:
-    """Give the page's style sheet."""
-    return files("hub.web").joinpath("status.css").read_bytes()
-
-
-def chart(population: Sequence[PopulationEpoch]) -> tuple[int, list[Bar]]:
-    """Lay the totals out as bars; the first value is where zero lies."""
-    if not population:
-        return CHART_LEFT, []
-    lowest = min(0, *(one.total.low_grams for one in population))
-    highest = max(1, *(one.total.high_grams for one in population))
-
-    def place(grams: int) -> int:
-        return CHART_LEFT + (grams - lowest) * (CHART_RIGHT - CHART_LEFT) // (highest - lowest)
-
-    zero = place(0)
-    bars = []
-    for row, one in enumerate(population):
-        end = place(one.total.grams)
-        bars.append(
-            Bar(
-                one.epoch,
-                row * ROW_HEIGHT + 5,
-                min(zero, end),
-                abs(end - zero),
-                place(one.total.low_grams),
-                place(one.total.high_grams),
-            )
-        )
-    return zero, bars
-
-
-def kilograms(grams: int) -> str:
-    """Write grams as kilograms with one decimal, rounded half away from zero, exactly."""
-    tenths = (abs(grams) + 50) // 100
-    sign = "-" if grams < 0 and tenths else ""
-    return f"{sign}{tenths // 10:,}.{tenths % 10}"
 
 
 def _row(one: PopulationEpoch) -> _Row:
     return _Row(one.epoch, kilograms(one.total.grams), kilograms(one.total.halfwidth_grams), one.enterprises)
 
 
-@cache
-def _template() -> Template:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=False)
-    return environment.from_string(files("hub.web").joinpath("status.html").read_text("utf-8"))
+def _mark(one: PopulationEpoch) -> Mark:
+    row = _row(one)
+    text = f"{row.kilograms} ± {row.halfwidth_kilograms}"
+    return Mark(one.epoch, text, one.total.grams, one.total.halfwidth_grams)

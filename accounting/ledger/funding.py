@@ -88,14 +88,22 @@ def funded_by(books: Money, programme: Programme, reward: Reward, fen: int) -> s
     """Name the first of a reward's funds that has the money and is below its ceilings."""
     for name in reward.funds:
         fund, account = programme.funds[name], chart.fund(programme.id, name)
-        spent = f"spent:{programme.id}:{name}"
-        limits = {spent: fund.overall_fen_max, f"{spent}:{books.epoch}": fund.epoch_fen_max}
+        limits = {
+            spent(programme.id, name): fund.overall_fen_max,
+            spent(programme.id, name, books.epoch): fund.epoch_fen_max,
+        }
         is_below = all(
             not maximum or books.count(counter) + fen <= maximum for counter, maximum in limits.items()
         )
         if is_below and books.balance(account).of(account) >= fen:
             return name
     return None
+
+
+def spent(programme: str, fund: str, epoch: Epoch | None = None) -> str:
+    """Name the counter of what was spent of a fund, in all or in an epoch."""
+    overall = f"spent:{programme}:{fund}"
+    return overall if epoch is None else f"{overall}:{epoch}"
 
 
 def _in_force(books: Books, programme: str) -> Programme:

@@ -222,7 +222,7 @@ def _check_limits(books: Books, programme: Programme, asked: ledger_pb2.Reserve,
         raise Malformed(
             REASON_UNKNOWN_FIELD_VALUE, f"A reservation takes 1 to {reward.quantity_max} of {asked.reward}."
         )
-    if reward.stock and books.count(_stock(programme.id, asked.reward)) + quantity > reward.stock:
+    if reward.stock and books.count(stock(programme.id, asked.reward)) + quantity > reward.stock:
         raise Refused(REASON_OUT_OF_STOCK, f"There are not {quantity} of {asked.reward} left.")
     overall = taken(programme.id, asked.reward, asked.account)
     limits = {overall: reward.overall_account_max, f"{overall}:{books.epoch}": reward.epoch_account_max}
@@ -278,7 +278,7 @@ def _counts(made: Reservation, reward: Reward, sign: int) -> Mapping[str, int]:
     counts = _spent(made, sign)
     overall = taken(made.programme, made.reward, made.account)
     if reward.stock:
-        counts[_stock(made.programme, made.reward)] = sign * made.quantity
+        counts[stock(made.programme, made.reward)] = sign * made.quantity
     if reward.overall_account_max:
         counts[overall] = sign * made.quantity
     if reward.epoch_account_max:
@@ -293,7 +293,8 @@ def _spent(made: Reservation, sign: int) -> dict[str, int]:
     return {spent: sign * made.fen, f"{spent}:{made.epoch}": sign * made.fen}
 
 
-def _stock(programme: str, reward: str) -> str:
+def stock(programme: str, reward: str) -> str:
+    """Name the counter of what was given of a reward's stock."""
     return f"stock:{programme}:{reward}"
 
 

@@ -66,6 +66,9 @@ def json_of(found: World, path: str, identity: Identity | None = None) -> Any:
 PUBLIC = [
     "/",
     "/?lang=zh",
+    "/programmes",
+    "/books/government",
+    "/v1/programmes",
     "/status.css",
     "/checkpoint",
     "/log.vkey",

@@ -78,6 +78,13 @@ def test_enterprises_add_up_to_the_governments_totals(world: RewardWorld) -> Non
     assert set(whole) == {"total"} | {key for one in parts for key in one}
 
 
+def test_regions_are_the_population_releases_own(world: RewardWorld) -> None:
+    [epoch] = get(world, "/v1/population")["epochs"]
+    shown = figures(get(world, "/v1/books/government"), "2020-12/regions")
+    assert shown == {one["key"]: one["total"]["grams"] for one in epoch["regions"]}
+    assert shown
+
+
 def test_persons_hold_together_what_the_government_reads(world: RewardWorld) -> None:
     government = get(world, "/v1/books/government")
     for ledger in ("R", "P:city"):
@@ -109,6 +116,10 @@ def test_a_person_sees_its_own_book_and_no_other(world: RewardWorld) -> None:
     assert figures(book, "R")["available"] == 9_000_000
     assert figures(book, "P:city")["available"] == 900
     assert figures(book, "P:city")["spendable"] < 900
+    [claims] = [one for one in book["sections"] if one["key"] == "R"]
+    [moment] = claims["history"]
+    assert (moment["epoch"], moment["amount"]) == ("2020-12", 10_000_000)
+    assert moment["half"] == claims["figures"][0]["half"] > 0
     shared = {"contributed": 1_000_000, "share": 10_000, "proceeds": 0}
     assert figures(book, "pool:city") == shared
     for wrong in (view(world, 0, purpose="prove"), view(world, 0, issued_at=1_600_000_000), "%3F"):

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from hub.pages import chart, kilograms, language_of, status_page, style_sheet
+from hub.amounts import kilograms, written
+from hub.pages import status_page
+from hub.templates import language_of, problem_page, style_sheet
 from hub.views import EnterpriseView, EpochView, PopulationEpoch, StatusView, Total, noise_halfwidth
 
 STATUS = StatusView(origin="<b>&", log_size=3, log_root="00" * 32, witness_quorum=0, accounts=7)
@@ -59,20 +63,6 @@ def test_the_language_asked_for_is_taken(query: str | None, accepted: str, langu
     assert language_of(query, accepted) == language
 
 
-def test_bars_start_at_zero_and_whiskers_enclose_them() -> None:
-    zero, bars = chart(population((5_000, 1_000), (-2_000, 500)))
-    right, left = bars
-    assert (right.x, left.x + left.width) == (zero, zero)
-    for bar in bars:
-        assert bar.low <= bar.high
-    assert right.low < right.x + right.width < right.high
-
-
-def test_a_chart_of_nothing_is_empty() -> None:
-    assert chart([])[1] == []
-    assert chart(population((0, 0)))[1][0].width == 0
-
-
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_what_comes_from_parties_is_escaped(language: str) -> None:
     hostile = EnterpriseView(id="bikes", name="<script>", name_zh="<img>", enrolled=1, suspended=False)
@@ -101,3 +91,53 @@ def test_an_accounts_interval_is_wider_than_a_normal_ones() -> None:
     half = noise_halfwidth(sigma_mg**2)
     assert 1.96 * sigma_mg < half < 2.2 * sigma_mg
     assert noise_halfwidth(0) == 0
+
+
+@pytest.mark.parametrize(
+    ("amount", "unit", "text"),
+    [
+        (1_234_567_000, "mg", "1,234.57"),
+        (-4_999, "mg", "0.00"),
+        (-5_000, "mg", "-0.01"),
+        (27_205, "fen", "272.05"),
+        (10_000, "bp", "100.00"),
+        (1_000, "t", "1,000"),
+        (7, "COIN", "7"),
+    ],
+)
+def test_amounts_are_written_in_the_units_people_use(amount: int, unit: str, text: str) -> None:
+    assert written(amount, unit) == text
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_every_page_can_be_reached_without_a_mouse_or_a_script(language: str) -> None:
+    page = problem_page(language, "<script>alert(1)</script>", "Ask again.")
+    assert 'href="#content"' in page
+    assert "&lt;script&gt;" in page
+    for link in ("/?lang=", "/programmes?lang=", "/books/government?lang="):
+        assert f'href="{link}{language}"' in page
+    assert not re.search(r"<script|style=|https?:|javascript:", page)
+
+
+def luminance(colour: str) -> float:
+    """Give the relative luminance of #rrggbb or #rgb (WCAG 2.2)."""
+    digits = colour[1:] if len(colour) == 7 else "".join(2 * one for one in colour[1:])
+    parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    linear = [one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in parts]
+    return sum(weight * one for weight, one in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def contrast(one: str, other: str) -> float:
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("theme", [0, 1])
+def test_text_and_charts_stand_out_in_both_themes(theme: int) -> None:
+    found = re.findall(r"--(\w+): (#[0-9a-f]+);", style_sheet().decode())
+    colours = dict(found[theme * 7 : theme * 7 + 7])
+    assert set(colours) == {"ink", "quiet", "line", "paper", "bar", "band", "whisker"}
+    for name in ("ink", "quiet"):
+        assert contrast(colours[name], colours["paper"]) >= 4.5
+    for name, on in (("bar", "paper"), ("whisker", "paper"), ("whisker", "bar"), ("bar", "band")):
+        assert contrast(colours[name], colours[on]) >= 3
