@@ -14,6 +14,7 @@ from auditor.commitments import check_commitments
 from auditor.counts import check_pseudonyms
 from auditor.deadlines import check_deadlines
 from auditor.deposits import check_deposits
+from auditor.differences import check_differences
 from auditor.erasures import check_erasures, is_erasure
 from auditor.findings import Check, Results
 from auditor.issuances import check_issuances
@@ -220,6 +221,7 @@ def _check_whole(
         "ledgers": replayed.ledgers.balances(),
         "issuances": check_issuances(replayed.issued, replayed.issuance_log(), results),
         "population": check_population(replayed, results),
+        "differences": check_differences(replayed, files, results),
     }
 
 

@@ -48,6 +48,7 @@ class Check(StrEnum):
     LEDGERS = "ledgers"
     ISSUANCES = "issuances"
     POPULATION = "population"
+    DIFFERENCES = "differences"
 
 
 MEANINGS: dict[Check, str] = {
@@ -72,6 +73,7 @@ MEANINGS: dict[Check, str] = {
     Check.LEDGERS: "operations decided again and ledgers closed again give the roots of the closes",
     Check.ISSUANCES: "issued tonnes follow from pooled cells and the rule of their programme, none twice",
     Check.POPULATION: "population totals follow from the released cells, with their intervals",
+    Check.DIFFERENCES: "an enterprise's cells and statements differ by noise and what the policy agrees to",
 }
 
 

@@ -202,7 +202,14 @@ def leave_unchecked(replayed: Replay, results: Results) -> None:
     unchecked = replayed.state.unchecked
     if unchecked:
         results.leave_unchecked(
-            [Check.BODIES, Check.SELECTIONS, Check.TICKETS, Check.ACCOUNTS, Check.LEDGERS],
+            [
+                Check.BODIES,
+                Check.SELECTIONS,
+                Check.TICKETS,
+                Check.ACCOUNTS,
+                Check.LEDGERS,
+                Check.DIFFERENCES,
+            ],
             f"the bodies of {len(unchecked)} entries are not at hand",
         )
     if not replayed.complete:
@@ -217,6 +224,7 @@ def leave_unchecked(replayed: Replay, results: Results) -> None:
                 Check.LEDGERS,
                 Check.ISSUANCES,
                 Check.POPULATION,
+                Check.DIFFERENCES,
             ],
             "the replay ended at an entry that does not hold",
         )

@@ -17,6 +17,7 @@ from engine.released import (
     ReleasedRows,
     fold_accounts,
     fold_points,
+    sum_statements,
     write_links,
     write_statements,
 )
@@ -72,6 +73,10 @@ class StatementFiles:
     ) -> Iterator[FoldedPoints]:
         """Fold the files' statements of points into accounts, ascending by account."""
         return fold_points(self._engine, statements, links)
+
+    def sums(self, statements: Sequence[ReleasedFiles]) -> dict[tuple[str, int, str], int]:
+        """Add up the grams of months by enterprise, epoch and measure, whoever they are linked to."""
+        return sum_statements(self._engine, statements)
 
     def __enter__(self) -> Self:
         return self

@@ -26,6 +26,7 @@ CHECKS_ZH: dict[Check, str] = {
     Check.LEDGERS: "总账",
     Check.ISSUANCES: "减排量签发",
     Check.POPULATION: "人群总量",
+    Check.DIFFERENCES: "总量与个人之差",
 }
 
 MEANINGS_ZH: dict[Check, str] = {
@@ -50,4 +51,5 @@ MEANINGS_ZH: dict[Check, str] = {
     Check.LEDGERS: "逐笔重新判定全部操作、逐期重新结算全部账本,所得根值与各期结算一致。",
     Check.ISSUANCES: "签发的吨数可由入池单元、方案规则与以往签发重算得出，且不重复。",
     Check.POPULATION: "人群总量可由已发布单元重算，并附区间。",
+    Check.DIFFERENCES: "每家企业的单元合计与个人声明合计之差，不超过噪声与政策约定的比例。",
 }

@@ -178,6 +178,16 @@ def fold_sources(
     }
 
 
+def sum_statements(engine: Engine, released: Sequence[ReleasedFiles]) -> dict[tuple[str, int, str], int]:
+    """Add up the grams of months by (enterprise, epoch, measure), those no account takes among them."""
+    engine.view("statement", [one.months for one in released], STATEMENT_COLUMNS)
+    rows = engine.rows(
+        "SELECT enterprise, epoch, measure, CAST(SUM(grams) AS BIGINT) FROM statement "
+        "GROUP BY enterprise, epoch, measure"
+    )
+    return {(enterprise, epoch, measure): grams for enterprise, epoch, measure, grams in rows}
+
+
 def _lay_out(engine: Engine, released: Sequence[ReleasedFiles], link_files: Sequence[Path]) -> str:
     """Name the tables of a fold, and give the statements that count: months and anchored years."""
     engine.view("statement", [one.months for one in released], STATEMENT_COLUMNS)

@@ -34,6 +34,7 @@ never_spend_per_mille_max = 500               # cannot spend within so many mont
 
 [enterprises.bike-share]
 month_clamp_grams = 5000
+difference_basis_points_max = 1500            # by how much cells may leave statements; 0: no limit
 
 [enterprises.bike-share.measures.trips]
 packs = ["bike-trips"]
@@ -56,6 +57,7 @@ from accounting.packs import Pack, Purpose
 from accounting.periods import plan_period
 from accounting.tariffs import plan_points
 from privacy.claims import ratio
+from privacy.difference import WHOLE_BASIS_POINTS
 from privacy.policy_reading import DEADLINE_DAYS_MAX, LAG_DAYS_MAX
 from privacy.spending import PER_MILLE, RESERVE_Z_MAX, SPEND_MONTHS_MAX
 from protos.epochs import parse_epoch
@@ -135,6 +137,7 @@ class EnterpriseFile(Settings):
     """What one enterprise releases."""
 
     month_clamp_grams: int = Field(default=MONTH_CLAMP_GRAMS, ge=1)
+    difference_basis_points_max: int = Field(default=0, ge=0, le=WHOLE_BASIS_POINTS)
     measures: dict[str, MeasureFile] = Field(min_length=1)
 
 
@@ -226,7 +229,9 @@ def _enterprise(
 ) -> policy_pb2.EnterprisePolicy:
     """Compute the reach of each measure and of the histogram."""
     result = policy_pb2.EnterprisePolicy(
-        enterprise_id=enterprise_id, month_clamp_grams=enterprise.month_clamp_grams
+        enterprise_id=enterprise_id,
+        month_clamp_grams=enterprise.month_clamp_grams,
+        difference_basis_points_max=enterprise.difference_basis_points_max,
     )
     mine: list[CompiledPack] = []
     for measure_id, measure in enterprise.measures.items():

@@ -67,6 +67,8 @@ class EnterprisePolicy:
     month_clamp_grams: int
     sum_reach_grams: int
     count_reach: int
+    # By how much its cells may leave its statements beside noise, as a part of these; 0 without a limit.
+    difference_basis_points_max: int = 0
 
     @property
     def pack_ids(self) -> tuple[str, ...]:

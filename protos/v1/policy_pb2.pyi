@@ -254,11 +254,16 @@ class EnterprisePolicy(_message.Message):
     MONTH_CLAMP_GRAMS_FIELD_NUMBER: _builtins.int
     SUM_REACH_GRAMS_FIELD_NUMBER: _builtins.int
     COUNT_REACH_FIELD_NUMBER: _builtins.int
+    DIFFERENCE_BASIS_POINTS_MAX_FIELD_NUMBER: _builtins.int
     enterprise_id: _builtins.str
     month_clamp_grams: _builtins.int
     """Clamp of a person-month's vector in each sum table, and one unit's reach over all histogram releases."""
     sum_reach_grams: _builtins.int
     count_reach: _builtins.int
+    difference_basis_points_max: _builtins.int
+    """By how much its cells may leave its statements beside noise, in basis points of these, in an epoch and over all:
+    days and months are clamped apart, late parts and own history are not in cells. 0: the policy says no limit.
+    """
     @_builtins.property
     def measures(self) -> _containers.RepeatedCompositeFieldContainer[Global___Measure]:
         """Statement measures, one statement each."""
@@ -271,10 +276,11 @@ class EnterprisePolicy(_message.Message):
         month_clamp_grams: _builtins.int = ...,
         sum_reach_grams: _builtins.int = ...,
         count_reach: _builtins.int = ...,
+        difference_basis_points_max: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["count_reach", b"count_reach", "enterprise_id", b"enterprise_id", "measures", b"measures", "month_clamp_grams", b"month_clamp_grams", "sum_reach_grams", b"sum_reach_grams"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count_reach", b"count_reach", "difference_basis_points_max", b"difference_basis_points_max", "enterprise_id", b"enterprise_id", "measures", b"measures", "month_clamp_grams", b"month_clamp_grams", "sum_reach_grams", b"sum_reach_grams"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

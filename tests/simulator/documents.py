@@ -142,6 +142,7 @@ class Documents(Writer):
                 month_clamp_grams=one.month_clamp_grams,
                 sum_reach_grams=one.sum_reach_grams,
                 count_reach=one.count_reach,
+                difference_basis_points_max=one.difference_basis_points_max,
             )
             mine.measures.add(
                 id="main",

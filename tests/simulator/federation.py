@@ -18,9 +18,9 @@ class Federation(Documents, Persons, Releases, Beacons, Books, Bundles):
     """Writes a whole story: documents, persons, participants, epochs, books."""
 
 
-def begun(**changes: Any) -> Federation:
+def begun(made: Federation | None = None, **changes: Any) -> Federation:
     """Give a federation whose documents are logged: trust root, packs, policy."""
-    federation = Federation(**changes)
+    federation = made or Federation(**changes)
     federation.publish_trust()
     for pack in federation.packs:
         federation.publish_pack(pack)
@@ -28,9 +28,9 @@ def begun(**changes: Any) -> Federation:
     return federation
 
 
-def enrolled(**changes: Any) -> Federation:
+def enrolled(made: Federation | None = None, **changes: Any) -> Federation:
     """Give a federation whose persons are counted, enrolled and linked."""
-    federation = begun(**changes)
+    federation = begun(made, **changes)
     for one in federation.enterprises:
         for custodian_id in CUSTODIANS[:2]:
             federation.count(custodian_id, one.id, len(one.persons))

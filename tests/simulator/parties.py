@@ -51,6 +51,7 @@ class SimulatedEnterprise:
     month_clamp_grams: int = 5_000
     sum_reach_grams: int = 10_000
     count_reach: int = 8
+    difference_basis_points_max: int = 0
     quota: int = 10_000
 
 
