@@ -62,9 +62,8 @@ class LogState(LogReadings):
     """
 
     def __init__(self, *, pinned: bytes | None = None, replaying: bool = False) -> None:
-        super().__init__(Standing())
+        super().__init__(Standing(replaying=replaying))
         self._pinned = pinned
-        self._replaying = replaying
         self._unchecked: list[int] = []
 
     def check(self, data: bytes, bodies: Sequence[bytes] | None, index: int | None = None) -> Admission:
@@ -98,7 +97,7 @@ class LogState(LogReadings):
 
     def go_live(self) -> None:
         """End a replay: rows of messages to come may not be empty."""
-        self._replaying = False
+        self._standing.replaying = False
 
     @property
     def unchecked(self) -> tuple[int, ...]:
@@ -125,8 +124,9 @@ class LogState(LogReadings):
     def _case(
         self, message: Message, opened: Opened, issuer: str, bodies: Sequence[bytes] | None
     ) -> tuple[Standing, Message, Submission]:
-        submission = Submission(issuer, self.size, opened.envelope_hash, bodies, self._replaying)
-        return self._standing, message, submission
+        standing = self._standing
+        submission = Submission(issuer, self.size, opened.envelope_hash, bodies, standing.replaying)
+        return standing, message, submission
 
     def _admission(
         self, data: bytes, opened: Opened, issuer: str, message: Message, verdict: Verdict

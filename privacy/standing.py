@@ -194,6 +194,8 @@ class CountStanding:
 class Standing:
     """Everything the entries so far have established."""
 
+    # Entries that were admitted before are followed: rows may have been erased since.
+    replaying: bool = False
     tree: Tree = field(default_factory=Tree)
     trust_roots: list[tuple[int, TrustRoot]] = field(default_factory=list)
     signers: dict[str, Signer] = field(default_factory=dict)

@@ -345,6 +345,23 @@ def test_an_erased_persons_acts_are_gone_and_the_log_still_holds(city: World, tm
     city.hub.__enter__()
 
 
+def test_a_restarted_hub_takes_no_ticket_of_whoever_left_the_enterprise_that_signs_it(city: World) -> None:
+    """Rows erased at an enterprise once do not let it speak for anybody it no longer has on its roster."""
+    close(city, EPOCH)
+    city.enrol(BIKES, [], effective=JANUARY, withdrawn=[8, 9])
+    city.erase(BIKES, [9])
+    city.hub.__exit__(None, None, None)
+    city.hub.__enter__()
+    assert holder(city, 8)
+    for leaver, kind in ((8, changes.CLOSE), (16, changes.SPLIT)):
+        purpose = "close" if kind == changes.CLOSE else "split"
+        problem = refused(lambda: change(city, kind, city.ticket(BIKES, leaver, purpose)))  # noqa: B023
+        assert problem.reason == reasons.REASON_TICKET_INVALID
+    denied = refused(lambda: shown(city, BIKES, 8))
+    assert denied.reason == reasons.REASON_TICKET_INVALID
+    assert change(city, changes.CLOSE, city.ticket(POWER, 8, "close"), enterprise=POWER).account
+
+
 def test_a_household_is_shared_out_and_explained_to_everybody(city: World) -> None:
     close(city, EPOCH)
     household, one, other = (holder(city, person) for person in (15, 3, 4))
