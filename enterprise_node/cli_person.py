@@ -135,7 +135,7 @@ def person_erase(folder: Path, number: int | None, identifier: TextIO | None, *,
 @click.option(
     "--purpose",
     required=True,
-    type=click.Choice(["prove", "merge", "split", "choose", "redeem", "share", "close", "erase", "view"]),
+    type=click.Choice(["prove", "merge", "split", "choose", "redeem", "share", "close", "view"]),
     help="What the person may do with it. 用途。",
 )
 @click.option("--subject", default="", metavar="HEX", help="SHA-256 of what the person agreed to.")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 from sqlalchemy import Engine
 
+from hub.book_views import BookViews
 from hub.explaining import Explanation, explain
 from hub.state import State
 from hub.store import books
+from hub.store.tickets import TakenTicket, read_tickets
 from hub.views import noise_halfwidth, root_up
 from privacy.exports import ACCOUNT, sign_export
 from privacy.keys import SigningKey
@@ -16,13 +19,16 @@ from protos.epochs import format_epoch
 from protos.problems import Unavailable
 from protos.v1.problem_pb2 import REASON_NOT_FOUND
 
+ACTS_SHOWN_MAX = 200
+
 
 class AccountExports:
     """Shows accounts as the log stands; changes nothing."""
 
-    def __init__(self, state: State, readers: Engine, key: SigningKey) -> None:
+    def __init__(self, state: State, readers: Engine, key: SigningKey, book_views: BookViews) -> None:
         self._state = state
         self._readers = readers
+        self._book_views = book_views
         self._key = key
 
     def export(self, account: bytes) -> bytes:
@@ -36,8 +42,11 @@ class AccountExports:
             found = books.read_balance(connection, account)
             linked = books.account_pseudonyms(connection, account)
             if found is None and not linked:
-                raise Unavailable(REASON_NOT_FOUND, "There is no such account.")
+                raise Unavailable(
+                    REASON_NOT_FOUND, "There is no such account.", remedy="Check the account's id."
+                )
             explanation = explain(connection, self._state, account)
+            acts = read_tickets(connection, self._state.account_names(account), ACTS_SHOWN_MAX)
         closed, choices = self._state.last_closed, participants.choices
         return {
             "account": account.hex(),
@@ -51,9 +60,25 @@ class AccountExports:
                 {"from": format_epoch(epoch), "overlap_class": overlap_class, "enterprise": enterprise}
                 for epoch, overlap_class, enterprise in choices.chosen_by(account)
             ],
+            "pooling": [
+                {"from": format_epoch(epoch), "programme": programme, "consents": consents}
+                for epoch, programme, consents in choices.pooled_by(account)
+            ],
+            "acts": [_act(one) for one in acts],
+            "wallets": [one.model_dump() for one in self._book_views.person(account).sections],
             **_figures(explanation),
             "lines": explanation.lines,
         }
+
+
+def _act(taken: TakenTicket) -> dict[str, Any]:
+    """Say by whose word somebody acted on the account or looked at it, and where the log says so."""
+    return {
+        "at": datetime.datetime.fromtimestamp(taken.at, datetime.UTC).isoformat(),
+        "purpose": taken.purpose,
+        "enterprise": taken.enterprise,
+        "entry": taken.index,
+    }
 
 
 def _figures(found: Explanation) -> dict[str, Any]:

@@ -102,11 +102,11 @@ def _page_routes(router: APIRouter, parts: BookParts) -> None:
     def person_page(
         ticket: TicketQuery, lang: Language = None, accept_language: Accepted = ""
     ) -> HTMLResponse:
-        return _page(_person(parts, ticket), lang, accept_language, ticket=ticket)
+        return _page(_person(parts, ticket), lang, accept_language)
 
 
-def _page(book: Book, lang: str | None, accepted: str, **others: str) -> HTMLResponse:
-    html = book_page(language_of(lang, accepted), book, others)
+def _page(book: Book, lang: str | None, accepted: str) -> HTMLResponse:
+    html = book_page(language_of(lang, accepted), book)
     return HTMLResponse(html, headers={"Vary": "Accept-Language", "Cache-Control": "private, no-store"})
 
 

@@ -254,7 +254,8 @@ class Hub:
         self._participation = Participation(
             self._state, self._intake, self._writer, clock=self._clock, spent=self._ledger.spent
         )
-        self._exports = AccountExports(self._state, self._readers, self._opened.hub_key)
+        self._book_views = BookViews(self._state, self._ledger, self._readers, self._views)
+        self._exports = AccountExports(self._state, self._readers, self._opened.hub_key, self._book_views)
         self._registrar = Registrar(
             self._opened.settings,
             self._opened.authority,
@@ -298,7 +299,6 @@ class Hub:
         stack.callback(self._deadlines.stop)
         if self._is_erasure_open():
             self._forget_erased()
-        books = BookViews(self._state, self._ledger, self._readers, self._views)
         parts = Parts(
             self._views,
             PublicLog(home.folder),
@@ -308,8 +308,8 @@ class Hub:
             self._waiting_for,
             settings.limits,
             RewardParts(self._redemptions, self._certificates, self._readers),
-            books,
-            ProgrammeViews(self._ledger, self._readers, books),
+            self._book_views,
+            ProgrammeViews(self._ledger, self._readers, self._book_views),
             BoardEntries(self._state, self._ledger, self._writer, self._clock),
             self._participation,
             self._exports,

@@ -10,9 +10,12 @@ from sqlalchemy import Connection
 from hub.ledger import Ledger
 from hub.state import State
 from hub.store import boards as store
+from hub.store import tickets
+from hub.store.tickets import TakenTicket
 from hub.store.writer import Writer
 from privacy import codec
-from privacy.tickets import subject_of
+from privacy.spent_tickets import used
+from privacy.tickets import Ticket, subject_of
 from protos.problems import Conflict, Malformed, Refused
 from protos.v1 import reward_pb2
 from protos.v1.problem_pb2 import (
@@ -48,7 +51,16 @@ class BoardEntries:
         account = participants.account(found.pseudonym)
         if account is None or not participants.is_proved(account):
             raise Refused(REASON_CONTROL_NOT_PROVED, "The person has not proved control of an account.")
-        self._writer.call(lambda connection: self._change(connection, entry, account))
+        self._writer.call(lambda connection: self._taken(connection, entry, found, account))
+
+    def _taken(
+        self, connection: Connection, entry: reward_pb2.BoardEntry, ticket: Ticket, account: bytes
+    ) -> None:
+        """Change once by a ticket: an old one would bring back a name that was withdrawn since."""
+        if tickets.is_taken(connection, *ticket.use):
+            raise used()
+        self._change(connection, entry, account)
+        tickets.add_tickets(connection, [TakenTicket.of(ticket, account, at=self._clock())])
 
     def _change(self, connection: Connection, entry: reward_pb2.BoardEntry, account: bytes) -> None:
         programme, board = entry.programme, entry.board

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
 from hub.amounts import unit_word, written
 from hub.book_views import Book, Figure, Moment, Section
@@ -29,7 +28,8 @@ WORDS: dict[str, dict[str, Any]] = {
             "available": "held",
             "spendable": "may be spent",
             "claimable": "waits to be collected",
-            "pending": "reserved",
+            "pending": "in open orders",
+            "reserve": "kept back for the noise",
             "deficit": "owed to later credits",
             "enrolled": "persons enrolled",
             "sponsor": "passed to sponsors",
@@ -81,7 +81,8 @@ WORDS: dict[str, dict[str, Any]] = {
             "available": "持有",
             "spendable": "可用",
             "claimable": "待领取",
-            "pending": "预留",
+            "pending": "订单占用",
+            "reserve": "噪声储备",
             "deficit": "待后续抵补",
             "enrolled": "登记人数",
             "sponsor": "转给出资方",
@@ -146,15 +147,15 @@ class _Shown:
         return any(one.half for one in self.lines)
 
 
-def book_page(language: str, book: Book, others: dict[str, str] | None = None) -> str:
-    """Render a book; `others` are the query's other parameters, kept when the language changes."""
+def book_page(language: str, book: Book) -> str:
+    """Render a book; a person's stands alone, since the ticket it was opened with is taken once."""
     return render(
         "book.html",
         language,
         words=WORDS[language],
         book=book,
         sections=[_shown(language, one) for one in book.sections],
-        kept=f"{urlencode(others)}&" if others else "",
+        is_opened_once=book.of == "person",
     )
 
 

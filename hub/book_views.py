@@ -225,6 +225,7 @@ def _wallet(books: StoredBooks, account: bytes, ledger: str, unit: str) -> list[
     """Show a wallet: with the noise in it, and what of it may be spent."""
     wallet, variance = books.wallet(ledger, account), books.variance(ledger, account)
     parts = {
+        "reserve": spending.reserve(variance, books.reserve_z),
         "spendable": spending.spendable(wallet, variance, books.reserve_z),
         "claimable": wallet.claimable,
         "pending": wallet.pending,

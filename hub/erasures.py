@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from hub.store import books, erasures
+from hub.store import boards, books, erasures, tickets
 from privacy import account_changes, choices, journal, links, rosters
 from privacy.envelope import Kind
 from privacy.erasures import SLOTS_MAX
@@ -24,9 +24,17 @@ KINDS = frozenset({Kind.ERASURE_ORDER, Kind.HUB_ERASURE_ORDER})
 
 
 def carry_out(
-    connection: Connection, order: evidence_pb2.ErasureOrder, index: int, gone: Collection[bytes]
+    connection: Connection,
+    order: evidence_pb2.ErasureOrder,
+    index: int,
+    *,
+    gone: Collection[bytes],
+    left: Collection[bytes],
 ) -> None:
-    """Zero the slots' salts and pseudonyms, and the links of pseudonyms that no slot names any more."""
+    """Zero the slots' salts and pseudonyms, and the links of pseudonyms that no slot names any more.
+
+    `gone` are those pseudonyms, `left` the accounts that have no other.
+    """
     _erase_slots(connection, order, index)
     for batch, names in erasures.link_indices(connection, gone).items():
         for position, data in erasures.openings(connection, batch):
@@ -36,6 +44,9 @@ def carry_out(
     _erase_acts(connection, index, gone)
     _erase_tickets(connection, index, gone)
     erasures.remove_links(connection, gone)
+    tickets.remove_tickets(connection, gone)
+    for account in left:
+        boards.remove_account(connection, account)
 
 
 def _erase_acts(connection: Connection, index: int, gone: Collection[bytes]) -> None:

@@ -259,7 +259,8 @@ class Intake:
         if admission.kind in erasures.KINDS:
             order = admission.message
             gone = self._state.gone_by(order.enterprise_id, order.slots)
-            erasures.carry_out(connection, order, stored.index, gone)
+            left = self._state.log.participants.left_by(gone)
+            erasures.carry_out(connection, order, stored.index, gone=gone, left=left)
         self._step("stored")
         try:
             self._state.apply(admission)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import secrets
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -18,14 +17,17 @@ from sqlalchemy import Connection
 from hub.intake import Intake, Own
 from hub.state import State
 from hub.store import entries
+from hub.store import tickets as store
+from hub.store.entries import StoredEntry
+from hub.store.tickets import TakenTicket
 from hub.store.writer import Writer
 from privacy import account_changes as changes
 from privacy import choices, envelope
 from privacy.chunks import HALF_BYTES
 from privacy.envelope import Kind
 from privacy.links import build_links
-from privacy.spent_tickets import SpentTickets
-from privacy.tickets import Ticket
+from privacy.spent_tickets import SpentTickets, used
+from privacy.tickets import Ticket, invalid
 from protos.epochs import Epoch, next_epoch
 from protos.problems import Conflict, Malformed, Refused
 from protos.v1 import envelope_pb2, programme_pb2
@@ -40,6 +42,8 @@ logger = logging.getLogger(__name__)
 
 TICKETS_MAX = changes.SHARES_MAX + 1
 CHOICES_MAX = 1_000
+# Who looked at an account is shown to its person so long.
+LOOKS_KEPT_SECONDS = 400 * 86_400
 _PURPOSES = {
     changes.PROVE: "prove",
     changes.MERGE: "merge",
@@ -94,16 +98,14 @@ class Participation:
         self._writer = writer
         self._clock = clock
         self._random = random
-        # Tickets to look, by when they end.
-        self._seen: dict[tuple[str, bytes], int] = {}
-        self._lock = threading.Lock()
 
     def change(self, asked: Asked, *, caller: str = "") -> Done:
         """Log a change; `caller` is an enterprise that asks for a person it has logged in, "" the portal."""
         if asked.kind not in _PURPOSES or not 1 <= len(asked.tickets) <= TICKETS_MAX:
             raise Malformed(REASON_UNKNOWN_FIELD_VALUE, "Persons prove, merge, split, close and share out.")
         purpose = _PURPOSES[asked.kind]
-        self._writer.call(lambda connection: self._link(connection, asked.tickets, purpose, caller))
+        self._check_caller(asked.tickets, caller)
+        self._writer.call(lambda connection: self._link(connection, asked.tickets, purpose))
         return self._writer.call(lambda connection: self._change(connection, asked))
 
     def choose(self, choice: programme_pb2.Choice, ticket: bytes, *, caller: str = "") -> Done:
@@ -114,9 +116,10 @@ class Participation:
         """Log what persons chose, in one entry; those logged before get their first answer."""
         if not 1 <= len(chosen) <= CHOICES_MAX:
             raise Malformed(REASON_UNKNOWN_FIELD_VALUE, f"1 to {CHOICES_MAX} choices come at once.")
+        self._check_caller([one.ticket for one in chosen], caller)
         unused = [one.ticket for one in chosen if not self._state.log.participants.is_used(one.ticket)]
         if unused:
-            self._writer.call(lambda connection: self._link(connection, unused, "choose", caller))
+            self._writer.call(lambda connection: self._link(connection, unused, "choose"))
         return self._writer.call(lambda connection: self._choose(connection, chosen))
 
     def set_frozen(self, account: bytes, *, frozen: bool) -> Done:
@@ -125,31 +128,33 @@ class Participation:
         return self._writer.call(lambda connection: self._append(connection, kind, account, ()))
 
     def viewed(self, ticket: bytes, *, caller: str = "") -> bytes:
-        """Give the account a ticket lets its person see."""
+        """Give the account a ticket lets its person see, and note by whose word it was looked at."""
+        self._check_caller([ticket], caller)
+        return self._writer.call(lambda connection: self._viewed(connection, ticket))
+
+    def _viewed(self, connection: Connection, data: bytes) -> bytes:
         participants, at = self._state.log.participants, self._clock()
-        found = participants.check_ticket(ticket, purpose="view", at=at)
-        _check_caller([found.enterprise_id], caller)
-        self._use(found, at)
-        account = participants.account(found.pseudonym)
+        ticket = participants.check_ticket(data, purpose="view", at=at)
+        if store.is_taken(connection, *ticket.use):
+            raise used()
+        account = participants.account(ticket.pseudonym)
         if account is None:
             raise Refused(
                 REASON_TICKET_INVALID,
                 "The person has no account yet.",
                 remedy="It begins with the first release, or with a proof of control.",
             )
+        store.forget_looks(connection, at - LOOKS_KEPT_SECONDS)
+        store.add_tickets(connection, [TakenTicket.of(ticket, account, at=at)])
         return account
 
-    def _use(self, ticket: Ticket, at: int) -> None:
-        """Remember a ticket that leaves no entry until it ends; it, too, is accepted once."""
-        with self._lock:
-            self._seen = {use: ends for use, ends in self._seen.items() if ends >= at}
-            if ticket.use in self._seen:
-                raise Conflict(
-                    REASON_TICKET_USED,
-                    "The ticket was used before.",
-                    remedy="Ask the enterprise for a new one.",
-                )
-            self._seen[ticket.use] = ticket.expires_at
+    def _check_caller(self, tickets: Sequence[bytes], caller: str) -> None:
+        """An enterprise asks only for persons that it, too, has logged in."""
+        if not caller:
+            return
+        signers = {self._state.log.participants.signer(one) for one in tickets}
+        if caller not in signers:
+            raise invalid("none is of the enterprise that asks")
 
     def _change(self, connection: Connection, asked: Asked) -> Done:
         try:
@@ -165,10 +170,24 @@ class Participation:
         taken = participants.tickets(asked.tickets, purpose=_PURPOSES[asked.kind], at=at)
         self._check_unspent(connection, taken, at)
         accounts = [participants.account(one.pseudonym) or b"" for one in taken]
+        done = self._logged_change(connection, asked, taken, accounts)
+        store.add_tickets(
+            connection,
+            (
+                TakenTicket.of(one, account, at=at, index=done.index)
+                for one, account in zip(taken, accounts, strict=True)
+            ),
+        )
+        return done
+
+    def _logged_change(
+        self, connection: Connection, asked: Asked, taken: Sequence[Ticket], accounts: Sequence[bytes]
+    ) -> Done:
+        """Log a change of the accounts behind its tickets; gives the account it leaves."""
         first, tickets = accounts[0], list(asked.tickets)
         match asked.kind:
             case changes.MERGE if len(accounts) == 2:
-                stays, ends = participants.by_age(accounts[0], accounts[1])
+                stays, ends = self._state.log.participants.by_age(accounts[0], accounts[1])
                 return self._append(connection, asked.kind, stays, tickets, other_account=ends)
             case changes.SPLIT:
                 fresh = self._random(HALF_BYTES)
@@ -220,7 +239,8 @@ class Participation:
         fresh = [one for one in chosen if not participants.is_used(one.ticket)]
         done = {one.ticket: self._again(connection, one, at) for one in chosen if one not in fresh}
         if fresh:
-            said = [self._said(connection, one, at) for one in fresh]
+            taken = [self._taken_for(connection, one, at) for one in fresh]
+            said = [self._said(one, ticket) for one, ticket in zip(fresh, taken, strict=True)]
             effective = participants.choice_effective(at)
             salts = self._random(choices.SALT_BYTES * len(fresh))
 
@@ -235,6 +255,13 @@ class Participation:
                 return Own(Kind.CHOICE_BATCH, built.message, built.bodies)
 
             index = self._intake.append_own(connection, build).index
+            store.add_tickets(
+                connection,
+                (
+                    TakenTicket.of(ticket, choice.account, at=at, index=index)
+                    for ticket, choice in zip(taken, said, strict=True)
+                ),
+            )
             done |= {
                 one.ticket: Done(choice.account, effective, index)
                 for one, choice in zip(fresh, said, strict=True)
@@ -245,20 +272,23 @@ class Participation:
         """Give what was logged for a used ticket; another choice on its nonce is what the rules refuse."""
         known = self._chosen(connection, chosen.ticket)
         if known is None:
-            self._said(connection, chosen, at)
-        assert known is not None
+            self._taken_for(connection, chosen, at)
+            raise used()
         return known
 
-    def _said(self, connection: Connection, chosen: Chosen, at: int) -> programme_pb2.Choice:
-        """Give the choice under the account of the ticket's person."""
-        participants = self._state.log.participants
-        taken = participants.check_ticket(
+    def _taken_for(self, connection: Connection, chosen: Chosen, at: int) -> Ticket:
+        """Take a choice's ticket."""
+        taken = self._state.log.participants.check_ticket(
             chosen.ticket, purpose="choose", at=at, subject=choices.subject(chosen.choice)
         )
         self._check_unspent(connection, [taken], at)
+        return taken
+
+    def _said(self, chosen: Chosen, ticket: Ticket) -> programme_pb2.Choice:
+        """Give the choice under the account of the ticket's person."""
         said = programme_pb2.Choice()
         said.CopyFrom(chosen.choice)
-        said.account = participants.account(taken.pseudonym) or b""
+        said.account = self._state.log.participants.account(ticket.pseudonym) or b""
         return said
 
     def _check_unspent(self, connection: Connection, tickets: Sequence[Ticket], at: int) -> None:
@@ -267,14 +297,13 @@ class Participation:
         for one in tickets:
             spent.check(one.use, at)
 
-    def _link(self, connection: Connection, tickets: Sequence[bytes], purpose: str, caller: str) -> None:
+    def _link(self, connection: Connection, tickets: Sequence[bytes], purpose: str) -> None:
         """Give accounts to those whose pseudonyms no release has brought one yet, a job of its own."""
         participants = self._state.log.participants
         try:
             taken = participants.tickets(tickets, purpose=purpose, at=self._clock())
         except Conflict:
             return
-        _check_caller([one.enterprise_id for one in taken], caller)
         fresh = sorted({one.pseudonym for one in taken if participants.account(one.pseudonym) is None})
         if not fresh:
             return
@@ -309,29 +338,32 @@ class Participation:
     def _logged(self, connection: Connection, asked: Asked) -> Done | None:
         """Find the change that rests on exactly these tickets."""
         hashes = [hashlib.sha256(ticket).digest() for ticket in asked.tickets]
-        for entry in reversed(entries.find_entries(connection, Kind.ACCOUNT_CHANGE.value)):
-            data = entries.read_bodies(connection, entry.index)[0]
-            body = programme_pb2.AccountChangeBody.FromString(data)
-            if list(body.ticket_hashes) == hashes:
-                message = envelope.open_envelope(entry.envelope).parse(programme_pb2.AccountChange)
-                is_split = message.kind == changes.SPLIT
-                account = body.other_account if is_split else body.account
-                return Done(account, Epoch(message.effective_epoch), entry.index)
-        return None
+        entry = self._resting_on(connection, hashes[0])
+        opened = None if entry is None else envelope.open_envelope(entry.envelope)
+        if entry is None or opened is None or opened.kind is not Kind.ACCOUNT_CHANGE:
+            return None
+        body = programme_pb2.AccountChangeBody.FromString(entries.read_bodies(connection, entry.index)[0])
+        if list(body.ticket_hashes) != hashes:
+            return None
+        message = opened.parse(programme_pb2.AccountChange)
+        account = body.other_account if message.kind == changes.SPLIT else body.account
+        return Done(account, Epoch(message.effective_epoch), entry.index)
 
     def _chosen(self, connection: Connection, ticket: bytes) -> Done | None:
         """Find the choice that rests on exactly this ticket."""
-        for entry in reversed(entries.find_entries(connection, Kind.CHOICE_BATCH.value)):
-            for data in entries.read_bodies(connection, entry.index)[1::2]:
-                opening = programme_pb2.ChoiceOpening.FromString(data)
-                if ticket in opening.tickets:
-                    choice = opening.choices[list(opening.tickets).index(ticket)]
-                    message = envelope.open_envelope(entry.envelope).parse(programme_pb2.ChoiceBatch)
-                    return Done(choice.account, Epoch(message.effective_epoch), entry.index)
+        entry = self._resting_on(connection, hashlib.sha256(ticket).digest())
+        opened = None if entry is None else envelope.open_envelope(entry.envelope)
+        if entry is None or opened is None or opened.kind is not Kind.CHOICE_BATCH:
+            return None
+        for data in entries.read_bodies(connection, entry.index)[1::2]:
+            opening = programme_pb2.ChoiceOpening.FromString(data)
+            if ticket in opening.tickets:
+                choice = opening.choices[list(opening.tickets).index(ticket)]
+                message = opened.parse(programme_pb2.ChoiceBatch)
+                return Done(choice.account, Epoch(message.effective_epoch), entry.index)
         return None
 
-
-def _check_caller(enterprises: Sequence[str], caller: str) -> None:
-    """An enterprise asks only for persons that it, too, has logged in."""
-    if caller and caller not in enterprises:
-        raise Refused(REASON_TICKET_INVALID, "None of the tickets is of the enterprise that asks.")
+    def _resting_on(self, connection: Connection, ticket_hash: bytes) -> StoredEntry | None:
+        """Give the entry that rests on a ticket."""
+        index = store.find_index(connection, ticket_hash)
+        return None if index is None else entries.read_entry(connection, index)

@@ -100,6 +100,11 @@ class State:
         with self._lock:
             return self._log.participants.select(enterprise_id, epoch)
 
+    def account_names(self, account: bytes) -> list[bytes]:
+        """Give an account and those whose place it has taken."""
+        with self._lock:
+            return [account, *self._log.participants.merged_into(account)]
+
     def gone_by(self, enterprise_id: str, slots: Sequence[int]) -> frozenset[bytes]:
         """Give the pseudonyms that no slot names any more once these are erased."""
         with self._lock:

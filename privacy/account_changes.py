@@ -24,10 +24,10 @@ from privacy.ownership import (
     owner,
 )
 from privacy.standing import Standing
-from privacy.tickets import NO_SUBJECT, Ticket, check_distinct, check_ticket, is_erased, subject_of
+from privacy.tickets import NO_SUBJECT, Ticket, check_distinct, check_ticket, invalid, is_erased, subject_of
 from privacy.verdicts import Submission, Verdict
 from protos.epochs import Epoch, checked_epoch
-from protos.problems import Conflict, Malformed, Problem, Refused
+from protos.problems import Conflict, Malformed, Refused
 from protos.v1 import envelope_pb2, programme_pb2
 from protos.v1.problem_pb2 import (
     REASON_ACCOUNT_CLOSED,
@@ -35,7 +35,6 @@ from protos.v1.problem_pb2 import (
     REASON_ALREADY_EXISTS,
     REASON_EPOCH_CLOSED,
     REASON_MERGE_TOO_SOON,
-    REASON_TICKET_INVALID,
     REASON_UNKNOWN_FIELD_VALUE,
     REASON_WRONG_SHAPE,
 )
@@ -245,7 +244,7 @@ def _merge(case: _Case) -> _Decided:
     second = _ticket(case, 1, "merge", stays, ends, subject=case.body.ticket_hashes[0])
     owners = [owner(case.standing.ownership, case.standing.linked, one.pseudonym) for one in first + second]
     if len(owners) == 2 and owners[0] == owners[1] is not None:
-        raise _ticket_invalid("both are of one account")
+        raise invalid("both are of one account")
     move = Merge(case.effective, ends, stays)
     return _Decided(first + second, lambda: case.standing.ownership.take(move, index=case.index, at=case.at))
 
@@ -259,7 +258,7 @@ def _split(case: _Case) -> _Decided:
     _check_state(case, account, AccountState.OPEN, AccountState.FROZEN, AccountState.CLOSED)
     tickets = _ticket(case, 0, "split", account)
     if any(ticket.pseudonym != pseudonym for ticket in tickets):
-        raise _ticket_invalid("it is another pseudonym's")
+        raise invalid("it is another pseudonym's")
     move = Split(case.effective, pseudonym, fresh)
 
     def apply() -> None:
@@ -315,7 +314,7 @@ def _ticket(
     found = owner(standing.ownership, standing.linked, ticket.pseudonym)
     # Links whose rows were erased no longer say whose they are.
     if found not in accounts and not (found is None and case.replaying):
-        raise _ticket_invalid("its person's account is another")
+        raise invalid("its person's account is another")
     return [ticket]
 
 
@@ -348,7 +347,7 @@ def _check_fields(
     """Refuse what does not belong to a kind, and what is missing."""
     body = case.body
     if len(case.tickets) != tickets:
-        raise _ticket_invalid(f"{tickets} are needed, {len(case.tickets)} came")
+        raise invalid(f"{tickets} are needed, {len(case.tickets)} came")
     widths = ((body.other_account, other_account), (body.pseudonym, pseudonym))
     if any(len(value) != (HALF_BYTES if wanted else 0) for value, wanted in widths):
         raise _misshapen("an account or pseudonym is missing, or stands where none belongs")
@@ -374,11 +373,3 @@ def older(standing: Standing, one: bytes, other: bytes) -> bytes:
 
 def _misshapen(what: str) -> Malformed:
     return Malformed(REASON_WRONG_SHAPE, f"The account change does not hold: {what}.")
-
-
-def _ticket_invalid(what: str) -> Problem:
-    return Refused(
-        REASON_TICKET_INVALID,
-        f"The link ticket does not count: {what}.",
-        remedy="Log in again for a new one.",
-    )

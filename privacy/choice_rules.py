@@ -8,7 +8,7 @@ from privacy.keys import checked_id
 from privacy.ownership import AccountState, owner
 from privacy.policy import NO_OVERLAP, in_force
 from privacy.standing import Standing
-from privacy.tickets import Ticket, check_distinct, check_ticket
+from privacy.tickets import Ticket, check_distinct, check_ticket, invalid
 from privacy.verdicts import Submission, Verdict
 from protos.epochs import Epoch, checked_epoch, epoch_of, next_epoch
 from protos.problems import Malformed, Refused
@@ -16,7 +16,6 @@ from protos.v1 import programme_pb2
 from protos.v1.problem_pb2 import (
     REASON_ACCOUNT_CLOSED,
     REASON_EPOCH_CLOSED,
-    REASON_TICKET_INVALID,
     REASON_UNKNOWN_FIELD_VALUE,
     REASON_WRONG_SHAPE,
 )
@@ -83,7 +82,7 @@ def _check_choice(
     standing.tickets_spent.check(taken.use, at)
     found = owner(standing.ownership, standing.linked, taken.pseudonym)
     if found != choice.account and not (found is None and replaying):
-        raise Refused(REASON_TICKET_INVALID, "The choice is for another account than its ticket's person's.")
+        raise invalid("the choice is for another account than its person's")
     state = standing.ownership.holder(choice.account).state
     if state in (AccountState.CLOSED, AccountState.MERGED):
         raise Refused(REASON_ACCOUNT_CLOSED, f"The account is {state.value}.")

@@ -49,23 +49,23 @@ class Choices:
 
     batches: int = 0
     last_effective: Epoch = NO_EPOCH
-    _recording: dict[tuple[bytes, str], list[tuple[Epoch, str]]] = field(default_factory=dict)
+    _recording: dict[bytes, dict[str, list[tuple[Epoch, str]]]] = field(default_factory=dict)
     _pooling: dict[bytes, dict[str, list[tuple[Epoch, bool]]]] = field(default_factory=dict)
 
     def take(self, choice: programme_pb2.Choice, effective: Epoch) -> None:
         """Take one choice; effective epochs never go back."""
         self.last_effective = max(self.last_effective, effective)
         if choice.WhichOneof("what") == "recording":
-            place = (choice.account, choice.recording.overlap_class)
-            self._recording.setdefault(place, []).append((effective, choice.recording.enterprise_id))
+            recorded = self._recording.setdefault(choice.account, {})
+            made = (effective, choice.recording.enterprise_id)
+            recorded.setdefault(choice.recording.overlap_class, []).append(made)
         else:
-            mine = self._pooling.setdefault(choice.account, {})
-            mine.setdefault(choice.pool.programme, []).append((effective, choice.pool.consents))
+            pooled = self._pooling.setdefault(choice.account, {})
+            pooled.setdefault(choice.pool.programme, []).append((effective, choice.pool.consents))
 
     def recorder(self, account: bytes, overlap_class: str, epoch: Epoch) -> str:
         """Name the enterprise an account's person chose for an epoch; empty without a choice."""
-        made = self._recording.get((account, overlap_class), [])
-        return _latest(made, epoch, "")
+        return _latest(self._recording.get(account, {}).get(overlap_class, []), epoch, "")
 
     def pools(self, account: bytes, epoch: Epoch) -> bool:
         """Say whether some programme may pool an account's grams of an epoch."""
@@ -80,9 +80,16 @@ class Choices:
         """List (from epoch, overlap class, enterprise) of all that an account's person chose."""
         return sorted(
             (effective, overlap_class, enterprise)
-            for (holder, overlap_class), made in self._recording.items()
-            if holder == account
+            for overlap_class, made in self._recording.get(account, {}).items()
             for effective, enterprise in made
+        )
+
+    def pooled_by(self, account: bytes) -> list[tuple[Epoch, str, bool]]:
+        """List (from epoch, programme, consents) of all that an account's person said about pooling."""
+        return sorted(
+            (effective, programme, consents)
+            for programme, made in self._pooling.get(account, {}).items()
+            for effective, consents in made
         )
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from privacy import asked, choice_rules, selections
 from privacy.account_changes import older
@@ -42,6 +42,10 @@ class Participants:
         """Say whether something rests on a ticket's nonce already; raises what is wrong with the ticket."""
         return open_ticket(self._standing, data).use in self._standing.tickets_used
 
+    def signer(self, data: bytes) -> str:
+        """Name the enterprise that signed a ticket; raises what is wrong with its form or signature."""
+        return open_ticket(self._standing, data).enterprise_id
+
     def by_age(self, one: bytes, other: bytes) -> tuple[bytes, bytes]:
         """Give two accounts, the one linked first before the other."""
         first = older(self._standing, one, other)
@@ -58,6 +62,18 @@ class Participants:
     def pseudonyms(self, account: bytes) -> list[bytes]:
         """List the pseudonyms whose grams go to an account now, ascending."""
         return sorted(one for one in self._standing.linked if self.account(one) == account)
+
+    def left_by(self, gone: Collection[bytes]) -> frozenset[bytes]:
+        """Give the accounts that have no other pseudonym than these."""
+        found = {self.account(one) for one in gone} - {None}
+        if found:
+            found -= {self.account(one) for one in self._standing.linked if one not in gone}
+        return frozenset(one for one in found if one is not None)
+
+    def merged_into(self, account: bytes) -> list[bytes]:
+        """List the accounts whose place an account has taken, ascending."""
+        merged = self._standing.ownership.merged
+        return sorted(ended for ended, stays in merged.items() if stays == account)
 
     def state(self, account: bytes) -> AccountState:
         """Say what an account may do; one whose pseudonyms are disputed is frozen."""

@@ -32,7 +32,7 @@ TICKET_SECONDS_MAX = 600
 SKEW_SECONDS_MAX = 60
 TICKET_BYTES_MAX = 1_024
 NONCE_BYTES = 16
-PURPOSES = frozenset({"prove", "merge", "split", "choose", "redeem", "share", "close", "erase", "view"})
+PURPOSES = frozenset({"prove", "merge", "split", "choose", "redeem", "share", "close", "view"})
 NO_SUBJECT = b""
 
 

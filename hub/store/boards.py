@@ -25,6 +25,11 @@ def remove_entry(connection: Connection, programme: str, board: str, account: by
     )
 
 
+def remove_account(connection: Connection, account: bytes) -> None:
+    """Show an account on no board any longer."""
+    connection.execute(delete(board_entry).where(board_entry.c.account == account))
+
+
 def find_alias(connection: Connection, programme: str, board: str, alias: str) -> bytes | None:
     """Find who has a name on a board."""
     query = select(board_entry.c.account).where(

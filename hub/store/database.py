@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, Engine, insert, inspect, select
 from sqlalchemy.exc import OperationalError
 
-from hub.store import ledger_schema, reward_schema
+from hub.store import account_schema, ledger_schema, reward_schema
 from hub.store.dialects import connect_readers, connect_writer
 from hub.store.location import Location, SqliteFile
 from hub.store.schema import REVISION, metadata, revision, setting
@@ -16,7 +16,7 @@ from protos.problems import Malformed, Unavailable
 from protos.v1.problem_pb2 import REASON_CONFIGURATION_INVALID, REASON_PEER_UNREACHABLE
 
 # Importing a module of tables adds them to what a database has.
-TABLES = (ledger_schema, reward_schema)
+TABLES = (account_schema, ledger_schema, reward_schema)
 
 
 def create_database(location: Location) -> None:

@@ -469,7 +469,7 @@ class LinkTicket(_message.Message):
     pseudonym: _builtins.bytes
     """16 bytes."""
     purpose: _builtins.str
-    """"prove", "merge", "split", "choose", "redeem", "share", "close", "erase", "view"."""
+    """"prove", "merge", "split", "choose", "redeem", "share", "close", "view"."""
     nonce: _builtins.bytes
     """16 bytes."""
     issued_at: _builtins.int

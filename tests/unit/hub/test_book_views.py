@@ -156,15 +156,24 @@ def test_a_board_shows_large_groups_with_their_noise(world: RewardWorld) -> None
     assert problem.reason == reasons.REASON_PROGRAMME_UNKNOWN
 
 
-def join(world: RewardWorld, person: int, alias: str, *, shown: bool = True, board: str = "friends") -> None:
+def join(
+    world: RewardWorld,
+    person: int,
+    alias: str,
+    *,
+    shown: bool = True,
+    board: str = "friends",
+    ticket: bytes = b"",
+) -> bytes:
     entry = reward_pb2.BoardEntry(programme="city", board=board, alias=alias, shown=shown)
-    ticket = world.ticket(BIKES, person, "choose", subject=subject_of(codec.encode(entry)))
+    ticket = ticket or world.ticket(BIKES, person, "choose", subject=subject_of(codec.encode(entry)))
     body = {"alias": alias, "shown": shown, "ticket": base64.urlsafe_b64encode(ticket).decode()}
     client = world.https()
     try:
         client.post_json(f"/v1/programmes/city/boards/{board}/entries", json.dumps(body).encode(), 1 << 16)
     finally:
         client.close()
+    return ticket
 
 
 def test_a_group_that_opted_in_is_not_shown_before_it_is_large_enough(world: RewardWorld) -> None:
@@ -183,7 +192,9 @@ def test_a_group_that_opted_in_is_not_shown_before_it_is_large_enough(world: Rew
         ledger = world.hub.ledger.books(connection)
         lifetimes = {alias: ledger.lifetime("P:city", account) for account, alias in group}
     assert lifetimes == {"Rider 0": 1_000, "Rider 2": 100, "Rider 3": 200}
-    join(world, 3, "Rider 3", shown=False)
+    ticket = join(world, 3, "Rider 3", shown=False)
+    again = refused(partial(join, world, 3, "Rider 3", shown=False, ticket=ticket))
+    assert again.reason == reasons.REASON_TICKET_USED
     with world.hub._readers.begin() as connection:
         assert [alias for _, alias in read_entries(connection, "city", "friends")].count("Rider 3") == 0
 

@@ -17,6 +17,8 @@ from auditor.app import verify_source
 from auditor.findings import Check
 from hub.cli_account import account as commands
 from hub.rebuild import rebuild
+from hub.store.database import open_readers
+from hub.store.tickets import read_tickets
 from privacy import account_changes as changes
 from privacy.choices import subject
 from privacy.exports import ACCOUNT, open_export
@@ -140,12 +142,53 @@ def test_every_account_is_explained_to_the_gram(city: World) -> None:
         open_export(city.ticket(BIKES, 1, "view"), ACCOUNT, [key("hub").verify_key])
 
 
-def test_a_ticket_to_look_is_accepted_once(city: World) -> None:
+def test_a_look_is_remembered_over_a_restart_and_shown_to_the_person(city: World) -> None:
+    """Any enterprise with a person on its roster can look at the whole account: the person sees who did."""
     close(city, EPOCH)
-    request = account_pb2.GetAccountRequest(ticket=city.ticket(BIKES, 1, "view"))
-    ask(city, lambda stub: stub.GetAccount(request))
-    again = refused(lambda: ask(city, lambda stub: stub.GetAccount(request)))
+    ticket = city.ticket(POWER, 8, "view")
+    request = account_pb2.GetAccountRequest(ticket=ticket)
+    ask(city, lambda stub: stub.GetAccount(request), enterprise=POWER)
+    city.hub.__exit__(None, None, None)
+    city.hub.__enter__()
+    again = refused(lambda: ask(city, lambda stub: stub.GetAccount(request), enterprise=POWER))
     assert again.reason == reasons.REASON_TICKET_USED
+    proved = change(city, changes.PROVE, city.ticket(BIKES, 8, "prove"))
+    acts = shown(city, BIKES, 8)["acts"]
+    assert sorted((one["purpose"], one["enterprise"], one["entry"]) for one in acts) == [
+        ("prove", BIKES, proved.index),
+        ("view", BIKES, None),
+        ("view", POWER, None),
+    ]
+    assert shown(city, BIKES, 3)["acts"][0]["purpose"] == "view"
+
+
+def test_a_used_ticket_is_answered_again_only_for_an_enterprise_it_is_of(city: World) -> None:
+    ticket = city.ticket(BIKES, 8, "prove")
+    change(city, changes.PROVE, ticket)
+    problem = refused(lambda: change(city, changes.PROVE, ticket, enterprise=POWER))
+    assert problem.reason == reasons.REASON_TICKET_INVALID
+    choice = programme_pb2.Choice()
+    choice.pool.programme, choice.pool.consents = "city-pool", True
+    chosen = city.ticket(BIKES, 8, "choose", subject=subject(choice))
+    request = account_pb2.ChooseRequest(choice=choice, ticket=chosen)
+    ask(city, lambda stub: stub.Choose(request))
+    problem = refused(lambda: ask(city, lambda stub: stub.Choose(request), enterprise=POWER))
+    assert problem.reason == reasons.REASON_TICKET_INVALID
+
+
+def test_an_export_says_what_may_be_spent_and_what_was_chosen(city: World) -> None:
+    choice = programme_pb2.Choice()
+    choice.pool.programme, choice.pool.consents = "city-pool", True
+    ticket = city.ticket(BIKES, 8, "choose", subject=subject(choice))
+    ask(city, lambda stub: stub.Choose(account_pb2.ChooseRequest(choice=choice, ticket=ticket)))
+    close(city, EPOCH)
+    content = shown(city, BIKES, 8)
+    assert content["pooling"] == [{"from": "2021-02", "programme": "city-pool", "consents": True}]
+    [claims] = [one for one in content["wallets"] if one["key"] == "R"]
+    held = {one["key"]: one["amount"] for one in claims["figures"]}
+    assert held["available"] - held["deficit"] == content["balance_mg"]
+    assert held["spendable"] == max(0, held["available"] - held["reserve"])
+    assert held["reserve"] > 0
 
 
 def test_every_byte_of_an_export_counts(city: World) -> None:
@@ -319,6 +362,7 @@ def test_the_operator_freezes_and_opens(city: World) -> None:
 
 def test_an_erased_persons_acts_are_gone_and_the_log_still_holds(city: World, tmp_path: Path) -> None:
     close(city, EPOCH)
+    old, other = holder(city, 3), holder(city, 15)
     change(city, changes.PROVE, city.ticket(BIKES, 3, "prove"))
     change(city, changes.SPLIT, city.ticket(BIKES, 3, "split"))
     choice = programme_pb2.Choice()
@@ -328,10 +372,16 @@ def test_an_erased_persons_acts_are_gone_and_the_log_still_holds(city: World, tm
     first = city.ticket(BIKES, 4, "merge")
     second = city.ticket(POWER, 15, "merge", subject=hashlib.sha256(first).digest())
     change(city, changes.MERGE, first, second)
+    accounts = [*map(holder, [city] * 3, (3, 4, 15)), old, other]
     for person in (3, 4):
         assert any(pseudonym(person) in body for one in stored(city.opened.home) for body in one.bodies)
     city.enrol(BIKES, [], effective=JANUARY, withdrawn=[3, 4])
     city.erase(BIKES, [3, 4])
+    readers = open_readers(city.opened.home.database)
+    with readers.begin() as connection:
+        left = {one.pseudonym for one in read_tickets(connection, accounts, 100)}
+    readers.dispose()
+    assert left == {pseudonym(15)}
     city.hub.__exit__(None, None, None)
     city.entries = stored(city.opened.home)
     for person in (3, 4):
