@@ -20,7 +20,7 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.engine import Columns
+from engine.engine import OWN_FOLDER, Columns
 from engine.names import broken, check_name, checked_columns
 from protos.problems import InvariantBroken, Unavailable
 from protos.v1.problem_pb2 import REASON_BUSY, REASON_INVARIANT_BROKEN, REASON_NOT_FOUND
@@ -40,7 +40,7 @@ class DuckDbEngine:
         self, *, memory_limit_mb: int = 1024, threads: int = 2, temp_dir: Path | None = None
     ) -> None:
         self._own_folder = tempfile.TemporaryDirectory(
-            prefix="cgsp-engine-", dir=temp_dir, ignore_cleanup_errors=True
+            prefix=OWN_FOLDER, dir=temp_dir, ignore_cleanup_errors=True
         )
         with _problems():
             self._connection = duckdb.connect(
@@ -119,6 +119,25 @@ class DuckDbEngine:
             unfinished.unlink(missing_ok=True)
         return int(count)
 
+    def write_numbered(self, sql: str, path: Path, by: str) -> int:
+        """Run a query into one new Parquet file, numbered by a column."""
+        return self.write_parquet(f"{_numbered(sql, by)} ORDER BY number", path)
+
+    def keep_numbered(self, name: str, sql: str, by: str) -> None:
+        """Keep a query's rows as a table, numbered by a column."""
+        self._drop(name)
+        self.execute(f"CREATE TABLE {name} AS {_numbered(sql, by)}")
+
+    def walk(self, name: str, columns: Sequence[str], rows_max: int) -> Iterator[Columns]:
+        """Give columns in the order of numbers, a query for each batch."""
+        check_name(name)
+        [(count,)] = self.rows(f"SELECT COUNT(*) FROM {name}")
+        for first in range(1, count + 1, rows_max):
+            yield self.columns(
+                f"SELECT {', '.join(columns)} FROM {name} WHERE number >= {first} "
+                f"AND number < {first + rows_max} ORDER BY number"
+            )
+
     def close(self) -> None:
         """End the session."""
         self._connection.close()
@@ -145,6 +164,11 @@ class DuckDbEngine:
     def _create(self, name: str, schema: Mapping[str, str]) -> None:
         columns = ", ".join(f"{column} {kind}" for column, kind in checked_columns(schema))
         self.execute(f"CREATE TABLE {name} ({columns})")
+
+
+def _numbered(sql: str, by: str) -> str:
+    check_name(by)
+    return f"SELECT row_number() OVER (ORDER BY {by}) AS number, q.* FROM ({sql}) AS q"
 
 
 def _exact(described: Sequence[Sequence[Any]], refused: frozenset[str]) -> dict[str, str]:

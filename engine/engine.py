@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -10,6 +10,9 @@ from typing import Any, Protocol, Self
 from numpy.typing import NDArray
 
 Columns = dict[str, NDArray[Any]]
+
+# What an engine keeps meanwhile lies in a folder whose name begins so; it goes with the session.
+OWN_FOLDER = "cgsp-engine-"
 
 
 class Engine(Protocol):
@@ -37,6 +40,18 @@ class Engine(Protocol):
 
     def write_parquet(self, sql: str, path: Path) -> int:
         """Run a query into one new Parquet file, whole or not at all; give the number of rows."""
+        ...
+
+    def write_numbered(self, sql: str, path: Path, by: str) -> int:
+        """Run a query into one new Parquet file, ascending `by` a column, with a `number` from 1."""
+        ...
+
+    def keep_numbered(self, name: str, sql: str, by: str) -> None:
+        """Keep a query's rows as a table, ascending `by` a column, with a `number` from 1."""
+        ...
+
+    def walk(self, name: str, columns: Sequence[str], rows_max: int) -> Iterator[Columns]:
+        """Give columns of a numbered table or view of files in its order, at most so many rows at once."""
         ...
 
     def close(self) -> None:

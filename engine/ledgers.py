@@ -135,11 +135,11 @@ def write_credits(engine: Engine, folder: Path, made: LedgerCredits) -> Credited
         f"FROM {_merged(given, 'given', made.merged)} AS g GROUP BY account)"
     )
     text = credit_sql(_positions(made), before, epoch_points=made.epoch_points_max)
-    engine.write_parquet(
-        "SELECT row_number() OVER (ORDER BY account) AS number, account, "
-        f"CAST({made.terms.epoch} AS INTEGER) AS epoch, delta, capped, variance FROM ({text}) AS c "
-        "ORDER BY number",
+    engine.write_numbered(
+        f"SELECT account, CAST({made.terms.epoch} AS INTEGER) AS epoch, delta, capped, variance "
+        f"FROM ({text}) AS c",
         path,
+        "account",
     )
     return CreditedLedger(made.ledger, made.terms, made.before, path, made.merged)
 
@@ -151,11 +151,7 @@ def restore_credits(
     path, epoch = credits_file(folder, made.ledger, made.terms.epoch), made.terms.epoch
     numbered = [(account, epoch, delta, capped, variance) for account, delta, capped, variance in rows]
     _register(engine, "restored", CREDIT_COLUMNS, numbered)
-    engine.write_parquet(
-        "SELECT row_number() OVER (ORDER BY account) AS number, account, epoch, delta, capped, variance "
-        "FROM restored ORDER BY number",
-        path,
-    )
+    engine.write_numbered("SELECT account, epoch, delta, capped, variance FROM restored", path, "account")
     return CreditedLedger(made.ledger, made.terms, made.before, path, made.merged)
 
 
@@ -179,10 +175,7 @@ def step_wallets(
         _merged("all_credits", "delta", merged), _merged("received", "points", merged), credited.terms
     )
     text = step_sql(_laid_out(merged), "this_credit", recent, credited.terms)
-    numbered = (
-        f"SELECT row_number() OVER (ORDER BY account) AS number, s.* FROM ({text}) AS s ORDER BY number"
-    )
-    engine.write_parquet(numbered, path)
+    engine.write_numbered(text, path, "account")
     engine.view("stepped", [path], {})
     files = LedgerFiles(path, all_credits)
     return ClosedLedger(credited.ledger, *_root(engine), *_moves(engine), files)
@@ -267,7 +260,7 @@ def _moves(engine: Engine) -> tuple[Moves, int]:
 def _root(engine: Engine) -> tuple[int, bytes]:
     """Hash the wallets: id (16) || available, claimable, pending, deficit (i64 be each)."""
     tree = CompactTree()
-    for columns in _batches_of(engine, "stepped", ("account", *_FIELDS)):
+    for columns in engine.walk("stepped", ("account", *_FIELDS), ROWS_AT_ONCE):
         tree.extend_rows(_leaves(columns), WALLET_LEAF_BYTES)
     return tree.size, tree.root()
 
@@ -283,16 +276,7 @@ def _leaves(columns: Columns) -> bytes:
 
 def _in_batches(engine: Engine, path: Path, names: Sequence[str]) -> Iterator[Columns]:
     engine.view("walked", [path], {})
-    yield from _batches_of(engine, "walked", names)
-
-
-def _batches_of(engine: Engine, view: str, names: Sequence[str]) -> Iterator[Columns]:
-    [[count]] = engine.rows(f"SELECT COUNT(*) FROM {view}")
-    for first in range(1, count + 1, ROWS_AT_ONCE):
-        yield engine.columns(
-            f"SELECT {', '.join(names)} FROM {view} WHERE number >= {first} "
-            f"AND number < {first + ROWS_AT_ONCE} ORDER BY number"
-        )
+    yield from engine.walk("walked", names, ROWS_AT_ONCE)
 
 
 def _register(engine: Engine, name: str, schema: Mapping[str, str], rows: Sequence[tuple[Any, ...]]) -> None:

@@ -163,7 +163,8 @@ def fold_accounts(
 ) -> Iterator[FoldedAccount]:
     """Fold statements into accounts, ascending by account; the engine keeps what memory does not hold."""
     text = accounts_sql(_lay_out(engine, released, link_files))
-    for account, balance_mg, variance, enterprises in _in_batches(engine, text, _FOLDED_ACCOUNTS):
+    names = ("account", "balance_mg", "variance", "enterprises")
+    for account, balance_mg, variance, enterprises in _in_batches(engine, text, _FOLDED_ACCOUNTS, names):
         yield FoldedAccount(bytes(account), balance_mg, variance_mg2(variance), enterprises)
 
 
@@ -206,7 +207,8 @@ def fold_points(
     """Fold statements of points into accounts, ascending by account."""
     engine.view("points", [one.points for one in released if one.points is not None], STATEMENT_COLUMNS)
     view_links(engine, released, link_files)
-    for account, points, variance, enterprises in _in_batches(engine, points_sql(), _FOLDED_POINTS):
+    names = ("account", "points", "variance", "enterprises")
+    for account, points, variance, enterprises in _in_batches(engine, points_sql(), _FOLDED_POINTS, names):
         yield FoldedPoints(bytes(account), points, variance, enterprises)
 
 
@@ -233,18 +235,11 @@ def _mark(pseudonyms: bytes) -> str:
     return f"-{hashlib.sha256(pseudonyms).hexdigest()[:16]}" if erasures.holds(pseudonyms, ERASED) else ""
 
 
-def _in_batches(engine: Engine, text: str, table: str) -> Iterator[tuple[Any, ...]]:
+def _in_batches(engine: Engine, text: str, table: str, names: Sequence[str]) -> Iterator[tuple[Any, ...]]:
     """Give the rows of a fold without holding them all."""
-    folded = f"SELECT row_number() OVER (ORDER BY account) AS number, * FROM ({text}) AS folded"
-    engine.execute(f"CREATE OR REPLACE TABLE {table} AS {folded}")
-    [[count]] = engine.rows(f"SELECT COUNT(*) FROM {table}")
-    for first in range(1, count + 1, _ACCOUNTS_AT_ONCE):
-        batch = (
-            f"SELECT * FROM {table} WHERE number >= {first} "
-            f"AND number < {first + _ACCOUNTS_AT_ONCE} ORDER BY number"
-        )
-        for row in engine.rows(batch):
-            yield row[1:]
+    engine.keep_numbered(table, text, "account")
+    for columns in engine.walk(table, names, _ACCOUNTS_AT_ONCE):
+        yield from zip(*(columns[name].tolist() for name in names), strict=True)
 
 
 def register_anchors(engine: Engine, released: Sequence[ReleasedFiles]) -> None:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Self
 from numpy.typing import NDArray
 
 from engine.duckdb_engine import DuckDbEngine
-from engine.engine import Columns
+from engine.engine import OWN_FOLDER, Columns
 from engine.names import broken, check_name, checked_columns
 from engine.spark_dialect import spark_text
 from engine.spark_session import check_exact, check_installed, start_session, stop_session
@@ -38,7 +38,7 @@ _GLOB = re.compile(r"([\\{}\[\]*?^])")
 _EXHAUSTED = ("OutOfMemoryError", "ExecutorLostFailure", "SparkContext was shut down", "SparkOutOfMemory")
 _UNREADABLE = ("PATH_NOT_FOUND", "FAILED_READ_FILE", "UNABLE_TO_INFER_SCHEMA", "java.io.")
 _TABLE_OF = re.compile(r"CREATE OR REPLACE TABLE (?P<name>\w+) AS (?P<query>.+)", re.DOTALL)
-_LANDED, _STAGED = "landed", "staged"
+_LANDED, _STAGED = "_landed", "_staged"
 
 
 class SparkEngine:
@@ -58,12 +58,13 @@ class SparkEngine:
         self._memory_limit_mb = memory_limit_mb
         self._settings = dict(settings or {})
         self._own_folder = tempfile.TemporaryDirectory(
-            prefix="cgsp-engine-", dir=temp_dir, ignore_cleanup_errors=True
+            prefix=OWN_FOLDER, dir=temp_dir, ignore_cleanup_errors=True
         )
         self._folder = Path(self._own_folder.name).absolute()
         self._local = DuckDbEngine(memory_limit_mb=LOCAL_MB, threads=1, temp_dir=self._folder)
         self._numbers = itertools.count(1)
         self._tables: dict[str, Path] = {}
+        self._files: dict[str, Sequence[Path]] = {}
         self._session: SparkSession | None = None
 
     def view(self, name: str, paths: Sequence[Path], schema: Mapping[str, str] | None = None) -> None:
@@ -108,6 +109,28 @@ class SparkEngine:
         """Run a query into one new Parquet file; the embedded engine writes it."""
         with self._landed(sql) as named:
             return self._local.write_parquet(f"SELECT {named} FROM {_LANDED}", path)
+
+    def write_numbered(self, sql: str, path: Path, by: str) -> int:
+        """Run a query into one new Parquet file: the cluster sorts, the embedded engine counts as it writes.
+
+        A window over all rows would bring them all to one worker.
+        """
+        with self._landed(_ascending(sql, by)) as named:
+            return self._local.write_parquet(
+                f"SELECT row_number() OVER () AS number, {named} FROM {_LANDED}", path
+            )
+
+    def keep_numbered(self, name: str, sql: str, by: str) -> None:
+        """Keep a query's rows as a table, numbered by a column."""
+        check_name(name)
+        path = self._table_path()
+        self.write_numbered(sql, path, by)
+        self._take(name, path)
+
+    def walk(self, name: str, columns: Sequence[str], rows_max: int) -> Iterator[Columns]:
+        """Give columns in the order of numbers, read from the files themselves: no job of the cluster's."""
+        self._local.view(name, self._files[name])
+        yield from self._local.walk(name, columns, rows_max)
 
     def close(self) -> None:
         """End the session, its Java machine and its temporary files."""
@@ -161,6 +184,7 @@ class SparkEngine:
             reader = self._exact_session().read.schema(self._found_columns(paths))
             frame = reader.parquet(*map(_location, paths))
             frame.selectExpr(*(casts or ["*"])).createOrReplaceTempView(name)
+        self._files[name] = tuple(paths)
 
     def _found_columns(self, paths: Sequence[Path]) -> str:
         """Read what columns the files have, here, where it costs no job of the cluster's."""
@@ -200,6 +224,11 @@ class SparkEngine:
                 f"Spark wrote {written} rows, of which {found} can be read here.",
                 remedy="Workers must see the engine's folder under the same path: put it on a shared disk.",
             )
+
+
+def _ascending(sql: str, by: str) -> str:
+    check_name(by)
+    return f"SELECT q.* FROM ({sql}) AS q ORDER BY {by}"
 
 
 def _exact(frame: DataFrame) -> list[str]:

@@ -14,8 +14,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from engine.opening import DUCKDB, check_engine
-from engine.spark_settings import check_settings
 from enterprise_node.file_settings import (
     ColumnName,
     Columns,
@@ -24,8 +22,8 @@ from enterprise_node.file_settings import (
     Text,
     TextForm,
 )
-from protos.problems import Problem
 from runtime.configuration import Settings, load_settings
+from runtime.engines import ENGINE_NAMED, EngineSettings
 
 NODE_FILE = "node.toml"
 # Stands for the register where sources are named.
@@ -270,33 +268,6 @@ class PersonRegister(FileSettings):
         return self
 
 
-class EngineSettings(Settings):
-    """[engine]: where reductions are computed, and what computing may use; engine = "…" says where alone."""
-
-    # "duckdb", in the node's own process; "spark://host:port", or "local[2]" to try Spark on one machine.
-    at: Text = DUCKDB
-    # Spark's own settings by their names (spark.executor.memory); none that would make a figure inexact.
-    spark: dict[Text, str] = Field(default_factory=dict)
-    memory_limit_mb: Annotated[int, Field(ge=128, le=1 << 20)] = 2048
-    threads: Annotated[int, Field(ge=1, le=256)] = 2
-
-    @model_validator(mode="after")
-    def _engine_known(self) -> Self:
-        try:
-            check_engine(self.at)
-            check_settings(self.spark)
-        except Problem as problem:
-            raise ValueError(f"{problem.message} {problem.remedy}") from problem
-        if self.spark and self.at == DUCKDB:
-            raise ValueError("settings for Spark are of no use to DuckDB")
-        return self
-
-
-def _engine(value: object) -> object:
-    """Let `engine = "duckdb"` stand for `[engine] at = "duckdb"`."""
-    return {"at": value} if isinstance(value, str) else value
-
-
 def _fraction(value: object) -> object:
     """Read "1/2" or "0.5" as an exact fraction."""
     if isinstance(value, str) and re.fullmatch(r"\d{1,9}([./]\d{1,9})?", value):
@@ -357,7 +328,7 @@ class NodeConfiguration(Settings):
     data: Text = "real"
     source: Annotated[tuple[SourceSettings, ...], Field(min_length=1, max_length=SOURCES_MAX)]
     persons: PersonRegister | None = None
-    engine: Annotated[EngineSettings, BeforeValidator(_engine)] = EngineSettings()
+    engine: Annotated[EngineSettings, ENGINE_NAMED] = EngineSettings()
     ceilings: Ceilings = Ceilings()
     noise: NoiseSettings = NoiseSettings()
     retention: Retention = Retention()

@@ -32,10 +32,11 @@ from enterprise_node.store.sources import ActivityFile, Outcome, Replacement, So
 
 if TYPE_CHECKING:
     from accounting.compiler import CompiledPack
-    from enterprise_node.configuration import EngineSettings, SourceSettings
+    from enterprise_node.configuration import SourceSettings
     from enterprise_node.quarantine import Quarantine
     from enterprise_node.sessions import RawSession
     from enterprise_node.sources.source import Piece, Relation, Source
+    from runtime.engines import EngineSettings
 
 logger = logging.getLogger(__name__)
 

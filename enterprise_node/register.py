@@ -29,7 +29,7 @@ from enterprise_node.sql_text import literals, quoted
 from enterprise_node.store.sources import FlawCount, Outcome, SourceFiles
 
 if TYPE_CHECKING:
-    from enterprise_node.configuration import EngineSettings
+    from runtime.engines import EngineSettings
 
 _YES = ("1", "true", "yes", "y", "t", "是")
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from enterprise_node.activities import Activities
-    from enterprise_node.configuration import EngineSettings
+    from runtime.engines import EngineSettings
 
 
 @dataclass(slots=True)

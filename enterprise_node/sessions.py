@@ -19,7 +19,7 @@ from protos.v1.problem_pb2 import REASON_QUOTA_EXCEEDED
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-    from enterprise_node.configuration import EngineSettings
+    from runtime.engines import EngineSettings
 
 
 @dataclass(frozen=True, slots=True)

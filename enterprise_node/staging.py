@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from enterprise_node.configuration import EngineSettings, Lookup, SourceSettings
+from enterprise_node.configuration import Lookup, SourceSettings
 from enterprise_node.fields import Field, text_of
 from enterprise_node.file_settings import Column, FileSettings
 from enterprise_node.mapping import PERSON, Plan, Surroundings, plan_source, source_fields
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from enterprise_node.sources.source import Relation
+    from runtime.engines import EngineSettings
 
 _NUMBERS = "person_number"
 _KEY = "#key"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from accounting.compiler import CompiledPack, compile_pack
 from accounting.packs import Pack
-from engine.opening import DUCKDB, open_engine
+from engine.opening import DUCKDB
 from enterprise_node.activities import Activities
 from enterprise_node.commitments import forget_records_before
 from enterprise_node.configuration import REGISTER_SOURCE, NodeConfiguration, load_configuration
@@ -49,8 +49,7 @@ from runtime.pack_files import PACK_FILE, load_activities, load_pack, load_packs
 
 if TYPE_CHECKING:
     from engine.duckdb_engine import DuckDbEngine
-    from engine.engine import Engine
-    from enterprise_node.configuration import EngineSettings, SourceSettings
+    from enterprise_node.configuration import SourceSettings
     from enterprise_node.sources.source import Source
     from enterprise_node.spool import Spool
 
@@ -230,7 +229,7 @@ def open_workspace(
     parts = activities, persons, packs, SelectionTable(database)
     lookups = reductions = Reductions(home, engine, *parts)
     if configuration.engine.at != DUCKDB:
-        reductions = Reductions(home, _cluster(configuration.engine, temp), *parts)
+        reductions = Reductions(home, configuration.engine.open(temp), *parts)
     return Workspace(
         home=home,
         configuration=configuration,
@@ -245,12 +244,6 @@ def open_workspace(
         reductions=reductions,
         lookups=lookups,
         today=today or datetime.datetime.now(CIVIL_ZONE).date(),
-    )
-
-
-def _cluster(settings: EngineSettings, temp: Path) -> Engine:
-    return open_engine(
-        settings.at, memory_limit_mb=settings.memory_limit_mb, temp_dir=temp, settings=settings.spark
     )
 
 

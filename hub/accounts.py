@@ -7,21 +7,25 @@ durable write and finds what an earlier attempt left, so a close may be cut anyw
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from sqlalchemy import Connection, Engine
 
 from engine.closing import ClosedBooks, Released
-from engine.duckdb_engine import DuckDbEngine
+from engine.engine import OWN_FOLDER
+from engine.engine import Engine as QueryEngine
 from engine.moved import apply_moves
 from engine.released import BooksSum, ReleasedRows, fold_accounts, fold_points, write_links, write_statements
 from hub.closing import Attempt, LedgerCloser
 from hub.erasures import remove_folded
 from hub.intake import Intake, Own, Step, following
+from hub.setup import Opened
 from hub.state import State
 from hub.store import books, entries
 from hub.store.books import Balances, ClosedEpoch, PointsBalance
@@ -35,6 +39,8 @@ from protos.epochs import Epoch, format_epoch
 from protos.problems import Refused
 from protos.v1 import books_pb2, envelope_pb2, release_pb2
 from protos.v1.problem_pb2 import REASON_EPOCH_NOT_READY
+from runtime.configuration import open_home
+from runtime.engines import EngineSettings
 
 logger = logging.getLogger(__name__)
 
@@ -56,11 +62,20 @@ class Books:
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What a fold may use."""
+    """What a fold may use; `folder` takes its files."""
 
     folder: Path
-    memory_mb: int
-    threads: int
+    engine: EngineSettings
+
+    @classmethod
+    def of(cls, opened: Opened) -> Self:
+        """Give what a hub's configuration lets its closes use."""
+        close = opened.settings.close
+        return cls(Path(close.folder) if close.folder else opened.home.work, close.engine)
+
+    def embedded(self) -> Self:
+        """Give the same for the engine inside this process: another than the one that closed, maybe."""
+        return replace(self, engine=self.engine.embedded())
 
 
 class Closer:
@@ -213,7 +228,7 @@ class Closer:
             self._link(epoch)
         raise _not_ready("answers keep coming", "Close again.")
 
-    def _attempt(self, engine: DuckDbEngine, epoch: Epoch, seen: int) -> StoredEntry | None:
+    def _attempt(self, engine: QueryEngine, epoch: Epoch, seen: int) -> StoredEntry | None:
         """Fold, credit, and close in the writer's turn: operations wait only while wallets are stepped."""
         folded = fold_into(engine, self._readers, self._state, self._resources, epoch)
         self._step("folded")
@@ -228,7 +243,7 @@ class Closer:
         return stored
 
     def _write(
-        self, connection: Connection, engine: DuckDbEngine, folded: Books, credited: Attempt, seen: int
+        self, connection: Connection, engine: QueryEngine, folded: Books, credited: Attempt, seen: int
     ) -> StoredEntry | None:
         """Append the close and store what it changes; None if something it stands on came after the fold."""
         if self._state.last_change(folded.epoch) != seen:
@@ -267,12 +282,12 @@ class Closer:
         return Own(Kind.EPOCH_CLOSE, message)
 
 
-def opened_engine(resources: Resources) -> DuckDbEngine:
-    """Open an engine within what a fold may use."""
-    resources.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return DuckDbEngine(
-        memory_limit_mb=resources.memory_mb, threads=resources.threads, temp_dir=resources.folder
-    )
+def opened_engine(resources: Resources) -> QueryEngine:
+    """Open the engine a fold may use; what one that was killed has left in the folder goes."""
+    folder = open_home(resources.folder, create=True)
+    for left in folder.glob(f"{OWN_FOLDER}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    return resources.engine.open(folder)
 
 
 def fold_books(
@@ -284,7 +299,7 @@ def fold_books(
 
 
 def fold_into(
-    engine: DuckDbEngine,
+    engine: QueryEngine,
     readers: Engine,
     state: State,
     resources: Resources,

@@ -206,18 +206,16 @@ class Hub:
 
     def _build_books(self) -> None:
         """Build what writes of its own: closes, issuances, beacons."""
-        settings = self._opened.settings
+        resources = Resources.of(self._opened)
         self._closer = Closer(
             self._state,
             self._intake,
             self._writer,
             self._readers,
-            Resources(self._opened.home.work, settings.close_memory_mb, settings.close_threads),
+            resources,
             random=secrets.token_bytes,
             step=self._step,
-            ledgers=LedgerCloser(
-                self._state, self._ledger, self._readers, self._opened.home.work / LEDGER_FOLDER
-            ),
+            ledgers=LedgerCloser(self._state, self._ledger, self._readers, resources.folder / LEDGER_FOLDER),
             wait_witnessed=self._wait_witnessed,
         )
         self._closer.measure(self._meters.close_seconds.observe)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from hub.store.location import Location, SqliteFile, read_dsn
 from runtime.configuration import Settings, load_settings
+from runtime.engines import ENGINE_NAMED, EngineSettings
 
 CONFIGURATION_FILE = "hub.toml"
 ID_PATTERN = r"[a-z0-9][a-z0-9-]{1,62}"
@@ -50,6 +51,26 @@ class StoreSettings(Settings):
         return self
 
 
+class CloseEngine(EngineSettings):
+    """[close.engine]: as a node's [engine]."""
+
+    memory_limit_mb: Annotated[int, Field(ge=128, le=1 << 20)] = 512
+
+
+class CloseSettings(Settings):
+    """[close]: what computes the books of an epoch, and where its columnar files lie."""
+
+    engine: Annotated[CloseEngine, ENGINE_NAMED] = CloseEngine()
+    # A folder of the hub's own on a disk that a cluster's workers see; without one the home's private/work.
+    folder: str | None = Field(default=None, pattern=r"^/", max_length=4096)
+
+    @model_validator(mode="after")
+    def _workers_see_files(self) -> Self:
+        if self.engine.on_cluster and self.folder is None:
+            raise ValueError("a close on a cluster names a folder that its workers see under the same path")
+        return self
+
+
 class HubSettings(Settings):
     """The whole of hub.toml."""
 
@@ -67,10 +88,9 @@ class HubSettings(Settings):
     merge_delay_seconds: int = Field(default=60, ge=1, le=60)
     certificate_days: int = Field(default=30, ge=1, le=397)
     invitation_hours: int = Field(default=24, ge=1, le=168)
-    close_memory_mb: int = Field(default=512, ge=64)
-    close_threads: int = Field(default=2, ge=1, le=256)
     limits: Limits = Limits()
     store: StoreSettings = StoreSettings()
+    close: CloseSettings = CloseSettings()
 
     @property
     def grpc_address(self) -> str:

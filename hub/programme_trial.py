@@ -17,10 +17,10 @@ from sqlalchemy import Connection
 
 from accounting.programmes.programme import Programme
 from accounting.programmes.versions import spans_of
-from engine.duckdb_engine import DuckDbEngine
 from engine.earning import lay_out_positions
+from engine.engine import Engine
 from engine.released import write_links, write_statements
-from hub.accounts import linked_rows, released_rows
+from hub.accounts import Resources, linked_rows, released_rows
 from hub.setup import Opened
 from hub.state import State
 from hub.store import entries
@@ -64,14 +64,11 @@ class Trial:
 def try_on(opened: Opened, programme: Programme, epoch: Epoch) -> tuple[Trial, Policy]:
     """Try a programme on an epoch of the log, read beside a running hub; give the epoch's policy too."""
     state, readers = State(opened.settings.origin), open_readers(opened.home.database)
+    resources = Resources.of(opened).embedded()
     try:
         with (
             tempfile.TemporaryDirectory() as folder,
-            DuckDbEngine(
-                memory_limit_mb=opened.settings.close_memory_mb,
-                threads=opened.settings.close_threads,
-                temp_dir=Path(folder),
-            ) as engine,
+            resources.engine.open(Path(folder)) as engine,
             readers.begin() as connection,
         ):
             _replay(state, connection)
@@ -93,7 +90,7 @@ def _replay(state: State, connection: Connection) -> None:
 
 
 def _positions(
-    engine: DuckDbEngine,
+    engine: Engine,
     folder: Path,
     connection: Connection,
     state: State,

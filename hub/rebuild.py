@@ -12,7 +12,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from hub.accounts import Books, Resources, fold_books, opened_engine, write_balances
+from engine.engine import Engine as QueryEngine
+from hub.accounts import Books, Resources, fold_into, opened_engine, write_balances
 from hub.intake import links_of
 from hub.log import CHECKPOINT_FILE, WriterLock
 from hub.rebuilt_ledgers import RebuiltLedgers
@@ -77,15 +78,16 @@ def rebuild(opened: Opened, *, write: bool) -> Rebuilt:
 
 def compared(opened: Opened) -> Rebuilt:
     """Rebuild and compare, writing nothing; the caller holds the hub's lock."""
-    settings = opened.settings
-    resources = Resources(opened.home.work, settings.close_memory_mb, settings.close_threads)
+    resources = Resources.of(opened).embedded()
     readers = open_readers(opened.home.database)
     made = Rebuilt()
     try:
         with opened_engine(resources) as engine:
             state = State(opened.settings.origin)
             ledgers = RebuiltLedgers(readers, state, resources, engine, made.differ)
-            _replay(opened, readers, state, resources, ledgers, made)
+            closes = _replay(opened, readers, state, ledgers, made)
+            for index, close in closes:
+                made.last = _folded(engine, readers, state, resources, index, close, made)
             found = len(made.differences)
             with readers.begin() as connection:
                 ledgers.compare(connection)
@@ -102,11 +104,10 @@ def _replay(
     opened: Opened,
     readers: Engine,
     state: State,
-    resources: Resources,
     ledgers: RebuiltLedgers,
     made: Rebuilt,
-) -> None:
-    """Decide on every entry again with all its bodies, then fold each close."""
+) -> list[tuple[int, books_pb2.EpochClose]]:
+    """Decide on every entry again with all its bodies; give the closes with their places."""
     tree = CompactTree()
     closes: list[tuple[int, books_pb2.EpochClose]] = []
     with readers.begin() as connection:
@@ -128,8 +129,7 @@ def _replay(
     if head is not None and (head.size, head.root) != (tree.size, tree.root()):
         raise _broken("The stored root is not the root over the stored entries.")
     _check_served(opened, state)
-    for index, close in closes:
-        made.last = _folded(readers, state, resources, index, close, made)
+    return closes
 
 
 def _check_served(opened: Opened, state: State) -> None:
@@ -143,6 +143,7 @@ def _check_served(opened: Opened, state: State) -> None:
 
 
 def _folded(
+    engine: QueryEngine,
     readers: Engine,
     state: State,
     resources: Resources,
@@ -151,7 +152,7 @@ def _folded(
     made: Rebuilt,
 ) -> Books:
     """Fold a close again and hold it against what was signed; after a later erasure, its total alone."""
-    folded = fold_books(readers, state, resources, Epoch(close.epoch), log_size=close.log_size)
+    folded = fold_into(engine, readers, state, resources, Epoch(close.epoch), log_size=close.log_size)
     total = folded.total
     is_whole = ordered_since(state.erasures, close.log_size) == 0
     signed = (close.accounts, close.accounts_in_two_or_more, close.accounts_root)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 
-from engine.duckdb_engine import DuckDbEngine
 from engine.eligibility import CelConditions
+from engine.engine import Engine as QueryEngine
 from engine.log_facts import LogFacts
 from engine.replayed_books import ReplayedBooks
 from hub.accounts import Resources, fold_into
@@ -40,7 +40,7 @@ class RebuiltLedgers:
     """Follows a replay of a log in which nobody was erased; else no books before can be told apart."""
 
     def __init__(
-        self, readers: Engine, state: State, resources: Resources, engine: DuckDbEngine, differ: Differ
+        self, readers: Engine, state: State, resources: Resources, engine: QueryEngine, differ: Differ
     ) -> None:
         self._readers = readers
         self._state = state

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from enterprise_node.configuration import EngineSettings
+from runtime.engines import EngineSettings
 from enterprise_node.sessions import raw_session, working_session
 from enterprise_node.sources.decoding import decoded
 from protos.problems import Refused
