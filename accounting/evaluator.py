@@ -56,6 +56,27 @@ class Record:
     inputs: Mapping[str, int | str]
 
 
+@dataclass(frozen=True, slots=True)
+class EvaluatedRecord(Record):
+    """A record with its reduction under one pack, for whoever asks for it more than once."""
+
+    pack: Pack
+    reduction: Fraction | None
+
+
+def evaluated(pack: Pack, record: Record) -> EvaluatedRecord:
+    """Evaluate a record once and for all."""
+    reduction = evaluate_record(pack, record.inputs, record.day, record.region)
+    return EvaluatedRecord(record.person, record.day, record.region, record.inputs, pack, reduction)
+
+
+def reduction_of(pack: Pack, record: Record) -> Fraction | None:
+    """Give one record's reduction in mg, as it was evaluated under this very pack or now."""
+    if isinstance(record, EvaluatedRecord) and record.pack is pack:
+        return record.reduction
+    return evaluate_record(pack, record.inputs, record.day, record.region)
+
+
 def evaluate_record(
     pack: Pack, inputs: Mapping[str, int | str], day: int, region: str = ""
 ) -> Fraction | None:
@@ -65,13 +86,12 @@ def evaluate_record(
         return None
     if not _applicable(pack, inputs, region):
         return None
-    formula = _parsed(pack.formula)
     record = _Evaluation(pack, inputs, day)
     if pack.applies_when and not record.value(_parsed(pack.applies_when)):
         return None
-    if any(record.factor(one) is None for one in walk(formula) if isinstance(one, Lookup)):
+    if any(record.factor(one) is None for one in _lookups(pack.formula)):
         return None
-    reduction = _number(record.value(formula))
+    reduction = _number(record.value(_parsed(pack.formula)))
     limits = [maximum_of(cap) for cap in pack.caps if cap.per is CapPer.EVENT and cap.of == "reduction"]
     return _rounded(pack, RoundingPer.EVENT, min([reduction, *limits]))
 
@@ -79,6 +99,17 @@ def evaluate_record(
 @functools.lru_cache(maxsize=256)
 def _parsed(text: str) -> Node:
     return parse_expression(text)
+
+
+@functools.lru_cache(maxsize=256)
+def _lookups(text: str) -> tuple[Lookup, ...]:
+    return tuple(one for one in walk(_parsed(text)) if isinstance(one, Lookup))
+
+
+@functools.lru_cache(maxsize=4096)
+def _amount(value: str, unit: str) -> Fraction:
+    """Give a stated amount in base units."""
+    return parse_decimal(value) * parse_unit(unit).ratio
 
 
 def _applicable(pack: Pack, inputs: Mapping[str, int | str], region: str) -> bool:
@@ -93,7 +124,7 @@ def _applicable(pack: Pack, inputs: Mapping[str, int | str], region: str) -> boo
 def _rounded(pack: Pack, per: RoundingPer, reduction: Fraction) -> Fraction:
     if pack.rounding is None or pack.rounding.per is not per:
         return reduction
-    step = parse_decimal(pack.rounding.step) * parse_unit(pack.rounding.unit).ratio
+    step = _amount(pack.rounding.step, pack.rounding.unit)
     return Fraction(math.floor(reduction / step)) * step
 
 
@@ -111,7 +142,7 @@ def valid_on(pack: Pack, day: int) -> bool:
 
 def maximum_of(cap: Cap) -> Fraction:
     """Give a cap's maximum in base units."""
-    return parse_decimal(cap.maximum) * parse_unit(cap.unit).ratio
+    return _amount(cap.maximum, cap.unit)
 
 
 def _number(value: Value) -> Fraction:
@@ -149,12 +180,12 @@ class _Evaluation:
     def factor(self, node: Lookup) -> Fraction | None:
         table = self.pack.tables[node.table]
         row = table.find(str(self.inputs[node.key]), self.day)
-        return None if row is None else parse_decimal(row.value) * parse_unit(table.unit).ratio
+        return None if row is None else _amount(row.value, table.unit)
 
     def _name(self, name: str) -> Value:
         if name in self.pack.parameters:
             parameter = self.pack.parameters[name]
-            return parse_decimal(parameter.value) * parse_unit(parameter.unit).ratio
+            return _amount(parameter.value, parameter.unit)
         if name in self.pack.curves:
             curve = self.pack.curves[name]
             amount = _number(self._name(curve.of)) / parse_unit(curve.of_unit).ratio
@@ -178,7 +209,7 @@ def person_days(pack: Pack, records: Iterable[Record]) -> dict[tuple[int, int], 
     """Give mg by (person, day), floored once."""
     days: dict[tuple[int, int], list[tuple[Fraction, Record]]] = defaultdict(list)
     for record in records:
-        reduction = evaluate_record(pack, record.inputs, record.day, record.region)
+        reduction = reduction_of(pack, record)
         if reduction is not None:
             days[record.person, record.day].append((reduction, record))
     return {

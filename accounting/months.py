@@ -15,6 +15,7 @@ from accounting.evaluator import (
     linear_factor,
     maximum_of,
     person_days,
+    reduction_of,
     valid_on,
 )
 from accounting.packs import BaselineKind, CapPer, Pack
@@ -94,7 +95,7 @@ def history_days(pack: Pack, records: Iterable[Record]) -> dict[tuple[int, int],
         most *= linear_factor(pack, 0) / pack.activity.input(pack.baseline.quantity).step
     total: defaultdict[tuple[int, int], Fraction] = defaultdict(Fraction)
     for record in records:
-        value = evaluate_record(pack, record.inputs, record.day, record.region)
+        value = reduction_of(pack, record)
         if value is not None:
             total[record.person, record.day] += value
     return {key: max(Fraction(0), min(mg, most)) for key, mg in total.items()}
@@ -181,9 +182,7 @@ def _shares(
 
 def _record_counts(pack: Pack, records: Sequence[Record]) -> Counter[tuple[int, int]]:
     return Counter(
-        (record.person, record.day)
-        for record in records
-        if evaluate_record(pack, record.inputs, record.day, record.region) is not None
+        (record.person, record.day) for record in records if reduction_of(pack, record) is not None
     )
 
 

@@ -13,14 +13,12 @@ from typing import Any
 import numpy as np
 
 from accounting.compiler import CompiledPack
-from accounting.evaluator import Record, evaluate_record, person_days
+from accounting.evaluator import EvaluatedRecord, Record, evaluated, person_days
 from accounting.months import person_months, person_points
 from engine.duckdb_engine import DuckDbEngine
 from engine.engine import Engine
 from tests.spark.world import EPOCH, World, all_packs
 
-# One person in so many is evaluated in Python, with all their records; the engines answer for everybody.
-ONE_PERSON_IN = 4
 PROCESSES = 2
 
 _PARTS = 2
@@ -33,7 +31,7 @@ _SCHEMAS = {
 
 
 def evaluate_world(world: World, folder: Path) -> dict[str, list[Path]]:
-    """Evaluate the chosen persons; give files of records, days, months and points."""
+    """Evaluate everybody; give files of records, days, months and points."""
     tasks = [(world, code, part, folder) for code in world.codes for part in range(_PARTS)]
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(PROCESSES, mp_context=context) as pool:
@@ -48,7 +46,7 @@ def _evaluate(world: World, code: str, part: int, folder: Path) -> None:
         packs = [(place, one) for place, one in enumerate(all_packs()) if one.pack.activity.code == code]
         engine.view("records", [world.activities(code)], packs[0][1].pack.activity.columns())
         world.define_persons(engine)
-        chosen = f"person % {ONE_PERSON_IN * _PARTS} = {ONE_PERSON_IN * part}"
+        chosen = f"person % {_PARTS} = {part}"
         names = [one.name for one in packs[0][1].pack.activity.inputs]
         stored = engine.rows(f"SELECT * FROM records WHERE {chosen}")
         contracts = {row[0]: (row[1], row[2]) for row in engine.rows("SELECT * FROM persons")}
@@ -73,21 +71,20 @@ def _evaluate(world: World, code: str, part: int, folder: Path) -> None:
 
 def _records(
     one: CompiledPack, names: Sequence[str], stored: Iterable[tuple[Any, ...]]
-) -> Iterable[tuple[str, Record]]:
-    """Give the records that have all inputs the pack reads."""
+) -> Iterable[tuple[str, EvaluatedRecord]]:
+    """Give the records that have all inputs the pack reads, each evaluated once."""
     for record, person, day, region, *values in stored:
         inputs = dict(zip(names, values, strict=True))
         if all(inputs[name] is not None for name in one.pack.inputs):
-            yield record, Record(person, day, region, inputs)
+            yield record, evaluated(one.pack, Record(person, day, region, inputs))
 
 
 def _values(
-    place: int, one: CompiledPack, records: Iterable[tuple[str, Record]]
+    place: int, one: CompiledPack, records: Iterable[tuple[str, EvaluatedRecord]]
 ) -> Iterable[tuple[int, str, int]]:
     for name, record in records:
-        milligrams = evaluate_record(one.pack, record.inputs, record.day, record.region)
-        if milligrams is not None:
-            steps = milligrams / one.milligrams_per_step
+        if record.reduction is not None:
+            steps = record.reduction / one.milligrams_per_step
             assert steps.denominator == 1
             yield place, name, math.floor(steps)
 
