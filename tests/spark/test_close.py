@@ -15,7 +15,8 @@ from accounting.ledger.wallets import Wallet
 from accounting.programmes.versions import Span, spans_of
 from engine.closing import ClosedBooks, Operated, Released, credit_books, step_books
 from engine.engine import Engine
-from engine.ledgers import find_wallets, walk_credits, walk_wallets
+from engine.kept_books import Place
+from engine.ledgers import NO_FILES, LedgerFiles, find_wallets, walk_credits, walk_wallets
 from engine.log_facts import LogFacts
 from engine.moved import apply_moves
 from engine.released import (
@@ -33,6 +34,7 @@ from privacy.policy import EnterprisePolicy, Measure, PackReference, Policy
 from privacy.policy_reading import read_policy
 from privacy.series import MeasureKind
 from protos.epochs import Epoch
+from protos.v1 import books_pb2
 from tests.simulator import Federation
 from tests.spark.comparison import assert_equal_rows
 from tests.spark.conftest import LOCAL
@@ -200,8 +202,7 @@ class Outcome(NamedTuple):
     accounts: list[Any]
     points: list[Any]
     total: tuple[int, int, bytes]
-    ledgers: list[bytes]
-    system_root: bytes
+    close: bytes
     credits: list[Any]
     wallets: list[Any]
     found: dict[bytes, Any]
@@ -210,7 +211,7 @@ class Outcome(NamedTuple):
 def closes(engine: Engine, folder: Path, city: City) -> list[Outcome]:
     """Close two epochs; operations come between, on wallets of two ledgers."""
     folder.mkdir()
-    outcomes, closed = [], ClosedBooks((), {})
+    outcomes, closed = [], ClosedBooks((), {}, {})
     for epoch in CLOSED:
         acting = [one for one in moves() if one.effective <= epoch]
         released = Released(*apply_moves(engine, folder, city.until(epoch), [city.links], acting))
@@ -219,22 +220,33 @@ def closes(engine: Engine, folder: Path, city: City) -> list[Outcome]:
         for one in accounts:
             total.add(one)
         credited = credit_books(engine, folder, Facts(), epoch, released, closed.files)
-        changed = {(CITY, HOLDERS[at]): Wallet(5, 7, 3) for at in range(400, 440)} if closed.ledgers else {}
+        changed = _reserved(engine, closed.files.get(CITY, NO_FILES))
         gifts = [Received(CITY, HOLDERS[at], epoch, 11) for at in range(420, 430)]
         closed = step_books(engine, folder, credited, Operated(changed, gifts, closed.balances))
+        message = books_pb2.EpochClose()
+        closed.put_into(message)
         outcomes.append(
             Outcome(
                 accounts,
                 points,
                 (total.total_mg, total.in_two_or_more, total.root()),
-                [one.SerializeToString() for one in closed.messages()],
-                closed.system_root,
-                [_rows(walk_credits(engine, one.credits)) for one in credited],
+                message.SerializeToString(),
+                [_rows(walk_credits(engine, one.credits)) for one in credited.ledgers],
                 [_rows(walk_wallets(engine, one.files.wallets or folder)) for one in closed.ledgers],
                 find_wallets(engine, closed.files[CITY], [*HOLDERS[:30], *FRESH[:90]]),
             )
         )
     return outcomes
+
+
+def _reserved(engine: Engine, files: LedgerFiles) -> dict[Place, Wallet]:
+    """Let operations set aside all that some wallets have."""
+    found = find_wallets(engine, files, HOLDERS[400:440])
+    return {
+        (CITY, account): Wallet(0, one.wallet.claimable, one.wallet.pending + one.wallet.available)
+        for account, one in found.items()
+        if not one.wallet.deficit
+    }
 
 
 def _rows(batches: Any) -> list[Any]:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from runtime.engines import EngineSettings
 from enterprise_node.sessions import raw_session, working_session
 from enterprise_node.sources.decoding import decoded
 from protos.problems import Refused
+from runtime.engines import EngineSettings
 
 SMALL = EngineSettings(memory_limit_mb=128, threads=1)
 MANY = "CREATE TEMP TABLE many AS SELECT range::VARCHAR || 'canary' AS word FROM range(20000000)"
