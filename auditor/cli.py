@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from auditor.cli_documents import check_document
 from auditor.cli_egress import compare_egress
 from auditor.cli_sample import check_sample, sample
 from auditor.cli_witness import witness
@@ -22,6 +23,7 @@ audit.add_command(witness)
 audit.add_command(compare_egress)
 audit.add_command(sample)
 audit.add_command(check_sample)
+audit.add_command(check_document)
 
 
 @audit.command()

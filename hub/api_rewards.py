@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 from hub.callers import Peer, require
 from hub.certificates import Certificates
 from hub.charity import plantings
+from hub.log import PublicLog
 from hub.redemption import Caller, Redemptions
 from hub.ticket_text import TicketText, ticket_bytes
 from privacy.asked import PORTAL
@@ -71,6 +72,7 @@ class RewardParts:
     redemptions: Redemptions
     certificates: Certificates
     readers: Engine
+    log: PublicLog
 
 
 def reward_routes(parts: RewardParts) -> APIRouter:
@@ -126,10 +128,13 @@ def _certificate_routes(router: APIRouter, parts: RewardParts) -> None:
         return {"certificate": signed, "salt": found.salt.hex(), "account": found.account.hex()}
 
     @router.get("/v1/programmes/{programme}/plantings/{reward}")
-    def planted(programme: PathId, reward: PathId) -> list[dict[str, Any]]:
-        """List what was planted of a charity reward, each with its proof to the log."""
+    def planted(
+        programme: PathId, reward: PathId, since: Annotated[int, Query(ge=0)] = 0
+    ) -> list[dict[str, Any]]:
+        """List what was planted of a charity reward from an operation on, twenty at a time, with proofs."""
         with parts.readers.begin() as connection:
-            return [one.to_json() for one in plantings(connection, programme, reward)]
+            found = plantings(connection, parts.log, programme, reward, since=since)
+            return [one.to_json() for one in found]
 
 
 def _caller(client: SpiffeName | None) -> Caller:

@@ -297,15 +297,16 @@ class Hub:
         stack.callback(self._deadlines.stop)
         if self._is_erasure_open():
             self._forget_erased()
+        public = PublicLog(home.folder)
         parts = Parts(
             self._views,
-            PublicLog(home.folder),
+            public,
             self._registrar,
             self._opened.authority.ca_pem,
             self._metrics,
             self._waiting_for,
             settings.limits,
-            RewardParts(self._redemptions, self._certificates, self._readers),
+            RewardParts(self._redemptions, self._certificates, self._readers, public),
             self._book_views,
             ProgrammeViews(self._ledger, self._readers, self._book_views),
             BoardEntries(self._state, self._ledger, self._writer, self._clock),

@@ -1,7 +1,8 @@
 """Charity pools: each time one is full its lots are planted, and every planting can be shown in the log.
 
-A planting is an operation like any other. Its certificate is the operation's bytes with the proof that they
-stand under the root a journal segment in the log names: whoever has the log's checkpoint needs nobody else.
+A planting is an operation like any other. Its certificate is the operation's bytes, the proof that they stand
+under the root of a journal segment, that segment, and its C2SP tlog-proof: whoever has the trust root needs
+nobody else.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from accounting.ledger.chart import LedgerAccount
 from accounting.ledger.transfers import Code
 from accounting.programmes.programme import Programme
 from hub.ledger import Ledger
+from hub.log import PublicLog
+from hub.store.entries import read_entry
 from hub.store.operations import StoredOperation, numbered_moving, read_operations, segment_of
 from hub.stored_books import StoredBooks
 from privacy import merkle
@@ -26,11 +29,13 @@ from protos.v1 import ledger_pb2
 
 _TAG = b"cgsp plant\x1f"
 _KEY_BYTES = 16
+# Each proof is reckoned from its whole segment.
+LISTED_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Planting:
-    """Lots planted: the operation, the entry of the segment that holds it, and its place and proof there."""
+    """Lots planted: the operation, its proof to the segment that holds it, and that one's to the log."""
 
     number: int
     lots: int
@@ -39,9 +44,11 @@ class Planting:
     index: int
     count: int
     proof: tuple[bytes, ...]
+    segment: bytes
+    tlog_proof: bytes
 
     def to_json(self) -> dict[str, Any]:
-        """Give the certificate as JSON; bytes in hex."""
+        """Give the certificate as JSON; bytes in hex, the tlog-proof as the text it is."""
         return {
             "number": self.number,
             "lots": self.lots,
@@ -50,6 +57,8 @@ class Planting:
             "segment_index": self.index,
             "segment_count": self.count,
             "proof": [one.hex() for one in self.proof],
+            "segment": self.segment.hex(),
+            "tlog_proof": self.tlog_proof.decode(),
         }
 
 
@@ -74,25 +83,39 @@ def plant_due(ledger: Ledger, books: StoredBooks, programme: Programme, reward: 
     return lots
 
 
-def plantings(connection: Connection, programme: str, reward: str) -> list[Planting]:
-    """List what was planted and sealed into the log, in order."""
-    found = []
-    for one in numbered_moving(connection, Code.PLANT):
+def plantings(
+    connection: Connection, log: PublicLog, programme: str, reward: str, *, since: int = 0
+) -> list[Planting]:
+    """List the first plantings from a number on that a checkpoint covers, in order."""
+    found: list[Planting] = []
+    for one in numbered_moving(connection, Code.PLANT, since):
         plant = ledger_pb2.Operation.FromString(one.data).plant
         segment = segment_of(connection, one.seq)
-        if (plant.programme, plant.reward) == (programme, reward) and segment is not None:
-            found.append(_proved(connection, one, plant.lots, *segment))
+        if (plant.programme, plant.reward) != (programme, reward) or segment is None:
+            continue
+        proof = log.prove(segment[2])
+        if proof is None or len(found) == LISTED_MAX:
+            break
+        found.append(_proved(connection, one, plant.lots, *segment, proof))
     return found
 
 
 def _proved(
-    connection: Connection, stored: StoredOperation, lots: int, first: int, count: int, entry: int
+    connection: Connection,
+    stored: StoredOperation,
+    lots: int,
+    first: int,
+    count: int,
+    entry: int,
+    tlog_proof: bytes,
 ) -> Planting:
+    segment = read_entry(connection, entry)
     operations = read_operations(connection, first, first + count)
     leaves = [merkle.leaf_hash(leaf(one.data)) for one in operations]
     index = stored.seq - first
     proof = tuple(merkle.inclusion_proof(leaves, index))
-    return Planting(stored.seq, lots, stored.data, entry, index, count, proof)
+    data = segment.envelope if segment is not None else b""
+    return Planting(stored.seq, lots, stored.data, entry, index, count, proof, data, tlog_proof)
 
 
 def _of(books: StoredBooks, account: LedgerAccount) -> int:

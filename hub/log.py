@@ -17,9 +17,17 @@ from typing import Self
 
 from hub.store.entries import TreeHead
 from privacy import merkle, tiles
-from privacy.checkpoint import Checkpoint, log_vkey, open_checkpoint, sign_checkpoint_twice
+from privacy.checkpoint import (
+    Checkpoint,
+    log_vkey,
+    open_checkpoint,
+    parse_checkpoint,
+    parse_note,
+    sign_checkpoint_twice,
+)
 from privacy.keys import SigningKey
-from privacy.tiles import TILE_WIDTH, Tile, TileTree
+from privacy.tiles import TILE_WIDTH, HashReader, Tile, TileTree
+from privacy.tlog_proof import TlogProof, format_proof
 from protos.problems import Conflict, InvariantBroken, Unavailable, Unverified
 from protos.v1.problem_pb2 import (
     REASON_ALREADY_EXISTS,
@@ -215,6 +223,15 @@ class PublicLog:
         if not _TILE_PATH.fullmatch(path):
             raise _missing()
         return self._read(f"{TILE_FOLDER}/{path}")
+
+    def prove(self, index: int) -> bytes | None:
+        """Give the tlog-proof of an entry, None while the served checkpoint does not cover it."""
+        note = self.checkpoint()
+        size = parse_checkpoint(parse_note(note).text).size
+        if index >= size:
+            return None
+        hashes = HashReader(lambda tile: self._read(tile.path), size)
+        return format_proof(TlogProof(index, tuple(hashes.inclusion_proof(index)), note))
 
     def _read(self, path: str) -> bytes:
         try:

@@ -49,9 +49,9 @@ def operations_moving(connection: Connection, code: Code) -> list[bytes]:
     return list(connection.scalars(query))
 
 
-def numbered_moving(connection: Connection, code: Code) -> list[StoredOperation]:
-    """Give the operations with transfers of a code, whole, in order."""
-    moving = select(transfer.c.operation).where(transfer.c.code == int(code)).distinct()
+def numbered_moving(connection: Connection, code: Code, since: int = 0) -> list[StoredOperation]:
+    """Give the operations from a number on with transfers of a code, whole, in order."""
+    moving = select(transfer.c.operation).where(transfer.c.code == int(code), transfer.c.operation >= since)
     query = select(operation).where(operation.c.seq.in_(moving)).order_by(operation.c.seq)
     return [_operation(row) for row in connection.execute(query)]
 
