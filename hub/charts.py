@@ -10,8 +10,6 @@ from dataclasses import dataclass
 
 WIDTH = 480
 ROW_HEIGHT = 40
-BAR_HEIGHT = 12
-BAR_TOP = 22
 BAND_HEIGHT = 160
 BAND_TOP = 22
 

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -405,7 +406,7 @@ def test_a_restarted_hub_takes_no_ticket_of_whoever_left_the_enterprise_that_sig
     assert holder(city, 8)
     for leaver, kind in ((8, changes.CLOSE), (16, changes.SPLIT)):
         purpose = "close" if kind == changes.CLOSE else "split"
-        problem = refused(lambda: change(city, kind, city.ticket(BIKES, leaver, purpose)))  # noqa: B023
+        problem = refused(partial(change, city, kind, city.ticket(BIKES, leaver, purpose)))
         assert problem.reason == reasons.REASON_TICKET_INVALID
     denied = refused(lambda: shown(city, BIKES, 8))
     assert denied.reason == reasons.REASON_TICKET_INVALID
