@@ -252,7 +252,7 @@ def doctor(folder: Path, *, as_json: bool) -> int:
 def rebuild(folder: Path, *, write: bool, as_json: bool) -> int:
     """Make the books again from the log and compare; the hub must be down. 由日志重建账目。
 
-    Exit codes: 0 nothing differed; 1 something did (with --write it is put right).
+    Exit codes: 0 nothing differed; 1 something did (with --write it is put right where the log gives it).
     """
     from hub.rebuild import rebuild as remake
 

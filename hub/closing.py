@@ -36,6 +36,7 @@ from engine.ledgers import (
     walk_credits,
     wallets_file,
 )
+from engine.log_facts import LogFacts
 from hub.ledger import Ledger
 from hub.state import State
 from hub.store import entries
@@ -140,12 +141,7 @@ class LedgerCloser:
     def step(self, connection: Connection, engine: Engine, attempt: Attempt) -> ClosedBooks:
         """Step every wallet as the last operation has left it; in the writer's turn, before the close."""
         last = self._state.last_closed
-        operated = Operated(
-            {(one.ledger, one.account): wallet_of(one) for one in wallets_applied(connection, last or 0)},
-            all_received(connection),
-            dict(walk_balances(connection)),
-        )
-        return step_books(engine, attempt.folder, attempt.credited, operated)
+        return step_books(engine, attempt.folder, attempt.credited, operated(connection, last or Epoch(0)))
 
     def seal(self, connection: Connection) -> None:
         """Seal the open segment: from here on memory is ahead of the database, and the close must follow."""
@@ -153,10 +149,7 @@ class LedgerCloser:
 
     def write(self, connection: Connection, engine: Engine, attempt: Attempt, closed: ClosedBooks) -> None:
         """Store what the close credited and moved; in the transaction of its entry."""
-        for credited in attempt.credited.ledgers:
-            load_credits(connection, credited.ledger, attempt.epoch, walk_credits(engine, credited.credits))
-        put_balances(connection, closed.balances)
-        put_wallets(connection, self._merged(connection, engine, attempt, closed))
+        write_closed(connection, engine, self._ledger.facts(connection), attempt, closed)
         self._ledger.forget()
 
     def keep(self, attempt: Attempt, leaf_hash: bytes) -> None:
@@ -170,24 +163,41 @@ class LedgerCloser:
             message = envelope.open_envelope(entry.envelope).parse(books_pb2.EpochClose)
             yield self._folder / entry.leaf_hash.hex(), message
 
-    def _merged(
-        self, connection: Connection, engine: Engine, attempt: Attempt, closed: ClosedBooks
-    ) -> list[StoredWallet]:
-        """Give the wallets of accounts that became one with this close, and empty ones where they were."""
-        facts, epoch = self._ledger.facts(connection), attempt.epoch
-        epochs = [one for one in facts.closed_epochs() if one < epoch]
-        before = facts.merged(epochs[-1]) if epochs else {}
-        fresh = {one: to for one, to in facts.merged(epoch).items() if before.get(one) != to}
-        found: list[StoredWallet] = []
-        for ledger in closed.ledgers if fresh else ():
-            targets = find_wallets(engine, ledger.files, fresh.values())
-            found += [_row(ledger.ledger, account, one, epoch) for account, one in targets.items()]
-            keys: list[WalletKey] = [(ledger.ledger, account) for account in fresh]
-            there = read_wallets(connection, keys)
-            found += [
-                StoredWallet(account, ledger.ledger, applied_epoch=epoch) for _, account in sorted(there)
-            ]
-        return found
+
+def operated(connection: Connection, last: Epoch) -> Operated:
+    """Read what operations have left since the close of the epoch closed last; 0 before the first."""
+    return Operated(
+        {(one.ledger, one.account): wallet_of(one) for one in wallets_applied(connection, last)},
+        all_received(connection),
+        dict(walk_balances(connection)),
+    )
+
+
+def write_closed(
+    connection: Connection, engine: Engine, facts: LogFacts, attempt: Attempt, closed: ClosedBooks
+) -> None:
+    """Write what a close credited and moved into the tables."""
+    for credited in attempt.credited.ledgers:
+        load_credits(connection, credited.ledger, attempt.epoch, walk_credits(engine, credited.credits))
+    put_balances(connection, closed.balances)
+    put_wallets(connection, _merged(connection, engine, facts, attempt.epoch, closed))
+
+
+def _merged(
+    connection: Connection, engine: Engine, facts: LogFacts, epoch: Epoch, closed: ClosedBooks
+) -> list[StoredWallet]:
+    """Give the wallets of accounts that became one with this close, and empty ones where they were."""
+    epochs = [one for one in facts.closed_epochs() if one < epoch]
+    before = facts.merged(epochs[-1]) if epochs else {}
+    fresh = {one: to for one, to in facts.merged(epoch).items() if before.get(one) != to}
+    found: list[StoredWallet] = []
+    for ledger in closed.ledgers if fresh else ():
+        targets = find_wallets(engine, ledger.files, fresh.values())
+        found += [_row(ledger.ledger, account, one, epoch) for account, one in targets.items()]
+        keys: list[WalletKey] = [(ledger.ledger, account) for account in fresh]
+        there = read_wallets(connection, keys)
+        found += [StoredWallet(account, ledger.ledger, applied_epoch=epoch) for _, account in sorted(there)]
+    return found
 
 
 def _row(ledger: str, account: bytes, found: Found, epoch: Epoch) -> StoredWallet:

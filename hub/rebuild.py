@@ -1,27 +1,30 @@
 """Makes the hub's books again from the log and its bodies alone, and compares them with what is stored.
 
-What is stored beside the log (links, balances, closed epochs) is a fold over it and may be thrown away: a
-rebuild gives the same rows. A difference is named before anything is written.
+What is stored beside the log (links, balances, closed epochs, all ledgers) is a fold over it and may be
+thrown away: a rebuild gives the same rows. A difference is named before anything is written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, inspect
 
 from engine.engine import Engine as QueryEngine
 from hub.accounts import Books, Resources, fold_into, opened_engine, write_balances
 from hub.intake import links_of
 from hub.log import CHECKPOINT_FILE, WriterLock
-from hub.rebuilt_ledgers import RebuiltLedgers
+from hub.rebuilt_ledgers import TABLES, RebuiltLedgers
 from hub.setup import Opened
 from hub.state import State
 from hub.store import books, entries
 from hub.store.books import ClosedEpoch, Link
 from hub.store.database import open_readers, open_writer
+from hub.store.dialects import wipe
+from hub.store.schema import balance, closed_epoch, link, metadata, points_balance
 from privacy.checkpoint import log_vkey, open_checkpoint
 from privacy.envelope import Kind
 from privacy.erasures import ordered_since
@@ -34,6 +37,8 @@ from runtime.files import read_bounded
 
 DIFFERENCES_MAX = 100
 _NOTE_BYTES_MAX = 65_536
+# What a fold over the log's releases and links gives, beside the ledgers.
+FOLDED = (link, balance, points_balance, closed_epoch)
 
 
 @dataclass(slots=True)
@@ -45,6 +50,8 @@ class Rebuilt:
     closes: list[ClosedEpoch] = field(default_factory=list)
     last: Books | None = None
     differences: list[str] = field(default_factory=list)
+    # False where persons were erased: the log then gives the accounts, and no longer the ledgers.
+    ledgers_compared: bool = True
     written: bool = False
 
     def differ(self, what: str) -> None:
@@ -59,6 +66,7 @@ class Rebuilt:
             "links": len(self.links),
             "closes": len(self.closes),
             "accounts": len(self.last.balances) if self.last else 0,
+            "ledgers_compared": self.ledgers_compared,
             "differences": self.differences,
             "written": self.written,
         }
@@ -69,15 +77,21 @@ def rebuild(opened: Opened, *, write: bool) -> Rebuilt:
 
     Raises Unverified HISTORY_INCONSISTENT where the log itself does not hold: then nothing is written.
     """
-    with WriterLock(opened.home.lock):
-        made = compared(opened)
+    with WriterLock(opened.home.lock), _remade(opened) as (made, ledgers):
         if write and made.differences:
-            _write(opened, made)
+            _write(opened, made, ledgers)
     return made
 
 
 def compared(opened: Opened) -> Rebuilt:
     """Rebuild and compare, writing nothing; the caller holds the hub's lock."""
+    with _remade(opened) as (made, _):
+        return made
+
+
+@contextmanager
+def _remade(opened: Opened) -> Iterator[tuple[Rebuilt, RebuiltLedgers]]:
+    """Make books and ledgers again and compare them with what is stored."""
     resources = Resources.of(opened).embedded()
     readers = open_readers(opened.home.database)
     made = Rebuilt()
@@ -85,19 +99,22 @@ def compared(opened: Opened) -> Rebuilt:
         with opened_engine(resources) as engine:
             state = State(opened.settings.origin)
             ledgers = RebuiltLedgers(readers, state, resources, engine, made.differ)
-            closes = _replay(opened, readers, state, ledgers, made)
-            for index, close in closes:
-                made.last = _folded(engine, readers, state, resources, index, close, made)
-            found = len(made.differences)
-            with readers.begin() as connection:
-                ledgers.compare(connection)
-            if len(made.differences) > found:
-                made.differ("the ledgers' own rows are compared, not written: restore the newest backup")
-        with readers.begin() as connection:
-            _compare(connection, made)
+            with closing(ledgers):
+                for index, close in _replay(opened, readers, state, ledgers, made):
+                    made.last = _folded(engine, readers, state, resources, index, close, made)
+                with readers.begin() as connection:
+                    ledgers.compare(connection)
+                    _compare(connection, made)
+                _say_what_stays(made, ledgers)
+                yield made, ledgers
     finally:
         readers.dispose()
-    return made
+
+
+def _say_what_stays(made: Rebuilt, ledgers: RebuiltLedgers) -> None:
+    made.ledgers_compared = ledgers.is_whole
+    if not ledgers.is_sound:
+        made.differ("the log's own ledgers do not hold: they are not written; restore the newest backup")
 
 
 def _replay(
@@ -168,13 +185,19 @@ def _folded(
 
 def _compare(connection: Connection, made: Rebuilt) -> None:
     """Hold the stored books against the rebuilt ones, row by row."""
-    stored = books.linked_pseudonyms(connection)
-    _differ(made, "link", stored, {one.pseudonym for one in made.links})
-    _differ(made, "closed epoch", set(books.closed_epochs(connection)), set(made.closes))
+    there = set(inspect(connection).get_table_names())
     balances = set(made.last.balances) if made.last is not None else set()
-    _differ(made, "account", set(books.walk_balances(connection)), balances)
     points = set(made.last.points) if made.last is not None else set()
-    _differ(made, "points of account", set(books.walk_points(connection)), points)
+    for table, what, read, rebuilt in (
+        (link, "link", books.linked_pseudonyms, {one.pseudonym for one in made.links}),
+        (closed_epoch, "closed epoch", books.closed_epochs, set(made.closes)),
+        (balance, "account", books.walk_balances, balances),
+        (points_balance, "points of account", books.walk_points, points),
+    ):
+        if table.name in there:
+            _differ(made, what, set(read(connection)), rebuilt)
+        else:
+            made.differ(f"the table {table.name} is missing")
 
 
 def _differ(made: Rebuilt, what: str, stored: set[Any], rebuilt: set[Any]) -> None:
@@ -198,16 +221,22 @@ def _named(rows: Iterable[Any]) -> list[str]:
     return sorted(names)
 
 
-def _write(opened: Opened, made: Rebuilt) -> None:
+def _write(opened: Opened, made: Rebuilt, ledgers: RebuiltLedgers) -> None:
+    """Make the tables anew and fill them, in one transaction."""
+    with_ledgers = ledgers.is_whole and ledgers.is_sound
+    tables = [*FOLDED, *(TABLES if with_ledgers else ())]
     engine = open_writer(opened.home.database)
     try:
         with engine.begin() as connection:
-            books.clear_books(connection)
+            wipe(connection, metadata, tables)
+            metadata.create_all(connection, tables)
             books.add_links(connection, made.links)
             if made.last is not None:
                 write_balances(connection, made.last)
             for closed in made.closes:
                 books.add_closed_epoch(connection, closed)
+            if with_ledgers:
+                ledgers.write(connection)
     finally:
         engine.dispose()
     made.written = True

@@ -1,6 +1,6 @@
 """Accounts, the pseudonyms linked to them, their balances, and the epochs that were closed.
 
-All of it is folded from the log; `clear_books` and a new fold give the same rows.
+All of it is folded from the log, so a new fold gives the same rows.
 """
 
 from __future__ import annotations
@@ -103,12 +103,6 @@ class ClosedEpoch:
     accounts: int
     accounts_in_two_or_more: int
     total_mg: int
-
-
-def clear_books(connection: Connection) -> None:
-    """Throw away everything that is folded from the log."""
-    for table in (link, balance, points_balance, closed_epoch):
-        connection.execute(delete(table))
 
 
 def add_links(connection: Connection, links: Iterable[Link]) -> None:

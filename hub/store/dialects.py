@@ -50,6 +50,12 @@ Query = tuple[str, tuple[Any, ...]]
 _READER_OPTIONS = "-c default_transaction_read_only=on"
 # Two hubs on one database would sign two histories: the lock is held as long as the writing connection lives.
 _LOCK = "select pg_try_advisory_lock(hashtextextended('cgsp hub writer ' || current_schema(), 0))"
+# A table's triggers go with it, what they call does not.
+_UNUSED_TRIGGERS = (
+    "select proname from pg_proc as called where pronamespace = current_schema()::regnamespace "
+    "and prorettype = 'trigger'::regtype "
+    "and not exists (select 1 from pg_trigger where tgfoid = called.oid)"
+)
 # A session that inherited less is raised to: acknowledged means flushed.
 _DURABLE = (
     "select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'"
@@ -130,12 +136,11 @@ def together(connection: Connection) -> Iterator[None]:
         yield
 
 
-def wipe(connection: Connection, metadata: MetaData) -> None:
-    """Take away all tables and what belongs to them."""
-    metadata.drop_all(connection)
+def wipe(connection: Connection, metadata: MetaData, tables: Sequence[Table] | None = None) -> None:
+    """Take away tables, all by default, and what belongs to them."""
+    metadata.drop_all(connection, tables)
     if connection.dialect.name == "postgresql":
-        query = "select proname from pg_proc where pronamespace = current_schema()::regnamespace "
-        for name in connection.scalars(text(query + "and prorettype = 'trigger'::regtype")).all():
+        for name in connection.scalars(text(_UNUSED_TRIGGERS)).all():
             connection.execute(text(f'drop function "{name}"()'))
 
 
