@@ -155,8 +155,10 @@ def _verify(
     # 3. The trust root now in force says who must have witnessed the checkpoint.
     witnesses = _witnesses(head, replayed, results)
     # 4. What must hold over the whole log.
-    figures = _check_whole(replayed, run.files, results, _seen_at(head, replayed))
-    figures["beacons"] = check_commitments(replayed.commitments, replayed.state, received, results)
+    seen_at = _seen_at(head, replayed)
+    figures = _check_whole(replayed, run.files, results, seen_at)
+    now = replayed.newest_at if seen_at is None else seen_at
+    figures["beacons"] = check_commitments(replayed.commitments, replayed.state, received, results, now=now)
     if options.state is not None:
         write_state(options.state, saved)
     signed = head.checkpoint

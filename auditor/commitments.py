@@ -1,4 +1,4 @@
-"""Commitments and beacons: each was in time, by whatever clock the auditor has; every beacon was checked.
+"""Commitments and beacons: each was in time, by whatever clock the auditor has; no beacon is wanting.
 
 An enterprise's own time can be put back. What stands before it in the log cannot: the hub's newest message
 there, and the hub's receipt, say when the entry was made at the earliest.
@@ -6,13 +6,13 @@ there, and the hub's receipt, say when the entry was made at the earliest.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from auditor.findings import Check, Results
+from auditor.findings import Check, Result, Results
 from privacy.acceptance import LogState
-from privacy.commitments import Committed, deadline
+from privacy.commitments import Committed, beacon_due, deadline
 from privacy.deadlines import moment
 from protos.epochs import Epoch, format_epoch
 
@@ -28,9 +28,12 @@ class CommitmentSeen:
 
 
 def check_commitments(
-    seen: list[CommitmentSeen], state: LogState, received: Mapping[int, int], results: Results
+    seen: list[CommitmentSeen], state: LogState, received: Mapping[int, int], results: Results, *, now: int
 ) -> dict[str, Any]:
-    """Find the commitments that came late; `received` are times of receipts by entry. Gives the beacons."""
+    """Find the commitments that came late, and those nothing was ever drawn from; give the beacons.
+
+    `received` are times of receipts by entry, `now` is the newest time that anybody says of the log.
+    """
     result = results[Check.COMMITMENTS]
     for one in seen:
         result.examined += 1
@@ -44,7 +47,22 @@ def check_commitments(
             )
     beacons = state.beacons
     results[Check.BEACONS].examined += len(beacons)
+    _check_drawn(seen, beacons.keys(), now, results[Check.BEACONS])
     return {
         format_epoch(epoch): {"entry": drawn.index, "value": drawn.value.hex()}
         for epoch, drawn in sorted(beacons.items())
     }
+
+
+def _check_drawn(seen: list[CommitmentSeen], drawn: Collection[Epoch], now: int, result: Result) -> None:
+    """Find the epochs that were committed to and whose beacon the hub let pass: nothing can be sampled."""
+    for epoch in sorted({one.epoch for one in seen} - set(drawn)):
+        policies = [one.committed.policy for one in seen if one.epoch == epoch]
+        due = max(beacon_due(policy, epoch) or 0 for policy in policies)
+        result.examined += 1
+        if due <= now:
+            result.find(
+                format_epoch(epoch),
+                f"Nothing was drawn from its {len(policies)} commitments; its beacon was due by "
+                f"{moment(due)}.",
+            )

@@ -64,7 +64,7 @@ MEANINGS: dict[Check, str] = {
     Check.COMPLETENESS: "enterprises answered for every closed epoch, and with custodians by their deadlines",
     Check.BUDGETS: "charges recomputed and summed stay within the policy's allowance",
     Check.COMMITMENTS: "releases stand on commitments where the policy asks, each before its deadline",
-    Check.BEACONS: "each epoch has one beacon, proven by enough custodians, over every commitment to it",
+    Check.BEACONS: "each epoch committed to has its beacon in time, one, proven, over every commitment",
     Check.PSEUDONYMS: "custodians' counts match the enrolments",
     Check.ERASURES: "rows erased are exactly those that signed orders name, and links went with them",
     Check.SELECTIONS: "who records an overlap class follows from rosters, links and choices",

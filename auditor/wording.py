@@ -42,7 +42,7 @@ MEANINGS_ZH: dict[Check, str] = {
     Check.COMPLETENESS: "每家企业对每个已结周期均有发布或签名的无事可报；设有期限时各方按期应答。",
     Check.BUDGETS: "重算并累计的隐私消耗未超过政策许可。",
     Check.COMMITMENTS: "政策要求承诺时，每次发布均基于期限前入日志的承诺。",
-    Check.BEACONS: "每个周期仅一个信标，由足够托管方证明，并覆盖该周期全部承诺。",
+    Check.BEACONS: "每个有承诺的周期按期且仅有一个信标，由足够托管方证明，并覆盖该周期全部承诺。",
     Check.PSEUDONYMS: "托管方计数与登记人数相符。",
     Check.ERASURES: "被清空的行恰为已签名删除令所列，其关联亦已删除。",
     Check.SELECTIONS: "同类行为由谁记录，可由名册、关联与本人选择重算得出。",

@@ -11,6 +11,8 @@ from protos.problems import Refused
 from protos.v1.problem_pb2 import REASON_COMMITMENT_MISSING
 
 DAY_SECONDS = 86_400
+# A beacon has as many days after the deadline as the policy gave for commitments, and no fewer than these.
+BEACON_DAYS_MIN = 7
 # Civil days are UTC+8.
 ZONE_SECONDS = 8 * 3_600
 
@@ -34,6 +36,12 @@ def deadline(policy: Policy, epoch: Epoch) -> int | None:
         return None
     ended_at = end_day(epoch) * DAY_SECONDS - ZONE_SECONDS
     return max(ended_at, policy.issued_at) + policy.commitment_deadline_days * DAY_SECONDS
+
+
+def beacon_due(policy: Policy, epoch: Epoch) -> int | None:
+    """Give the second since 1970 by which the log holds an epoch's beacon; None where none is asked for."""
+    due = deadline(policy, epoch)
+    return None if due is None else due + max(policy.commitment_deadline_days, BEACON_DAYS_MIN) * DAY_SECONDS
 
 
 def check_committed(commitments: Mapping[Epoch, Committed], policy: Policy, epoch: Epoch) -> None:

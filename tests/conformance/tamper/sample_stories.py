@@ -53,6 +53,15 @@ def commitment_backdated(folder: Path) -> Liar:
 
 
 @story
+def beacon_never_drawn(folder: Path) -> Liar:
+    """The hub has no beacon drawn, so that no leaf of an epoch must ever be shown."""
+    hub = _committed()
+    # December's commitments were due by 2021-01-21, its beacon twenty days later.
+    _closed_at(hub, DUE - 31 * 86_400 + 20 * 86_400)
+    return hub
+
+
+@story
 def commitment_left_out(folder: Path) -> Liar:
     """A release stands in the log without the commitment its policy asks for."""
     hub = counted(policy_changes=ASKED)
