@@ -84,7 +84,7 @@ def verify(
     *,
     as_json: bool,
 ) -> int:
-    """Verify SOURCE, a hub's https address (host:port) or an exported bundle's folder.
+    """Verify SOURCE, a hub's https address (host:port) or an exported bundle's folder. 核验。
 
     Exit codes: 0 everything holds; 1 findings; 2 wrong use; 3 something could not be checked.
     """
@@ -153,6 +153,31 @@ def residuals(exact: Path, bundle: Path, trust_root: Path, *, as_json: bool) -> 
     outcome = compare(exact, bundle, trust_root)
     print_result(outcome.to_json(), as_json=as_json, lines=outcome.lines())
     return outcome.verdict.exit_code
+
+
+@audit.command()
+@click.argument("source", required=False)
+@click.option(
+    "--trust-root",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The first trust root, handed over out of band. 线下取得的信任根。",
+)
+@click.option("--home", type=click.Path(path_type=Path), help="Folder made by `join`. 审计方目录。")
+@click.option("--witness", type=click.Path(path_type=Path), help="A witness's folder. 见证方目录。")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON. 输出 JSON。")
+def doctor(
+    source: str | None, trust_root: Path | None, home: Path | None, witness: Path | None, *, as_json: bool
+) -> int:
+    """Check libraries and what is named, and whether SOURCE can be read; exit 0 if all is well. 自检。"""
+    from auditor.doctor import examine
+    from runtime.checks import print_checks
+
+    if source is not None:
+        _check_source(source)
+        if trust_root is None:
+            raise click.UsageError("SOURCE is looked at with --trust-root.")
+    checks = examine(trust_root=trust_root, source=source, home=home, witness=witness)
+    return print_checks(checks, as_json=as_json)
 
 
 def _check_source(source: str) -> None:

@@ -47,7 +47,7 @@ def init(home: Path, name: str, *, as_json: bool) -> None:
 @_home_option
 @_trust_root_option
 @click.option("--log", "vkeys", multiple=True, metavar="VKEY", help="Verifier key of a log; repeat.")
-@click.option("--listen", default="127.0.0.1:0", show_default=True)
+@click.option("--listen", default="127.0.0.1:0", show_default=True, help="host:port.")
 @click.option("--certificate", type=click.Path(path_type=Path, exists=True), help="PEM; without it HTTP.")
 @click.option("--key", type=click.Path(path_type=Path, exists=True), help="PEM of the certificate's key.")
 @json_option

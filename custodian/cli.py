@@ -73,8 +73,14 @@ def import_share(
 
 @custodian.command()
 @_home_option
-@click.option("--log-form", type=click.Choice(["json", "human"]), default="json", show_default=True)
-@click.option("--log-level", default="INFO", show_default=True)
+@click.option(
+    "--log-form",
+    type=click.Choice(["json", "human"]),
+    default="json",
+    show_default=True,
+    help="For machines, or people.",
+)
+@click.option("--log-level", default="INFO", show_default=True, help="DEBUG to ERROR.")
 @json_option
 def serve(folder: Path, log_form: Any, log_level: str, *, as_json: bool) -> None:
     """Serve until SIGTERM, then finish what runs. 运行服务。"""
@@ -108,11 +114,9 @@ def status(folder: Path, *, as_json: bool) -> None:
 def doctor(folder: Path, *, as_json: bool) -> int:
     """Check home, share, certificate and log; exit 0 if all is well. 自检。"""
     from custodian.doctor import examine
+    from runtime.checks import print_checks
 
-    checks = examine(folder)
-    result = {"ok": all(check.is_good for check in checks), "checks": [check.as_json() for check in checks]}
-    print_result(result, as_json=as_json, lines=[str(check) for check in checks])
-    return 0 if result["ok"] else 1
+    return print_checks(examine(folder), as_json=as_json)
 
 
 custodian.add_command(ceremony)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
 from pathlib import Path
 
 from custodian.setup import Opened
@@ -11,8 +10,7 @@ from custodian.share import Purpose
 from custodian.status import trust_root_known
 from custodian.store import Store
 from privacy import sodium
-from protos.problems import Problem
-from runtime.checks import Check
+from runtime.checks import Check, certificate_check, looked_at
 from runtime.log_follower import Witnesses, read_head
 from runtime.log_reader import HttpLog
 
@@ -22,42 +20,25 @@ HUB_SECONDS_MAX = 5.0
 def examine(folder: Path) -> list[Check]:
     """Make all checks; what depends on a failed one is left out."""
     checks = [
-        _checked("libsodium", sodium.provider),
-        _checked("home", lambda: Opened.load(folder).settings.id),
+        looked_at("libsodium", sodium.provider),
+        looked_at("home", lambda: Opened.load(folder).settings.id),
     ]
     if not checks[-1].is_good:
         return checks
     opened = Opened.load(folder)
     checks += [
-        _checked("signing key", lambda: opened.home.signing_key().keyid[:16]),
-        _certificate(opened),
-        _checked("database", lambda: _database(opened)),
-        _checked("share", lambda: f"index {opened.resting_share.read().share.index}"),
+        looked_at("signing key", lambda: opened.home.signing_key().keyid[:16]),
+        certificate_check(opened.identity, datetime.datetime.now(datetime.UTC)),
+        looked_at("database", lambda: _database(opened)),
+        looked_at("share", lambda: f"index {opened.resting_share.read().share.index}"),
         *_waiting_share(opened),
         *_beacon_share(opened),
-        _checked("trust root", lambda: f"version {trust_root_known(opened).version}"),
+        looked_at("trust root", lambda: f"version {trust_root_known(opened).version}"),
     ]
     if all(check.is_good for check in checks):
-        checks.append(_checked("share in the trust root", lambda: _share_in_force(opened)))
-        checks.append(_checked("hub's log", lambda: _log(opened)))
+        checks.append(looked_at("share in the trust root", lambda: _share_in_force(opened)))
+        checks.append(looked_at("hub's log", lambda: _log(opened)))
     return checks
-
-
-def _checked(name: str, look: Callable[[], str]) -> Check:
-    try:
-        return Check(name, True, look())
-    except Problem as problem:
-        return Check(name, False, problem.message, problem.remedy)
-    except OSError as failure:
-        return Check(name, False, f"{type(failure).__name__}: {failure.strerror}")
-
-
-def _certificate(opened: Opened) -> Check:
-    check = _checked("certificate", lambda: f"valid until {opened.identity().not_after:%Y-%m-%d %H:%M} UTC")
-    if not check.is_good:
-        return check
-    note = opened.identity().renewal_note(datetime.datetime.now(datetime.UTC))
-    return Check(check.name, not note, check.detail, note)
 
 
 def _database(opened: Opened) -> str:
@@ -74,7 +55,7 @@ def _waiting_share(opened: Opened) -> list[Check]:
     waiting = opened.next_share
     if not waiting.path.exists():
         return []
-    return [_checked("waiting share", lambda: f"of key {waiting.read().key.key_id.hex()[:16]}")]
+    return [looked_at("waiting share", lambda: f"of key {waiting.read().key.key_id.hex()[:16]}")]
 
 
 def _beacon_share(opened: Opened) -> list[Check]:
@@ -88,7 +69,7 @@ def _beacon_share(opened: Opened) -> list[Check]:
         share.check_against(trust_root_known(opened))
         return f"key {share.key_id.hex()[:16]}, index {share.share.index}"
 
-    return [_checked("beacon share", in_force)]
+    return [looked_at("beacon share", in_force)]
 
 
 def _share_in_force(opened: Opened) -> str:

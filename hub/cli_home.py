@@ -29,15 +29,15 @@ CLOSE_POLL_SECONDS = 1.0
 @home_option
 @click.option("--origin", required=True, help="Name of the log, such as cgsp.example/log.")
 @click.option("--root-key", "root_keys", multiple=True, required=True, metavar="NAME=FILE", help="Repeat.")
-@click.option("--root-threshold", type=int, required=True)
+@click.option("--root-threshold", type=int, required=True, help="How many of them sign.")
 @click.option(
     "--policy-key", "policy_keys", multiple=True, required=True, metavar="NAME=FILE", help="Repeat."
 )
-@click.option("--policy-threshold", type=int, required=True)
+@click.option("--policy-threshold", type=int, required=True, help="How many of them sign.")
 @click.option(
     "--listen-grpc", default="127.0.0.1:0", show_default=True, help="Port 0: choose a free one once."
 )
-@click.option("--listen-https", default="127.0.0.1:0", show_default=True)
+@click.option("--listen-https", default="127.0.0.1:0", show_default=True, help="Likewise.")
 @click.option("--store-dsn-file", metavar="FILE", help="PostgreSQL instead of SQLite: a 0600 file in --home.")
 @click.option("--store-dsn-variable", metavar="NAME", help="The same, from an environment variable.")
 @json_option
@@ -77,8 +77,14 @@ def init(
 
 @click.command()
 @home_option
-@click.option("--log-form", type=click.Choice(["json", "human"]), default="json", show_default=True)
-@click.option("--log-level", default="INFO", show_default=True)
+@click.option(
+    "--log-form",
+    type=click.Choice(["json", "human"]),
+    default="json",
+    show_default=True,
+    help="For machines, or people.",
+)
+@click.option("--log-level", default="INFO", show_default=True, help="DEBUG to ERROR.")
 @json_option
 def serve(folder: Path, log_form: Any, log_level: str, *, as_json: bool) -> None:
     """Serve until SIGTERM, then finish what runs. 运行服务。"""
@@ -98,8 +104,10 @@ def serve(folder: Path, log_form: Any, log_level: str, *, as_json: bool) -> None
 
 @click.command()
 @home_option
-@click.option("--role", type=click.Choice(["node", "custodian", "auditor"]), required=True)
-@click.option("--id", "party_id", required=True)
+@click.option(
+    "--role", type=click.Choice(["node", "custodian", "auditor"]), required=True, help="What it is."
+)
+@click.option("--id", "party_id", required=True, help="Its id, for good.")
 @click.option("--name", required=True, help="English name.")
 @click.option("--name-zh", default="", help="中文名称。")
 @click.option("--quota", type=click.IntRange(min=0), default=0, help="Persons a node may pseudonymise.")
@@ -238,11 +246,9 @@ def erase(folder: Path, account_id: str, *, as_json: bool) -> None:
 def doctor(folder: Path, *, as_json: bool) -> int:
     """Check the home folder, keys, database and log; exit 0 if all is well. 自检。"""
     from hub.doctor import examine
+    from runtime.checks import print_checks
 
-    checks = examine(folder)
-    result = {"ok": all(check.is_good for check in checks), "checks": [check.as_json() for check in checks]}
-    print_result(result, as_json=as_json, lines=[str(check) for check in checks])
-    return 0 if result["ok"] else 1
+    return print_checks(examine(folder), as_json=as_json)
 
 
 @click.command()

@@ -41,7 +41,9 @@ def fund() -> None:
 @home_option
 @_programme_option
 @click.option("--fund", "fund_name", required=True, metavar="NAME", help="资金名称。")
-@click.option("--source", required=True, type=click.Choice(["government", "enterprise", "bank"]))
+@click.option(
+    "--source", required=True, type=click.Choice(["government", "enterprise", "bank"]), help="Who gives it."
+)
 @_fen_option
 @_reference_option
 @_key_option

@@ -72,11 +72,9 @@ def reconcile(folder: Path, *, as_json: bool) -> int:
     Exit codes: 0 everything adds up; 1 something does not.
     """
     from hub.reconcile import reconcile as prove
+    from runtime.checks import print_checks
 
-    checks = prove(opened_home(folder))
-    result = {"ok": all(check.is_good for check in checks), "checks": [check.as_json() for check in checks]}
-    print_result(result, as_json=as_json, lines=[str(check) for check in checks])
-    return 0 if result["ok"] else 1
+    return print_checks(prove(opened_home(folder)), as_json=as_json)
 
 
 COMMANDS: Mapping[str, click.Command] = {

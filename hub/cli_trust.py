@@ -65,7 +65,7 @@ def keygen(name: str, out: Path, *, as_json: bool) -> None:
 @click.option("--readmit", multiple=True, metavar="ID", help="Somebody removed before. 重新接纳。")
 @click.option("--suspend", multiple=True, metavar="ID", help="Take nothing more from it; repeat. 暂停企业。")
 @click.option("--resume", multiple=True, metavar="ID", help="Take from it again; repeat. 恢复企业。")
-@click.option("--out", type=click.Path(path_type=Path), required=True)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Write the proposal here.")
 @json_option
 def propose(
     folder: Path,
@@ -156,7 +156,9 @@ def _witness_policy(opened: Opened, file: Path) -> WitnessPolicy:
 
 @trust.command()
 @file_argument
-@click.option("--key", "key_file", type=click.Path(path_type=Path), required=True)
+@click.option(
+    "--key", "key_file", type=click.Path(path_type=Path), required=True, help="Signer's private key."
+)
 @json_option
 def sign(file: Path, key_file: Path, *, as_json: bool) -> None:
     """Add a signature to FILE after showing what it says. 签署信任根。"""

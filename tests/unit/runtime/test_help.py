@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -52,29 +53,34 @@ def test_there_is_a_program_for_each_role() -> None:
     assert programs() == ["cgsp-audit", "cgsp-custodian", "cgsp-hub", "cgsp-node"]
 
 
-def groups() -> list[tuple[str, ...]]:
-    """List the programs and, in each, the groups of commands, as they are typed."""
-    scripts = importlib.metadata.entry_points(group="console_scripts")
-    found: list[tuple[str, ...]] = []
-    for name in programs():
-        module = importlib.import_module(scripts[name].module)
-        [program] = [
-            one for one in vars(module).values() if isinstance(one, click.Group) and one.name == name
-        ]
-        found += [(name, *path) for path in paths(program)]
+def program(name: str) -> click.Group:
+    """Load a program's group of commands."""
+    module = importlib.import_module(importlib.metadata.entry_points(group="console_scripts")[name].module)
+    [found] = [one for one in vars(module).values() if isinstance(one, click.Group) and one.name == name]
     return found
 
 
-def paths(group: click.Group) -> Iterator[tuple[str, ...]]:
-    yield ()
-    context = click.Context(group)
-    for name in group.list_commands(context):
-        command = group.get_command(context, name)
-        if isinstance(command, click.Group):
-            yield from ((name, *path) for path in paths(command))
+def walked(command: click.Command, *words: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Give the command and all below it, as they are typed."""
+    yield words, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from walked(below, *words, name)
 
 
-@pytest.mark.parametrize("words", groups(), ids=" ".join)
+COMMANDS = [one for name in programs() for one in walked(program(name), name)]
+GROUPS = [words for words, command in COMMANDS if isinstance(command, click.Group)]
+LEAVES = [
+    (words, command)
+    for words, command in COMMANDS
+    if not isinstance(command, click.Group) or command.invoke_without_command
+]
+
+
+@pytest.mark.parametrize("words", GROUPS, ids=" ".join)
 def test_help_is_light(words: tuple[str, ...]) -> None:
     name, *arguments = words
     probe = PROBE.format(name=name, arguments=[*arguments, "--help"], heavy=HEAVY)
@@ -95,3 +101,35 @@ def test_runtimes_command_line_part_is_light() -> None:
         [sys.executable, "-c", probe], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.stderr.strip() == ""
+
+
+@pytest.mark.parametrize("name", programs())
+def test_help_of_every_command_is_light(name: str) -> None:
+    probe = f"""
+import sys
+import click
+from tests.unit.runtime.test_help import program, walked
+def told(command):
+    return command.get_help(click.Context(command))
+assert all(told(command) for _, command in walked(program({name!r})))
+sys.exit(",".join(one for one in {HEAVY!r} if one in sys.modules))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", probe], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stderr.strip() == ""
+
+
+@pytest.mark.parametrize(("words", "command"), LEAVES, ids=[" ".join(words) for words, _ in LEAVES])
+def test_every_command_speaks_json_and_explains_itself(
+    words: tuple[str, ...], command: click.Command
+) -> None:
+    options = [one for one in command.params if isinstance(one, click.Option)]
+    assert any("--json" in one.opts for one in options)
+    assert [one.opts for one in options if not one.help] == []
+    assert command.help and re.search("[\u4e00-\u9fff]", command.help)
+
+
+@pytest.mark.parametrize("name", programs())
+def test_every_program_has_a_doctor(name: str) -> None:
+    assert (name, "doctor") in dict(COMMANDS)
