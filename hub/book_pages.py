@@ -9,7 +9,7 @@ from typing import Any
 from hub.amounts import unit_word, written
 from hub.book_views import Book, Figure, Moment, Section
 from hub.charts import Band, Bars, Mark, band, bars
-from hub.templates import render
+from hub.templates import NAVIGATION, render
 
 # A line's key, with its ledger's letter before it where that changes the word.
 WORDS: dict[str, dict[str, Any]] = {
@@ -121,6 +121,8 @@ WORDS: dict[str, dict[str, Any]] = {
     },
 }
 
+_OTHER = {"en": "zh", "zh": "en"}
+
 
 @dataclass(frozen=True, slots=True)
 class _Line:
@@ -148,21 +150,20 @@ class _Shown:
 
 
 def book_page(language: str, book: Book) -> str:
-    """Render a book; a person's stands alone, since the ticket it was opened with is taken once."""
-    return render(
-        "book.html",
-        language,
-        words=WORDS[language],
-        book=book,
-        sections=[_shown(language, one) for one in book.sections],
-        is_opened_once=book.of == "person",
-    )
+    """Render a book; a person's comes in both languages, since the ticket that opens it is taken once."""
+    other = _told(_OTHER[language], book) if book.of == "person" else None
+    return render("book.html", language, book=book, here=_told(language, book), other=other)
 
 
 def label(language: str, section: str, key: str) -> str:
     """Name a line of a section, by its ledger's letter where that changes the word."""
     lines: dict[str, str] = WORDS[language]["lines"]
     return lines.get(f"{section[:1]}.{key}") or lines.get(key, key)
+
+
+def _told(language: str, book: Book) -> dict[str, Any]:
+    sections = [_shown(language, one) for one in book.sections]
+    return {"lang": NAVIGATION[language]["lang"], "words": WORDS[language], "sections": sections}
 
 
 def _shown(language: str, section: Section) -> _Shown:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,27 @@ def programme() -> None:
 
 
 @programme.command()
+@click.argument("programme_id", metavar="ID")
+@click.option("--first-epoch", "epoch_text", required=True, metavar="YYYY-MM", help="First month. 首个周期。")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The file to write. 输出文件。")
+@json_option
+def new(programme_id: str, epoch_text: str, out: Path, *, as_json: bool) -> None:
+    """Write a commented programme to begin with: one reward of each kind, a fund, a board. 新建方案模板。"""
+    from accounting.programmes.parse import parse_programme
+    from protos.epochs import parse_epoch
+    from runtime.configuration import write_atomic
+    from runtime.programme_files import new_programme
+
+    if out.exists():
+        raise click.BadParameter(f"{out} exists; it is not written over.", param_hint="--out")
+    data = new_programme(programme_id, parse_epoch(epoch_text)).encode()
+    found = parse_programme(data, str(out))
+    write_atomic(out, data)
+    lines = [f"{out}: edit it, then run cgsp-hub programme check {out}"]
+    print_result({**_described(found), "out": str(out)}, as_json=as_json, lines=lines)
+
+
+@programme.command()
 @file_argument
 @click.option("--home", "folder", type=click.Path(path_type=Path), help="Check against its policy too.")
 @json_option
@@ -50,7 +72,8 @@ def check(file: Path, folder: Path | None, *, as_json: bool) -> None:
     if folder is not None:
         from hub.programmes import check_terms
 
-        warnings = check_terms(found, _policy_of(opened_home(folder), found))
+        with _lines_of(file):
+            warnings = check_terms(found, _policy_of(opened_home(folder), found))
     result = {**_described(found), "warnings": warnings}
     lines = [f"{found.id} version {found.version}: sha256 {found.sha256.hex()}", *warnings]
     print_result(result, as_json=as_json, lines=lines)
@@ -60,8 +83,11 @@ def check(file: Path, folder: Path | None, *, as_json: bool) -> None:
 @file_argument
 @home_option
 @click.option("--epoch", "epoch_text", required=True, metavar="YYYY-MM", help="A past epoch. 历史周期。")
+@click.option(
+    "--html", "html_file", type=click.Path(path_type=Path), help="Draw it into this file. 图表文件。"
+)
 @json_option
-def simulate(file: Path, folder: Path, epoch_text: str, *, as_json: bool) -> None:
+def simulate(file: Path, folder: Path, epoch_text: str, html_file: Path | None, *, as_json: bool) -> None:
     """Try a programme on a past epoch, and on five simulated years of each type of participant. 模拟。"""
     from hub.programme_outlook import NEVER_SHARE_MAX, lines, waits
     from hub.programme_trial import try_on
@@ -71,6 +97,11 @@ def simulate(file: Path, folder: Path, epoch_text: str, *, as_json: bool) -> Non
     trial, policy = try_on(opened_home(folder), found, parse_epoch(epoch_text))
     outlook = waits(found, policy)
     warned = [one for one in outlook if one.is_too_long]
+    if html_file is not None:
+        from hub.outlook_page import outlook_page
+        from runtime.configuration import write_atomic
+
+        write_atomic(html_file, outlook_page(found, trial, outlook).encode())
     result = {
         **_described(found),
         "trial": trial.to_json(),
@@ -94,7 +125,8 @@ def publish(
     from hub.programmes import check_terms
 
     found, opened = _read(file), opened_home(folder)
-    check_terms(found, _policy_of(opened, found))
+    with _lines_of(file):
+        check_terms(found, _policy_of(opened, found))
     record = _record(opened, found)
     result = _sign_and_publish(opened, record, [found.canonical_bytes()], key_files, proposal)
     print_result({**_described(found), **result}, as_json=as_json)
@@ -264,12 +296,33 @@ def _read(file: Path) -> Programme:
     """Read a file, or an installed programme by its id, conditions compiled."""
     from accounting.programmes.eligibility import check_conditions
     from engine.eligibility import CelConditions
-    from runtime.programme_files import installed_programmes, load_programme
+    from runtime.programme_files import load_programme
 
-    path = file if file.exists() else installed_programmes().get(str(file), file)
-    found = load_programme(path)
-    check_conditions(found, CelConditions())
+    found = load_programme(_path(file))
+    with _lines_of(file):
+        check_conditions(found, CelConditions())
     return found
+
+
+def _path(file: Path) -> Path:
+    from runtime.programme_files import installed_programmes
+
+    return file if file.exists() else installed_programmes().get(str(file), file)
+
+
+@contextmanager
+def _lines_of(file: Path) -> Iterator[None]:
+    """Let a refusal of a programme name the lines of the file it was read from."""
+    from accounting.programmes.parse import with_lines
+    from protos.problems import Malformed
+    from runtime.programme_files import programme_text
+
+    try:
+        yield
+    except Malformed as problem:
+        path = _path(file)
+        problem.message = with_lines(problem.message, programme_text(path), str(path))
+        raise
 
 
 def _policy_of(opened: Opened, found: Programme) -> Policy:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from typing import Protocol
 
 from accounting.programmes.programme import Programme
+from protos.problems import Malformed
 
 WHOLE_MAX = 2**63 - 1
 
@@ -49,7 +50,11 @@ class Conditions(Protocol):
 
 
 def check_conditions(programme: Programme, conditions: Conditions) -> None:
-    """Check every reward's condition; raises PROGRAMME_INVALID."""
-    for reward in programme.rewards.values():
+    """Check every reward's condition; raises PROGRAMME_INVALID with its place."""
+    for name, reward in programme.rewards.items():
         if reward.eligible:
-            conditions.check(reward.eligible)
+            try:
+                conditions.check(reward.eligible)
+            except Malformed as problem:
+                problem.message = f"rewards.{name}.eligible: {problem.message}"
+                raise

@@ -6,6 +6,7 @@ signed and logged; it is read back only if it is exactly what the programme itse
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 import tomllib
@@ -14,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from accounting.programmes.programme import FORMAT, Programme
+from accounting.programmes.programme import FORMAT, MODELS, Programme
 from protos.problems import Malformed
 from protos.v1.problem_pb2 import REASON_PROGRAMME_INVALID
 
@@ -26,6 +27,11 @@ _KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*")(?:\s*\.\s*(?:[\w-]+|"[^"]*"))*)\s*=
 _PART = re.compile(r"""[\w-]+|"[^"]*\"""")
 # A rule of the whole programme begins with the place it is about.
 _PLACE = re.compile(r"Value error, ([a-z_]+(?:\.[\w-]+)+): ")
+
+_TOLD_PLACE = re.compile(r"\b((?:earn|rewards|issue)(?:\.[\w-]+)+): ")
+
+# Every key there is, to say which one a mistyped key is near to.
+_KEYS = sorted({name for model in MODELS for name in model.model_fields})
 
 Place = tuple[str, ...]
 
@@ -100,6 +106,15 @@ def line_of(text: str, place: Sequence[str]) -> int:
     return best_line
 
 
+def with_lines(message: str, text: str, file: str) -> str:
+    """Put file and line before each place that a message about a programme names."""
+
+    def located(found: re.Match[str]) -> str:
+        return f"{file}, line {line_of(text, found[1].split('.'))}, key {found[1]}: "
+
+    return _TOLD_PLACE.sub(located, message)
+
+
 def _places(text: str) -> Iterator[tuple[int, Place]]:
     """Give the places that headers and keys begin, with their lines counted from 1."""
     table: Place = ()
@@ -125,14 +140,21 @@ def _common(found: Place, place: Sequence[str]) -> int:
 def _faults(error: ValidationError, text: str, file: str) -> list[str]:
     """Tell each fault with its line, its key and the reason."""
     told = []
-    for one in error.errors(include_url=False, include_context=False, include_input=False)[:FAULTS_TOLD_MAX]:
+    for one in error.errors(include_url=False, include_context=False, include_input=False):
         place, message = tuple(str(part) for part in one["loc"]), one["msg"]
+        if one["type"] == "extra_forbidden":
+            message = _unknown_key(place[-1])
         if not place and (about := _PLACE.match(message)):
             place, message = tuple(about[1].split(".")), message[about.end() :]
         line = line_of(text, place)
         where = f"{file}, line {line}" if line else file
-        told.append(f"{where}, key {'.'.join(place) or 'document'}: {message}")
-    return told
+        told.append((line, f"{where}, key {'.'.join(place) or 'document'}: {message}"))
+    return [fault for _, fault in sorted(told)[:FAULTS_TOLD_MAX]]
+
+
+def _unknown_key(key: str) -> str:
+    near = difflib.get_close_matches(key, _KEYS, n=1)
+    return f"there is no such key here; do you mean {near[0]}?" if near else "there is no such key here"
 
 
 def _line_of_number(text: str, number: str) -> int:

@@ -15,9 +15,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from accounting.documents import Strict
-from accounting.programmes.earn_rules import EarnRule
-from accounting.programmes.issue_rules import IssueRule
-from accounting.programmes.rewards import Fund, Reward
+from accounting.programmes.earn_rules import Bracket, EarnRule, Matcher
+from accounting.programmes.issue_rules import IssueRule, OffsetCaps
+from accounting.programmes.rewards import Attestation, Fund, Reward, Tree
 from accounting.programmes.words import Amount, AmountOrZero, Cited, EpochNumber, Identifier, Names
 from protos.epochs import Epoch, checked_epoch, shift_epoch
 
@@ -173,3 +173,9 @@ class Programme(Strict):
     def first(self) -> Epoch:
         """Give the first epoch it pays for."""
         return checked_epoch(self.first_epoch)
+
+
+MODELS = (
+    *(Programme, Unit, Names, Cited, Caps, Expiry, Gifts, Board),
+    *(EarnRule, Matcher, Bracket, Fund, Reward, Attestation, Tree, IssueRule, OffsetCaps),
+)

@@ -5,6 +5,7 @@ The app stands beside the node, on the enterprise's premises: the node signs tic
 
 from __future__ import annotations
 
+import base64
 import json
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -102,12 +103,23 @@ class App:
         confirm = reward_pb2.ConfirmRequest(key=secrets.token_bytes(KEY_BYTES), order_key=made.key)
         done = unary(lambda: self._rewards.Confirm(confirm)).redemption
         return {
+            "order": done.order_key.hex(),
             "programme": done.programme,
             "reward": done.reward,
             "quantity": done.quantity,
             "points": done.points,
             "claim_milligrams": done.claim_milligrams,
             "state": done.state,
+        }
+
+    def certificate(self, order: str) -> dict[str, str]:
+        """Give a confirmed order's certificate, as a person would hand it on."""
+        request = reward_pb2.GetCertificateRequest(order_key=bytes.fromhex(order))
+        found = unary(lambda: self._rewards.GetCertificate(request))
+        return {
+            "certificate": base64.b64encode(found.certificate).decode(),
+            "salt": found.salt.hex(),
+            "account": found.account.hex(),
         }
 
     def _ticket(self, mobile: str, purpose: str, subject: bytes = b"") -> bytes | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from examples.federation import report
+from examples.federation.documents import Documents
 from examples.federation.founding import Founding, hub_addresses
 from examples.federation.incentives import Incentives
 from examples.federation.layout import EPOCHS, Layout, open_fresh
@@ -52,7 +53,7 @@ def run(options: Options) -> int:
         raw = prepare_data(layout, options.data, options.scale, progress)
         federation = found(raw, layout, supervisor, options.scale, progress)
         close = release(federation, progress, kill=options.kill)
-        paid = incentivise(federation, progress)
+        paid = incentivise(federation, supervisor, progress)
         verdicts = audit(federation, progress, kill=options.kill)
         verdicts.append(sample(federation, supervisor, progress))
         summary = summarise(federation, close, paid, verdicts, progress)
@@ -121,15 +122,23 @@ def release(federation: Federation, progress: Progress, *, kill: bool) -> report
     return closes[-1]
 
 
-def incentivise(federation: Federation, progress: Progress) -> report.Json:
-    """Redeem rewards of all five kinds, issue and sell tonnes; gives what was done and the balances after."""
+def incentivise(federation: Federation, supervisor: Supervisor, progress: Progress) -> report.Json:
+    """Redeem rewards of all five kinds, issue, sell, hand out documents; gives all that and the balances."""
     incentives = federation.incentives
     with progress.step("redeem", "Persons redeem rewards of all five kinds 五类激励兑换"):
         incentives.fund()
         redemptions = incentives.redeem()
     with progress.step("issue", "Tonnes are issued from the pool and sold 签发与出售"):
         issuance = incentives.issue()
-    return {"redemptions": redemptions, "issuance": issuance, "ledgers": incentives.balances()}
+    documents = Documents(federation.layout, federation.founding, supervisor, incentives)
+    with progress.step("documents", "A bank, a donor and a partner check what they were handed 离线核验凭证"):
+        checked = documents.check(documents.hand_out(redemptions))
+    return {
+        "redemptions": redemptions,
+        "issuance": issuance,
+        "documents": checked,
+        "ledgers": incentives.balances(),
+    }
 
 
 def audit(federation: Federation, progress: Progress, *, kill: bool) -> list[report.Json]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,10 @@ CITY_FEN, FOREST_FEN, FEN_PER_TONNE = 1_000_000, 100_000, 8_500
 BUYER = "steel-works"
 TEA, CARD = Order(CITY, "tea"), Order(CITY, "bus-card")
 HONOUR, TREE = Order(CITY, "first-steps"), Order(FOREST, "tree")
+# Certified: an honour, and what a bank is shown.
+STEADY = Order(CITY, "steady")
+CERTIFIED = (HONOUR, STEADY)
+TEA_HOUSE = "tea-house"
 # What a person must be able to spend for tea, card and their part of a tree.
 POINTS_NEEDED = 10
 LEAVES_NEEDED = 5
@@ -74,10 +79,13 @@ class Incentives:
                 if spender is None:
                     continue
                 app.prove(spender)
-                kinds = {"commercial": TEA, "policy": CARD, "honour": HONOUR, "charity": TREE}
+                kinds = (
+                    *(("commercial", TEA), ("policy", CARD), ("policy", STEADY)),
+                    *(("honour", HONOUR), ("charity", TREE)),
+                )
                 done += [
                     {"kind": kind, "enterprise": enterprise, **app.redeem(spender, order)}
-                    for kind, order in kinds.items()
+                    for kind, order in kinds
                 ]
                 break
         done += self._contribute()
@@ -85,6 +93,16 @@ class Incentives:
         if missing and self._is_full:
             raise StepFailed(f"Nobody could redeem: {', '.join(sorted(missing))}.")
         return done
+
+    def certificates(self, redemptions: Sequence[dict[str, Any]]) -> dict[str, dict[str, str]]:
+        """Give the certificates of what was redeemed, by reward."""
+        names = {one.reward for one in CERTIFIED}
+        found: dict[str, dict[str, str]] = {}
+        for one in redemptions:
+            if one["reward"] in names:
+                with self._app(one["enterprise"]) as app:
+                    found[one["reward"]] = app.certificate(one["order"])
+        return found
 
     def issue(self) -> dict[str, Any]:
         """Issue what the pool supports, sell all of it, use one tonne; gives every figure."""

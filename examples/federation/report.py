@@ -17,14 +17,15 @@ Json = dict[str, Any]
 _WIDTH = 118
 _MG_PER_KG = 1_000_000
 _GRAMS_PER_KG = 1_000
+_MG_PER_GRAM = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
     """What the parties said: nodes by id, the hub's status and totals, the last close, verdicts, seconds.
 
-    `paid` is what redemptions, issuance and ledgers came to. The verdicts are online, from the bundle, and of
-    the sample on the premises.
+    `paid` is what redemptions, issuance, documents and ledgers came to. The verdicts are online, from the
+    bundle, and of the sample on the premises.
     """
 
     data: Mapping[str, str]
@@ -65,6 +66,7 @@ def summarise(figures: Figures) -> Json:
         "sample": sample,
         "redemptions": figures.paid["redemptions"],
         "issuance": figures.paid["issuance"],
+        "documents": figures.paid["documents"],
         "ledgers": {
             "balances": figures.paid["ledgers"],
             "minted": minted(figures.paid["ledgers"]),
@@ -186,26 +188,39 @@ def _incentive_lines(summary: Json) -> Iterator[str]:
         cost = f"{one['points']} points, {one['claim_milligrams'] / _MG_PER_KG:,.2f} kg of claims"
         yield f"{one['kind']:<11}{what:<36}{cost:<40}{one['state']}, at {one['enterprise']}"
     yield from _issuance_lines(summary["issuance"])
+    for one in summary["documents"]:
+        yield f"checked offline {one['file']}: {one['sentence']}"
     equal = "equal the hub's" if summary["ledgers"]["equal_to_replay"] else "DIFFER from the hub's"
     yield f"ledgers R, P, M, U replayed by the auditor {equal}"
 
 
 def _issuance_lines(batch: Json) -> Iterator[str]:
+    """Tell how whole tonnes follow from a pool, each figure after the one it is taken off."""
     if "refused" in batch:
         yield f"nothing issued: {batch['refused']}"
         return
-    parts = ("pooled", "deduction", "duplicates")
-    pooled, deduction, duplicates = (batch[f"{name}_grams"] / _GRAMS_PER_KG for name in parts)
-    claimed = batch["pool_milligrams"] / _MG_PER_KG
+    left = batch["pooled_grams"] - batch["deduction_grams"] - batch["duplicates_grams"]
+    gone = batch["passed_milligrams"] + batch["issued_before_milligrams"]
+    yield f"issued {batch['batch']}: cells of {batch['pool_epochs']} pooled {_kg(batch['pooled_grams'])} kg"
     yield (
-        f"issued {batch['batch']}: {pooled:,.1f} kg pooled - {deduction:,.1f} for noise and methodology "
-        f"- {duplicates:,.1f} for duplicates; claims in the pool {claimed:,.1f}"
+        f"  - {_kg(batch['deduction_grams'])} for noise and methodology "
+        f"- {_kg(batch['duplicates_grams'])} for duplicates "
+        f"- {_kg(gone // _MG_PER_GRAM)} passed on or issued before "
+        f"= {_kg(left - gone // _MG_PER_GRAM)}; persons gave claims of "
+        f"{_kg(batch['pool_milligrams'] // _MG_PER_GRAM)}"
+    )
+    whole = batch["issued_tonnes"] + batch["buffer_tonnes"]
+    yield (
+        f"  so {whole} whole t, serials {batch['serials']}: {batch['buffer_tonnes']} t into the buffer, "
+        f"{batch['sold_tonnes']} t sold for {batch['sold_fen'] / 100:,.2f} yuan, "
+        f"{batch['retired_tonnes']} t of them used"
     )
     shares = ", ".join(f"{path} {fen / 100:,.2f}" for path, fen in batch["proceeds"].items())
-    yield (
-        f"  gives {batch['issued_tonnes']} t, {batch['buffer_tonnes']} t more in the buffer, serials "
-        f"{batch['serials']}; sold for {batch['sold_fen'] / 100:,.2f} yuan: {shares}"
-    )
+    yield f"  proceeds, split to the last fen: {shares}"
+
+
+def _kg(grams: int) -> str:
+    return f"{grams / _GRAMS_PER_KG:,.1f}"
 
 
 def _interval(total: Json) -> str:

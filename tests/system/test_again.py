@@ -104,7 +104,7 @@ def test_run_killed_outright_is_followed_by_one_that_passes(tmp_path: Path) -> N
 
 def check_summary(summary: dict[str, object], layout: Layout) -> None:
     wanted = {"enterprises", "accounts", "population", "log", "audit", "sample", "seconds"}
-    wanted |= {"redemptions", "issuance", "ledgers"}
+    wanted |= {"redemptions", "issuance", "documents", "ledgers"}
     assert set(summary) == wanted
     enterprises = summary["enterprises"]
     assert isinstance(enterprises, list)

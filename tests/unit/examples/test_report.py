@@ -40,14 +40,19 @@ SAMPLE = {
 
 ISSUANCE = {
     "batch": "city/power/2021-01",
+    "pool_epochs": "2020-12 to 2021-01",
     "pooled_grams": 4_500_000,
     "deduction_grams": 900_000,
     "duplicates_grams": 45_000,
     "pool_milligrams": 8_000_000_000,
+    "passed_milligrams": 50_000_000,
+    "issued_before_milligrams": 0,
     "issued_tonnes": 2,
     "buffer_tonnes": 1,
     "serials": "1 to 3",
+    "sold_tonnes": 2,
     "sold_fen": 17_000,
+    "retired_tonnes": 1,
     "proceeds": {"fund:city:city": 13_600, "fee:operator": 3_400},
 }
 TEA = {
@@ -64,7 +69,8 @@ TEA = {
 
 def paid(fen: int = 900) -> dict[str, Any]:
     ledgers = {"M": {"fund:city:city": fen}, "P:city": {"mint": 4_321}}
-    return {"redemptions": [TEA], "issuance": ISSUANCE, "ledgers": ledgers}
+    document = {"file": "steady.json", "sentence": "The holder reduced at least 100 g."}
+    return {"redemptions": [TEA], "issuance": ISSUANCE, "documents": [document], "ledgers": ledgers}
 
 
 def verdict(name: str = "PASS", findings: tuple[dict[str, str], ...] = ()) -> dict[str, Any]:
@@ -102,7 +108,7 @@ def test_summary_has_the_promised_keys() -> None:
     made = summary(verdict(), verdict())
     assert set(made) == {
         *("enterprises", "accounts", "population", "log", "audit", "sample", "seconds"),
-        *("redemptions", "issuance", "ledgers"),
+        *("redemptions", "issuance", "documents", "ledgers"),
     }
     [one] = made["enterprises"]
     assert one["reductions_mg"] == 1_000_000
@@ -144,8 +150,14 @@ def test_what_was_redeemed_issued_and_split_is_told_in_words() -> None:
     text = "\n".join(report.table(summary(verdict(), verdict())))
     assert "programme city: 4,321 points minted" in text
     assert "1 × tea of city" in text
-    assert "4,500.0 kg pooled - 900.0 for noise and methodology" in text
-    assert "gives 2 t, 1 t more in the buffer" in text
+    for words in (
+        "cells of 2020-12 to 2021-01 pooled 4,500.0 kg",
+        "- 900.0 for noise and methodology - 45.0 for duplicates - 50.0 passed on or issued before = 3,505.0",
+        "persons gave claims of 8,000.0",
+        "so 3 whole t, serials 1 to 3: 1 t into the buffer, 2 t sold for 170.00 yuan, 1 t of them used",
+        "checked offline steady.json: The holder reduced at least 100 g.",
+    ):
+        assert words in text
     assert "fund:city:city 136.00, fee:operator 34.00" in text
     assert "replayed by the auditor equal the hub's" in text
 

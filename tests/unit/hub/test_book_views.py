@@ -143,6 +143,9 @@ def test_every_book_has_a_page_in_both_languages(world: RewardWorld, language: s
     for page in (mine, person):
         assert "<script" not in page
         assert "±" in page
+    # A ticket opens it once, so both languages are there, and links within the page change between them.
+    for words in ('href="#other"', 'href="#content"', 'id="other"', "Personal book", "个人账本"):
+        assert words in person
 
 
 def test_a_board_shows_large_groups_with_their_noise(world: RewardWorld) -> None:

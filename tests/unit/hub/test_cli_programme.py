@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from hub.cli import hub
 from privacy import envelope, keys
 from privacy.envelope import Kind
 from privacy.releases import parse_statement_chunk
@@ -41,6 +43,19 @@ def test_check_tells_what_the_policy_lacks(released: tuple[World, Path], tmp_pat
     unknown = write(tmp_path, 'domains = ["travel"]', 'packs = ["boat"]')
     assert "no 'boat'" in fails("programme", "check", unknown, "--home", home).message
     assert "line 10" in fails("programme", "check", write(tmp_path, "[1, 2]", "[1, 0.5]")).message
+    asked = write(tmp_path, 'partner = "transit"', 'partner = "transit"\neligible = "point > 5"')
+    assert "line 28, key rewards.bus.eligible: The condition" in fails("programme", "check", asked).message
+
+
+def test_a_new_programme_is_lawful_and_writes_over_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "new.toml"
+    made = run("programme", "new", "my-city", "--first-epoch", "2026-01", "--out", file)
+    assert (made["id"], made["first_epoch"], made["rewards"]) == ("my-city", 202601, 6)
+    assert run("programme", "check", file)["sha256"] == made["sha256"]
+    again = CliRunner().invoke(hub, ["programme", "new", "b", "--first-epoch", "2026-01", "--out", str(file)])
+    assert again.exit_code == 2
+    assert fails("programme", "new", "My City", "--first-epoch", "2026-01", "--out", tmp_path / "x").message
+    assert not (tmp_path / "x").exists()
 
 
 def test_simulate_shows_what_a_past_epoch_would_have_given(
