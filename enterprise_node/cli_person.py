@@ -27,11 +27,18 @@ def _person_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _number(workspace: Workspace, number: int | None, identifier: TextIO | None) -> int:
+    from protos.problems import Unavailable
+    from protos.v1.problem_pb2 import REASON_NOT_FOUND
+
     if (number is None) == (identifier is None):
         raise click.UsageError("Give --number or --identifier.")
     if identifier is not None:
         number = workspace.persons.find(identifier.read().strip())
-    return number or 0
+    if number is None:
+        raise Unavailable(
+            REASON_NOT_FOUND, "No such person is known here.", remedy="Check the identifier, or ingest first."
+        )
+    return number
 
 
 @click.group()
@@ -138,27 +145,96 @@ def person_erase(folder: Path, number: int | None, identifier: TextIO | None, *,
     type=click.Choice(["prove", "merge", "split", "choose", "redeem", "share", "close", "view"]),
     help="What the person may do with it. 用途。",
 )
-@click.option("--subject", default="", metavar="HEX", help="SHA-256 of what the person agreed to.")
+@click.option(
+    "--recording",
+    metavar="CLASS=ENTERPRISE",
+    help="To choose: who records an overlap class; CLASS= leaves it to the policy. 由谁记录。",
+)
+@click.option("--pool", metavar="PROGRAMME=yes|no", help="To choose: whether grams may be pooled. 是否入池。")
+@click.option("--after", metavar="TICKET", help="To merge: the other account's ticket. 合并的第一张凭证。")
+@click.option("--household", metavar="ACCOUNT", help="To share: the household's account. 家庭账户。")
+@click.option(
+    "--part",
+    "parts",
+    multiple=True,
+    metavar="ACCOUNT=N",
+    help="To share: N of 10,000; repeat. 份额（万分比）。",
+)
+@click.option(
+    "--subject", default="", metavar="HEX", help="SHA-256 of anything else agreed to. 约定内容的摘要。"
+)
 @json_option
 def ticket(
     folder: Path,
     number: int | None,
     identifier: TextIO | None,
     purpose: str,
+    recording: str | None,
+    pool: str | None,
+    after: str | None,
+    household: str | None,
+    parts: Sequence[str],
     subject: str,
     *,
     as_json: bool,
 ) -> None:
-    """Sign that a person is logged in, for ten minutes and one purpose. 签发登录凭证。"""
+    """Sign that a person is logged in, for ten minutes and one purpose. 签发登录凭证。
+
+    A ticket for a choice, a merge or a share-out names what the person agreed to, and is good for that alone.
+    """
+    from enterprise_node import agreements
     from enterprise_node.app import open_tickets
     from enterprise_node.membership import Membership
+    from protos.v1 import node_pb2
 
+    asked = node_pb2.IssueTicketRequest(purpose=purpose, subject=_hex(subject, "--subject"))
+    if recording is not None:
+        overlap_class, _, enterprise = recording.partition("=")
+        asked.choice.recording.overlap_class = overlap_class.strip()
+        asked.choice.recording.enterprise_id = enterprise.strip()
+    elif pool is not None:
+        asked.choice.pool.programme, asked.choice.pool.consents = _pool(pool)
+    elif after is not None:
+        asked.first_ticket = _ticket_bytes(after)
+    elif household is not None:
+        asked.shares.account = _hex(household, "--household")
+        for account, points in sorted(_part(one) for one in parts):
+            asked.shares.shares_accounts.append(account)
+            asked.shares.shares_basis_points.append(points)
     with opened_workspace(folder) as workspace:
         found = _number(workspace, number, identifier)
         tickets = open_tickets(workspace, Membership.load(workspace.home))
-        issued = tickets.issue(found, purpose, bytes.fromhex(subject))
+        issued = tickets.issue(found, purpose, agreements.subject(asked))
     text = base64.b64encode(issued.ticket).decode()
     print_result({"ticket": text, "expires_at": issued.expires_at}, as_json=as_json, lines=[text])
+
+
+def _hex(text: str, option: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise click.BadParameter("write hex digits.", param_hint=option) from None
+
+
+def _pool(text: str) -> tuple[str, bool]:
+    programme, _, answer = text.partition("=")
+    if answer not in ("yes", "no"):
+        raise click.BadParameter("write PROGRAMME=yes or PROGRAMME=no.", param_hint="--pool")
+    return programme.strip(), answer == "yes"
+
+
+def _ticket_bytes(text: str) -> bytes:
+    try:
+        return base64.b64decode(text.strip(), validate=True)
+    except ValueError:
+        raise click.BadParameter("write the ticket as it was printed.", param_hint="--after") from None
+
+
+def _part(text: str) -> tuple[bytes, int]:
+    account, _, points = text.partition("=")
+    if not points.isdecimal():
+        raise click.BadParameter("write ACCOUNT=N, N of 10,000.", param_hint="--part")
+    return _hex(account, "--part"), int(points)
 
 
 COMMANDS: dict[str, click.Command] = {"person": person, "ticket": ticket}

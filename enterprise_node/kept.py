@@ -43,6 +43,12 @@ class Kept:
         persons, grams = np.load(path, allow_pickle=False)
         return Vector(persons, grams)
 
+    def vectors(self, epoch: Epoch) -> dict[str, Vector]:
+        """Give an epoch's vectors by measure, as they were released."""
+        names = sorted(path.stem for path in (self._folder / format_epoch(epoch)).glob("*.npy"))
+        found = {name: self.vector(epoch, name) for name in names}
+        return {name: vector for name, vector in found.items() if vector is not None}
+
     def days_path(self, epoch: Epoch, measure_id: str) -> Path:
         """Name the Parquet file of a release's parts of days: person, day, mg."""
         return self._folder / format_epoch(epoch) / f"{measure_id}{DAYS_SUFFIX}"

@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from accounting.packs import Purpose
 from enterprise_node.check import shown_row
 from enterprise_node.sql_text import quoted
+from enterprise_node.store.selections import SelectionTable
 from protos.epochs import Epoch, end_day, epoch_of, first_day, format_epoch
 from protos.problems import Unavailable
 from protos.v1.problem_pb2 import REASON_NOT_FOUND
@@ -32,6 +33,8 @@ class PersonMonth:
     credited_mg: Mapping[str, int]
     footprint_mg: Mapping[str, int]
     points: Mapping[str, int]
+    # Overlap classes that another enterprise records: exact here, left out of what is released.
+    recorded_elsewhere: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,8 @@ class PersonView:
     since: str | None
     until: str | None
     months: tuple[PersonMonth, ...]
-    latest: tuple[dict[str, Any], ...]
+    # The last ones of each activity, or all.
+    records: tuple[dict[str, Any], ...]
 
     def to_json(self) -> dict[str, Any]:
         """Say it to programs."""
@@ -57,10 +61,11 @@ class PersonView:
                     "credited_mg": dict(month.credited_mg),
                     "footprint_mg": dict(month.footprint_mg),
                     "points": dict(month.points),
+                    "recorded_elsewhere": list(month.recorded_elsewhere),
                 }
                 for month in self.months
             ],
-            "latest": list(self.latest),
+            "records": list(self.records),
         }
 
     def lines(self) -> Iterator[str]:
@@ -75,7 +80,12 @@ class PersonView:
                 yield f"  footprint 足迹 {pack_id}: {_grams(mg)}"
             for pack_id, points in month.points.items():
                 yield f"  points 积分 {pack_id}: {points:,}"
-        for row in self.latest:
+            if month.recorded_elsewhere:
+                classes = ", ".join(month.recorded_elsewhere)
+                yield f"  recorded by another enterprise 由其他企业记录: {classes}"
+        if self.records:
+            yield "latest records 最近记录:"
+        for row in self.records:
             yield "  " + ", ".join(f"{name} {value}" for name, value in row.items() if name != "person")
 
 
@@ -93,12 +103,13 @@ def show_person(
             REASON_NOT_FOUND, "No such person is known here.", remedy="Check the identifier, or ingest first."
         )
     wanted = epochs or _active_epochs(workspace, number)
+    others = SelectionTable(workspace.database).of_person(number)
     return PersonView(
         number=number,
         since=_date(contract[1]),
         until=_date(contract[2]),
-        months=tuple(_month(workspace, number, epoch) for epoch in wanted),
-        latest=tuple(_latest(workspace, number, records_max)),
+        months=tuple(_month(workspace, number, epoch, others.get(epoch, ())) for epoch in wanted),
+        records=tuple(_records(workspace, number, epochs, records_max)),
     )
 
 
@@ -111,7 +122,7 @@ def _active_epochs(workspace: Workspace, number: int) -> tuple[Epoch, ...]:
     return tuple(sorted({epoch_of(day) for day in days}))
 
 
-def _month(workspace: Workspace, number: int, epoch: Epoch) -> PersonMonth:
+def _month(workspace: Workspace, number: int, epoch: Epoch, elsewhere: Sequence[str]) -> PersonMonth:
     relations = workspace.lookups.views()
     records = {}
     for code, view in relations.activities.items():
@@ -131,18 +142,23 @@ def _month(workspace: Workspace, number: int, epoch: Epoch) -> PersonMonth:
         by_purpose[Purpose.CREDIT],
         by_purpose[Purpose.FOOTPRINT],
         workspace.lookups.person_points(epoch, number),
+        tuple(elsewhere),
     )
 
 
-def _latest(workspace: Workspace, number: int, records_max: int | None) -> Iterator[dict[str, Any]]:
-    """Give the person's last records of each activity, or all."""
+def _records(
+    workspace: Workspace, number: int, epochs: Sequence[Epoch], records_max: int | None
+) -> Iterator[dict[str, Any]]:
+    """Give the person's last records of each activity, or all; of these months if any are named."""
+    spans = [f"day >= {first_day(epoch)} AND day < {end_day(epoch)}" for epoch in epochs]
+    within = f" AND ({' OR '.join(spans)})" if spans else ""
     limit = "" if records_max is None else f" LIMIT {records_max}"
     for code, view in workspace.lookups.views().activities.items():
         activity = workspace.activities.registry[code]
         columns = list(activity.columns())
         names = ", ".join(map(quoted, columns))
         rows = workspace.engine.rows(
-            f"SELECT {names} FROM {view} WHERE person = {number} ORDER BY day DESC, record{limit}"
+            f"SELECT {names} FROM {view} WHERE person = {number}{within} ORDER BY day DESC, record{limit}"
         )
         for row in rows:
             yield shown_row(activity, dict(zip(columns, row, strict=True)))

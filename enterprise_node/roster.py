@@ -45,6 +45,16 @@ class ActiveSlot(NamedTuple):
     person: int
 
 
+class HeldSlot(NamedTuple):
+    """A slot of a person's: since when, until which epoch (None while it lasts), and what its name hides."""
+
+    slot: int
+    since: Epoch
+    until: int | None
+    salt: bytes
+    pseudonym: bytes
+
+
 class _Entrant(NamedTuple):
     """Somebody who gets a slot, and the slot it takes the place of; NOBODY's for a newcomer."""
 
@@ -188,6 +198,18 @@ class Roster:
         """Give a slot's salt and pseudonym, to show a person where its statement stands."""
         data = sealing.open_sealed(slot.sealed, key=self._slot_key, associated=_place(slot.slot))
         return data[:SALT_BYTES], data[SALT_BYTES : SALT_BYTES + PSEUDONYM_BYTES]
+
+    def held_by(self, person: int) -> list[HeldSlot]:
+        """List a person's slots and what stands behind each, of which proofs of consent are made."""
+        return [
+            HeldSlot(one.slot, Epoch(one.effective_epoch), one.withdrawn_epoch, *self.open_slot(one))
+            for one in self._table.of_person(person)
+            if one.sealed
+        ]
+
+    def consent(self, held: HeldSlot) -> bytes:
+        """Give the receipt a person holds: SHA-256(salt || receipt) stands in the log beside the slot."""
+        return consent_receipt(self._enterprise_id, held.since, held.pseudonym)
 
     def _withdraw(
         self, slots: Sequence[int], effective: Epoch, key_id: bytes, check: Check | None

@@ -4,16 +4,20 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from enterprise_node.agreements import subject
 from enterprise_node.correct import correct
 from enterprise_node.erase import erase
+from enterprise_node.person import show_person
 from enterprise_node.person_export import export_person
 from enterprise_node.rpc import require_own
+from protos.epochs import checked_epoch
 from protos.problems import Unavailable
 from protos.v1 import node_pb2, node_pb2_grpc
 from protos.v1.problem_pb2 import REASON_BUSY, REASON_NOT_FOUND
@@ -39,6 +43,29 @@ class PersonServicer(node_pb2_grpc.PersonServiceServicer):
         self._open_workspace = open_workspace
         self._tickets = tickets
         self._turn = threading.Lock()
+
+    def ShowPerson(
+        self, request: node_pb2.ShowPersonRequest, context: grpc.ServicerContext
+    ) -> node_pb2.ShowPersonResponse:
+        """Give the person's exact figures and last records."""
+        with self._person(context, request.identifier) as (workspace, number):
+            view = show_person(workspace, number, tuple(map(checked_epoch, request.epochs)))
+        return node_pb2.ShowPersonResponse(
+            since=view.since or "",
+            until=view.until or "",
+            months=[
+                node_pb2.PersonMonth(
+                    epoch=month.epoch,
+                    records=month.records,
+                    credited_mg=month.credited_mg,
+                    footprint_mg=month.footprint_mg,
+                    points=month.points,
+                    recorded_elsewhere=month.recorded_elsewhere,
+                )
+                for month in view.months
+            ],
+            records=[json.dumps(one, ensure_ascii=False, default=str) for one in view.records],
+        )
 
     def ExportPerson(
         self, request: node_pb2.ExportPersonRequest, context: grpc.ServicerContext
@@ -69,7 +96,7 @@ class PersonServicer(node_pb2_grpc.PersonServiceServicer):
     ) -> node_pb2.IssueTicketResponse:
         """Sign that the person is logged in."""
         with self._person(context, request.identifier) as (_, number):
-            issued = self._tickets.issue(number, request.purpose, request.subject)
+            issued = self._tickets.issue(number, request.purpose, subject(request))
         return node_pb2.IssueTicketResponse(ticket=issued.ticket, expires_at=issued.expires_at)
 
     @contextmanager
@@ -83,7 +110,9 @@ class PersonServicer(node_pb2_grpc.PersonServiceServicer):
             try:
                 number = workspace.persons.find(identifier)
                 if number is None:
-                    raise Unavailable(REASON_NOT_FOUND, "No such person is known here.")
+                    raise Unavailable(
+                        REASON_NOT_FOUND, "No such person is known here.", remedy="Check the identifier."
+                    )
                 yield workspace, number
             finally:
                 workspace.close()

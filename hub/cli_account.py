@@ -36,7 +36,8 @@ def show(folder: Path, account_id: str, *, as_json: bool) -> None:
     """Show one account by its id or the beginning of it. 查询碳账户。"""
     from hub.lookup import look_up
 
-    print_result(look_up(opened_home(folder), account_id), as_json=as_json)
+    found = look_up(opened_home(folder), account_id)
+    print_result(found, as_json=as_json, lines=_shown(found))
 
 
 @account.command("explain")
@@ -109,19 +110,72 @@ def _content(folder: Path, account_id: str) -> dict[str, Any]:
     return content
 
 
+def _shown(found: dict[str, Any]) -> Iterator[str]:
+    """Show one account, or those that begin alike."""
+    if "accounts" in found:
+        yield from found["accounts"]
+        return
+    yield _balance(found) + f", after 截至 {found['epoch']}"
+    yield f"  {found['enterprises']} enterprises 家企业, {found['pseudonyms']} pseudonyms 个假名"
+    if found["points"] is not None:
+        points = found["points"]
+        yield f"  released points 发布积分: {points['points']:,} ± {points['sigma_points']:,}"
+
+
+def _balance(found: dict[str, Any]) -> str:
+    return f"{found['account']}: {found['balance_mg'] / 1000:,.0f} g ± {found['sigma_mg'] / 1000:,.0f}"
+
+
+# What happened with a released figure, or why there is none.
+_WORDS = {
+    "month": "month 月度",
+    "year": "year, months and anchor combined 年度（各月与年度锚值合并）",
+    "points": "points 积分",
+    "counts at the next close": "counts at the next close 下次结账计入",
+    "recorded elsewhere": "recorded by another enterprise 由其他企业记录",
+    "missing": "nothing released 未发布",
+    "came late": "released after the close 结账后补发布",
+}
+_PURPOSES = {
+    "prove": "proved control 证明控制权",
+    "merge": "merged 合并",
+    "split": "split off a number 拆分",
+    "choose": "chose 选择",
+    "share": "shared out a household 家庭分配",
+    "close": "closed 注销",
+    "view": "looked 查看",
+}
+_STATES = {
+    "open": "open 正常",
+    "frozen": "frozen 已冻结",
+    "closed": "closed 已注销",
+    "merged": "merged 已合并",
+}
+
+
 def _lines(content: dict[str, Any]) -> Iterator[str]:
-    yield (
-        f"{content['account']}: {content['balance_mg'] / 1000:,.0f} g ± {content['sigma_mg'] / 1000:,.0f} "
-        f"({content['state']}, after 截至 {content['epoch']})"
-    )
+    yield f"{_balance(content)} ({_STATES[content['state']]}, after 截至 {content['epoch']})"
+    for section in content["wallets"]:
+        held = {one["key"]: f"{one['amount']:,} {one['unit']}" for one in section["figures"]}
+        if "spendable" in held:
+            yield f"  {section['name_en']} {section['name_zh']}: held 持有 {held['available']}"
+            yield f"    may be spent 可用 {held['spendable']}, kept for the noise 噪声储备 {held['reserve']}"
+            yield f"    in open orders 订单占用 {held['pending']}, owed 待抵补 {held['deficit']}"
     for line in content["lines"]:
-        place = f"  {line['epoch']} {line['enterprise']} {line.get('measure', '')}"
-        if "grams" in line:
-            yield f"{place}: {line['what']} {line['grams']:,} g ± {line['sigma_grams']:,}"
-        elif "points" in line:
-            yield f"{place}: points 积分 {line['points']:,} ± {line['sigma_points']:,}"
-        else:
-            yield f"{place}: {line['what']} {line.get('overlap_class', '')}"
+        yield f"  {line['epoch']} {line['enterprise']}: {_figure(line)}"
+    for act in content["acts"]:
+        entry = "" if act["entry"] is None else f", entry 条目 {act['entry']}"
+        did = _PURPOSES.get(act["purpose"], act["purpose"])
+        yield f"  {act['at']} {did}, logged in by 登录企业 {act['enterprise']}{entry}"
+
+
+def _figure(line: dict[str, Any]) -> str:
+    words = _WORDS[line["what"]]
+    if "grams" in line:
+        return f"{line['measure']}, {words} {line['grams']:,} g ± {line['sigma_grams']:,}"
+    if "points" in line:
+        return f"{line['measure']}, {words} {line['points']:,} ± {line['sigma_points']:,}"
+    return f"{words} {line['overlap_class']}" if "overlap_class" in line else words
 
 
 def _account_of(text: str) -> bytes:

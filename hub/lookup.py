@@ -133,11 +133,19 @@ def _in_force(connection: Connection, epoch: Epoch) -> list[Programme]:
 def look_up(opened: Opened, account_id: str) -> dict[str, Any]:
     """Show one account by its id; by a beginning of it, list the accounts that fit."""
     if not re.fullmatch(r"([0-9a-f]{2}){1,16}", account_id):
-        raise Malformed(REASON_UNKNOWN_FIELD_VALUE, "An account id is up to 32 hex digits, an even number.")
+        raise Malformed(
+            REASON_UNKNOWN_FIELD_VALUE,
+            "An account id is up to 32 hex digits, an even number.",
+            remedy="Give the id, or its beginning.",
+        )
     prefix = bytes.fromhex(account_id)
     fitting = _read(opened, lambda connection: books.find_accounts(connection, prefix, ACCOUNTS_LISTED_MAX))
     if not fitting:
-        raise Unavailable(REASON_NOT_FOUND, f"No account begins with {account_id}.")
+        raise Unavailable(
+            REASON_NOT_FOUND,
+            f"No account begins with {account_id}.",
+            remedy="Check the id; accounts begin with a first release, or a proof of control.",
+        )
     if len(fitting) > 1:
         return {"accounts": [account.hex() for account in fitting]}
     found = _read(opened, lambda connection: books.read_balance(connection, fitting[0]))

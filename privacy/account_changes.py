@@ -196,6 +196,8 @@ def _opened(
 
 def _freeze(case: _Case) -> _Decided:
     _check_fields(case, tickets=0)
+    if case.standing.ownership.holder(case.body.account).state is AccountState.FROZEN:
+        raise Conflict(REASON_ALREADY_EXISTS, "The account is frozen already.")
     _check_state(case, case.body.account, AccountState.OPEN)
     return _Decided(apply=_state_setter(case, AccountState.FROZEN))
 

@@ -59,6 +59,14 @@ class SelectionTable:
         query = "SELECT epoch, person, overlap_class FROM exclusion ORDER BY epoch, person, overlap_class"
         return [(row[0], row[1], row[2]) for row in self._database.rows(query)]
 
+    def of_person(self, person: int) -> dict[int, list[str]]:
+        """Give the overlap classes that others record of a person, by epoch."""
+        found: dict[int, list[str]] = {}
+        query = "SELECT epoch, overlap_class FROM exclusion WHERE person = ? ORDER BY epoch, overlap_class"
+        for row in self._database.rows(query, (person,)):
+            found.setdefault(row[0], []).append(row[1])
+        return found
+
     def pooled(self) -> list[tuple[int, int]]:
         """Give (epoch, person) of all who let their grams be pooled."""
         query = "SELECT epoch, person FROM pooled ORDER BY epoch, person"

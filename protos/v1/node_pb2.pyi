@@ -7,6 +7,8 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from protos.v1 import programme_pb2 as _programme_pb2
+from protos.v1 import reward_pb2 as _reward_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -244,6 +246,189 @@ class FootprintEquivalence(_message.Message):
 Global___FootprintEquivalence: _TypeAlias = FootprintEquivalence  # noqa: Y015
 
 @_typing.final
+class ShowPersonRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDENTIFIER_FIELD_NUMBER: _builtins.int
+    EPOCHS_FIELD_NUMBER: _builtins.int
+    identifier: _builtins.str
+    @_builtins.property
+    def epochs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Months, as YYYYMM; empty: all that have records."""
+
+    def __init__(
+        self,
+        *,
+        identifier: _builtins.str = ...,
+        epochs: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epochs", b"epochs", "identifier", b"identifier"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShowPersonRequest: _TypeAlias = ShowPersonRequest  # noqa: Y015
+
+@_typing.final
+class ShowPersonResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SINCE_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    MONTHS_FIELD_NUMBER: _builtins.int
+    RECORDS_FIELD_NUMBER: _builtins.int
+    since: _builtins.str
+    """Days of the contract, as 2026-01-31; empty where the register names none."""
+    until: _builtins.str
+    @_builtins.property
+    def months(self) -> _containers.RepeatedCompositeFieldContainer[Global___PersonMonth]: ...
+    @_builtins.property
+    def records(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The last records of each activity, each a JSON object with its id under "record"."""
+
+    def __init__(
+        self,
+        *,
+        since: _builtins.str = ...,
+        until: _builtins.str = ...,
+        months: _abc.Iterable[Global___PersonMonth] | None = ...,
+        records: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["months", b"months", "records", b"records", "since", b"since", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShowPersonResponse: _TypeAlias = ShowPersonResponse  # noqa: Y015
+
+@_typing.final
+class PersonMonth(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class RecordsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class CreditedMgEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class FootprintMgEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class PointsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    RECORDS_FIELD_NUMBER: _builtins.int
+    CREDITED_MG_FIELD_NUMBER: _builtins.int
+    FOOTPRINT_MG_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    RECORDED_ELSEWHERE_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    @_builtins.property
+    def records(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """How many records, by activity."""
+
+    @_builtins.property
+    def credited_mg(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Exact figures by pack."""
+
+    @_builtins.property
+    def footprint_mg(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]: ...
+    @_builtins.property
+    def points(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]: ...
+    @_builtins.property
+    def recorded_elsewhere(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Overlap classes that another enterprise records: left out of what this one releases."""
+
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int = ...,
+        records: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        credited_mg: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        footprint_mg: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        points: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        recorded_elsewhere: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credited_mg", b"credited_mg", "epoch", b"epoch", "footprint_mg", b"footprint_mg", "points", b"points", "recorded_elsewhere", b"recorded_elsewhere", "records", b"records"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PersonMonth: _TypeAlias = PersonMonth  # noqa: Y015
+
+@_typing.final
 class ExportPersonRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -406,22 +591,45 @@ class IssueTicketRequest(_message.Message):
     IDENTIFIER_FIELD_NUMBER: _builtins.int
     PURPOSE_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
+    CHOICE_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
+    FIRST_TICKET_FIELD_NUMBER: _builtins.int
+    SHARES_FIELD_NUMBER: _builtins.int
     identifier: _builtins.str
     purpose: _builtins.str
     """As in LinkTicket."""
     subject: _builtins.bytes
+    """The SHA-256 of what the person agreed to; or that itself, which the node then names."""
+    first_ticket: _builtins.bytes
+    """Envelope of the first ticket of a merge, which this one agrees to."""
+    @_builtins.property
+    def choice(self) -> _programme_pb2.Choice:
+        """Without its account."""
+
+    @_builtins.property
+    def order(self) -> _reward_pb2.RewardOrder: ...
+    @_builtins.property
+    def shares(self) -> _programme_pb2.AccountChangeBody:
+        """Account and shares of a household's share-out."""
+
     def __init__(
         self,
         *,
         identifier: _builtins.str = ...,
         purpose: _builtins.str = ...,
         subject: _builtins.bytes = ...,
+        choice: _programme_pb2.Choice | None = ...,
+        order: _reward_pb2.RewardOrder | None = ...,
+        first_ticket: _builtins.bytes = ...,
+        shares: _programme_pb2.AccountChangeBody | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agreed", b"agreed", "choice", b"choice", "first_ticket", b"first_ticket", "order", b"order", "shares", b"shares"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["identifier", b"identifier", "purpose", b"purpose", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreed", b"agreed", "choice", b"choice", "first_ticket", b"first_ticket", "identifier", b"identifier", "order", b"order", "purpose", b"purpose", "shares", b"shares", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_agreed: _TypeAlias = _typing.Literal["choice", "order", "first_ticket", "shares"]  # noqa: Y015
+    _WhichOneofArgType_agreed: _TypeAlias = _typing.Literal["agreed", b"agreed"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_agreed) -> _WhichOneofReturnType_agreed | None: ...
 
 Global___IssueTicketRequest: _TypeAlias = IssueTicketRequest  # noqa: Y015
 

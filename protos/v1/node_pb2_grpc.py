@@ -155,6 +155,11 @@ class PersonServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.ShowPerson = channel.unary_unary(
+                '/cgsp.v1.PersonService/ShowPerson',
+                request_serializer=protos_dot_v1_dot_node__pb2.ShowPersonRequest.SerializeToString,
+                response_deserializer=protos_dot_v1_dot_node__pb2.ShowPersonResponse.FromString,
+                _registered_method=True)
         self.ExportPerson = channel.unary_unary(
                 '/cgsp.v1.PersonService/ExportPerson',
                 request_serializer=protos_dot_v1_dot_node__pb2.ExportPersonRequest.SerializeToString,
@@ -181,6 +186,13 @@ class PersonServiceServicer:
     """What the enterprise's own app asks for a person it has logged in; over mTLS with a certificate of the same enterprise.
     A person is named by the identifier the enterprise knows it by.
     """
+
+    def ShowPerson(self, request, context):
+        """Exact figures by month, and the last records; what another enterprise records is named.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def ExportPerson(self, request, context):
         """Everything kept of the person, signed with the enterprise's key.
@@ -213,6 +225,11 @@ class PersonServiceServicer:
 
 def add_PersonServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'ShowPerson': grpc.unary_unary_rpc_method_handler(
+                    servicer.ShowPerson,
+                    request_deserializer=protos_dot_v1_dot_node__pb2.ShowPersonRequest.FromString,
+                    response_serializer=protos_dot_v1_dot_node__pb2.ShowPersonResponse.SerializeToString,
+            ),
             'ExportPerson': grpc.unary_unary_rpc_method_handler(
                     servicer.ExportPerson,
                     request_deserializer=protos_dot_v1_dot_node__pb2.ExportPersonRequest.FromString,
@@ -245,6 +262,33 @@ class PersonService:
     """What the enterprise's own app asks for a person it has logged in; over mTLS with a certificate of the same enterprise.
     A person is named by the identifier the enterprise knows it by.
     """
+
+    @staticmethod
+    def ShowPerson(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cgsp.v1.PersonService/ShowPerson',
+            protos_dot_v1_dot_node__pb2.ShowPersonRequest.SerializeToString,
+            protos_dot_v1_dot_node__pb2.ShowPersonResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def ExportPerson(request,

@@ -75,6 +75,8 @@ class PersonServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PersonServiceAsyncStub: ...
+    ShowPerson: _grpc.UnaryUnaryMultiCallable[_node_pb2.ShowPersonRequest, _node_pb2.ShowPersonResponse]
+    """Exact figures by month, and the last records; what another enterprise records is named."""
     ExportPerson: _grpc.UnaryUnaryMultiCallable[_node_pb2.ExportPersonRequest, _node_pb2.ExportPersonResponse]
     """Everything kept of the person, signed with the enterprise's key."""
     CorrectPerson: _grpc.UnaryUnaryMultiCallable[_node_pb2.CorrectPersonRequest, _node_pb2.CorrectPersonResponse]
@@ -91,6 +93,8 @@ class PersonServiceAsyncStub(PersonServiceStub):
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    ShowPerson: _aio.UnaryUnaryMultiCallable[_node_pb2.ShowPersonRequest, _node_pb2.ShowPersonResponse]  # type: ignore[assignment]
+    """Exact figures by month, and the last records; what another enterprise records is named."""
     ExportPerson: _aio.UnaryUnaryMultiCallable[_node_pb2.ExportPersonRequest, _node_pb2.ExportPersonResponse]  # type: ignore[assignment]
     """Everything kept of the person, signed with the enterprise's key."""
     CorrectPerson: _aio.UnaryUnaryMultiCallable[_node_pb2.CorrectPersonRequest, _node_pb2.CorrectPersonResponse]  # type: ignore[assignment]
@@ -104,6 +108,14 @@ class PersonServiceServicer(metaclass=_abc_1.ABCMeta):
     """What the enterprise's own app asks for a person it has logged in; over mTLS with a certificate of the same enterprise.
     A person is named by the identifier the enterprise knows it by.
     """
+
+    @_abc_1.abstractmethod
+    def ShowPerson(
+        self,
+        request: _node_pb2.ShowPersonRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_node_pb2.ShowPersonResponse, _abc.Awaitable[_node_pb2.ShowPersonResponse]]:
+        """Exact figures by month, and the last records; what another enterprise records is named."""
 
     @_abc_1.abstractmethod
     def ExportPerson(

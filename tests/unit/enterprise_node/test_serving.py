@@ -13,10 +13,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from enterprise_node.app import App
 from enterprise_node.rpc import NODE_SERVICE
 from enterprise_node.serving import serving
+from privacy import choices
+from privacy.envelope import open_envelope
 from privacy.exports import PERSON, open_export
 from protos.epochs import Epoch
 from protos.problems import Malformed, Refused, Unavailable
-from protos.v1 import node_pb2, node_pb2_grpc
+from protos.v1 import node_pb2, node_pb2_grpc, programme_pb2
 from protos.v1.problem_pb2 import REASON_ROLE_NOT_ALLOWED
 from runtime.channels import open_channel
 from runtime.identity import Identity, Role, SpiffeName
@@ -76,15 +78,26 @@ def test_the_enterprises_app_exports_corrects_erases_and_gets_tickets(
         stub = node_pb2_grpc.PersonServiceStub(channel)
         ask = node_pb2.ExportPersonRequest(identifier=rider)
         found = open_export(unary(lambda: stub.ExportPerson(ask)).export, PERSON, [OWN_KEY])
-        record = found["latest"][0]["record"]
+        record = found["records"][0]["record"]
         change = node_pb2.CorrectPersonRequest(
             identifier=rider, record=record, inputs={"distance": "1"}, reason="longer in truth"
         )
         assert unary(lambda: stub.CorrectPerson(change)).activity == "trip.bicycle"
+        seen = unary(lambda: stub.ShowPerson(node_pb2.ShowPersonRequest(identifier=rider, epochs=[202012])))
+        assert [one.epoch for one in seen.months] == [202012]
+        assert dict(seen.months[0].credited_mg) == found["months"][0]["credited_mg"]
+        assert len(seen.records) == seen.months[0].records["trip.bicycle"]
         wanted = node_pb2.IssueTicketRequest(identifier=rider, purpose="view")
         assert unary(lambda: stub.IssueTicket(wanted)).ticket
+        wanted.choice.pool.programme = "city"
+        with pytest.raises(Malformed):
+            unary(lambda: stub.IssueTicket(wanted))
+        wanted.purpose = "choose"
+        chosen = unary(lambda: stub.IssueTicket(wanted)).ticket
+        named = open_envelope(chosen).parse(programme_pb2.LinkTicket).subject
+        assert named == choices.subject(wanted.choice)
         gone = unary(lambda: stub.ErasePerson(node_pb2.ErasePersonRequest(identifier=rider)))
-        assert gone.activities == len(found["latest"])
+        assert gone.activities == len(found["records"])
         with pytest.raises(Unavailable):
             unary(lambda: stub.ExportPerson(ask))
 

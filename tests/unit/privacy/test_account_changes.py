@@ -179,7 +179,7 @@ def test_frozen_accounts_change_nothing_but_can_be_proved() -> None:
     federation = enrolled()
     federation.change(FREEZE, account(3))
     assert federation.state.participants.state(account(3)) is AccountState.FROZEN
-    refused(lambda: federation.change(FREEZE, account(3)), reasons.REASON_ACCOUNT_FROZEN)
+    refused(lambda: federation.change(FREEZE, account(3)), reasons.REASON_ALREADY_EXISTS)
     refused(lambda: merge(federation, 3, 15), reasons.REASON_ACCOUNT_FROZEN)
     ticket = federation.ticket(BIKES, 3, "close")
     refused(lambda: federation.change(CLOSE, account(3), ticket), reasons.REASON_ACCOUNT_FROZEN)
