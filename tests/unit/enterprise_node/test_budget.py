@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import tempfile
 from fractions import Fraction
 from pathlib import Path
@@ -95,7 +96,7 @@ def test_committing_changes_the_state_and_not_the_sum(tmp_path: Path) -> None:
 def test_the_same_nonce_and_series_cannot_be_charged_twice(tmp_path: Path) -> None:
     database, ledger = open_ledger(tmp_path)
     ledger.reserve(EPOCHS[0], [day(Fraction(1, 10))], ALLOWANCE, b"n" * 16)
-    with pytest.raises(Exception, match="UNIQUE"):
+    with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
         ledger.reserve(EPOCHS[0], [day(Fraction(1, 10))], ALLOWANCE, b"n" * 16)
     assert ledger.spent(EPOCHS[0], PRIVACY_UNIT_PERSON_DAY) == Fraction(1, 10)
     database.close()

@@ -45,6 +45,7 @@ def test_each_slot_opens_to_its_persons_pseudonym(app: App, hub: SimulatedHub) -
     key_id = pseudonym_key(app.pipeline.following.trust).key_id
     table = EnrolmentTable(app.workspace.database)
     pseudonyms = app.pipeline.pseudonymiser.known(list(range(1, RIDERS + 1)), key_id)
+    assert len(pseudonyms) == RIDERS
     for person, pseudonym in pseudonyms.items():
         [slot] = table.of_person(person)
         salt, name = app.pipeline.roster.open_slot(slot)

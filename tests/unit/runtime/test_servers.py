@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
 
 import grpc
@@ -19,6 +18,8 @@ from runtime.channels import open_channel
 from runtime.identity import Identity, Role, SpiffeName
 from runtime.servers import GrpcServer, ServerOptions, stop_event
 from tests.unit.runtime.grpc_service import SERVICE, call, call_stream, server_of
+
+PATIENCE_SECONDS = 30
 
 
 def test_health_is_said_for_each_service(hub: Identity, node: Identity) -> None:
@@ -43,13 +44,13 @@ def test_reflection_is_a_choice(hub: Identity, node: Identity, shown: bool) -> N
 
 
 def test_stop_lets_a_running_call_finish(hub: Identity, node: Identity) -> None:
-    begun = threading.Event()
+    begun, stopping = threading.Event(), threading.Event()
 
     def slow(requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
-        for number in range(5):
-            begun.set()
-            time.sleep(0.1)
-            yield b"%d" % number
+        yield b"0"
+        begun.set()
+        assert stopping.wait(PATIENCE_SECONDS)
+        yield b"1"
 
     server = server_of(hub, stream=slow)
     server.start()
@@ -57,12 +58,17 @@ def test_stop_lets_a_running_call_finish(hub: Identity, node: Identity) -> None:
         received: list[bytes] = []
         reader = threading.Thread(target=lambda: received.extend(call_stream(channel, b"a")))
         reader.start()
-        assert begun.wait(5)
-        server.stop()
-        reader.join(5)
-        assert received == [b"0", b"1", b"2", b"3", b"4"]
+        assert begun.wait(PATIENCE_SECONDS)
+        stopper = threading.Thread(target=server.stop)
+        stopper.start()
+        # The call goes on once nobody new is let in.
         with pytest.raises(grpc.RpcError):
-            call(channel, timeout=1)
+            for _ in range(10_000):
+                call(channel, timeout=1)
+        stopping.set()
+        for one in (reader, stopper):
+            one.join(PATIENCE_SECONDS)
+        assert received == [b"0", b"1"]
 
 
 def test_renewed_certificate_serves_without_a_restart(
