@@ -41,6 +41,9 @@ from hub.setup import Opened
 from hub.state import State
 from hub.store import entries
 from hub.store.database import open_readers, open_writer
+from hub.store.dialects import scrub
+from hub.store.erasures import ERASED_TABLES
+from hub.store.location import SqliteFile
 from hub.store.writer import Writer
 from hub.views import Views
 from hub.vouchers import Vouchers, voucher_key
@@ -358,6 +361,12 @@ class Hub:
             self._closer.forget_erased()
         except Problem:
             logger.warning("the books do not follow an erasure yet; the next close or start does it")
+        location = self._opened.home.database
+        # A server's tables are written anew when its operator says so: nobody gets at them meanwhile.
+        if isinstance(location, SqliteFile) and not scrub(location, ERASED_TABLES):
+            logger.warning(
+                "readers keep overwritten bytes in the log of writes: cgsp-hub scrub takes them out"
+            )
 
     def _publish(self) -> None:
         """Let the public folder follow the database."""

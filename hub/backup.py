@@ -1,21 +1,24 @@
 """Copies a hub's database into a folder while it serves, and makes a database of such a copy again.
 
-    manifest.json  checkpoint  tables/<name>
+    manifest.json  checkpoint  tables/<name>  files/<name>
 
-A copy is one state of log, bodies and books, with persons' pseudonyms in it; keys are not. What is restored
+A copy is one state of log, bodies and books, with persons' pseudonyms in it, and what else of the home cannot
+be made again (`hub/home_files.py`); keys are not. What is restored
 is decided on entry by entry and held against the log's signed head before anybody serves it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sqlalchemy import Connection, Engine
 
+from hub.home_files import copied_files, is_copied
 from hub.log import CHECKPOINT_FILE, WriterLock
 from hub.rebuild import Rebuilt, compared
 from hub.setup import Opened
@@ -32,12 +35,15 @@ from protos.v1.problem_pb2 import (
     REASON_ALREADY_EXISTS,
     REASON_CONFIGURATION_INVALID,
     REASON_HISTORY_INCONSISTENT,
+    REASON_WRONG_SHAPE,
 )
-from runtime.files import read_bounded, write_private
+from runtime.files import read_bounded, write_atomic, write_private
 
 MANIFEST_FILE = "manifest.json"
 TABLES_FOLDER = "tables"
+FILES_FOLDER = "files"
 FORM = 1
+FILE_BYTES_MAX = 1 << 20
 _MANIFEST_BYTES_MAX = 1 << 20
 _NOTE_BYTES_MAX = 65_536
 
@@ -51,6 +57,8 @@ class Manifest:
     log_size: int
     log_root: str
     tables: dict[str, Dumped]
+    # SHA-256 of each file beside the database, by its place in the home.
+    files: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Give the manifest as JSON."""
@@ -74,6 +82,7 @@ def backup(opened: Opened, out: Path) -> Manifest:
             manifest = _copied(connection, opened.settings.origin, out / TABLES_FOLDER)
     finally:
         readers.dispose()
+    manifest = replace(manifest, files=_copied_files(opened.home.folder, out / FILES_FOLDER))
     write_private(out / MANIFEST_FILE, json.dumps(manifest.to_json(), indent=1).encode())
     return manifest
 
@@ -95,6 +104,7 @@ def restore(
     check_known(manifest.revision)
     for name, dumped in manifest.tables.items():
         check_file(name, dumped, copy / TABLES_FOLDER / name)
+    files = {name: _checked_file(copy, name, sha256) for name, sha256 in manifest.files.items()}
     with WriterLock(opened.home.lock):
         engine = connect_writer(opened.home.database)
         try:
@@ -103,6 +113,8 @@ def restore(
             made = _proved(opened, engine, manifest, copy)
         finally:
             engine.dispose()
+        for name, data in files.items():
+            _bring_back(opened.home.folder / name, data)
     return manifest, made
 
 
@@ -132,6 +144,36 @@ def _copied(connection: Connection, origin: str, folder: Path) -> Manifest:
         if table is not revision
     }
     return Manifest(origin, REVISION, head.size, head.root.hex(), tables)
+
+
+def _copied_files(home: Path, out: Path) -> dict[str, str]:
+    """Copy what lies beside the database and cannot be made again."""
+    found = {}
+    for name in copied_files(home):
+        data = read_bounded(home / name, FILE_BYTES_MAX)
+        for folder in (out, (out / name).parent):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        write_private(out / name, data)
+        found[str(name)] = hashlib.sha256(data).hexdigest()
+    return found
+
+
+def _checked_file(copy: Path, name: str, sha256: str) -> bytes:
+    """Read a file of a copy; raises Malformed for one that is not what was copied, or has no place."""
+    path = copy / FILES_FOLDER / name
+    data = read_bounded(path, FILE_BYTES_MAX) if is_copied(PurePosixPath(name)) and path.is_file() else b""
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise Malformed(
+            REASON_WRONG_SHAPE, f"The copy of {name} is not as it was written.", remedy="Take another copy."
+        )
+    return data
+
+
+def _bring_back(path: Path, data: bytes) -> None:
+    """Put a file back where there is none: what lies in the home may be newer."""
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        write_atomic(path, data)
 
 
 def _load(engine: Engine, manifest: Manifest, copy: Path, step: Callable[[str], None]) -> None:

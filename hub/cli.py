@@ -20,7 +20,7 @@ _HOME = (
     "doctor",
 )
 _ACCOUNT = ("account",)
-_STORE = ("migrate", "backup", "restore", "reconcile")
+_STORE = ("migrate", "backup", "restore", "reconcile", "scrub")
 _TRUST = ("trust",)
 _PUBLISH = ("pack", "policy")
 _PROGRAMME = ("programme",)

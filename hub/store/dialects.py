@@ -6,6 +6,7 @@ file silently lose committed writes.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
@@ -142,6 +143,30 @@ def wipe(connection: Connection, metadata: MetaData, tables: Sequence[Table] | N
     if connection.dialect.name == "postgresql":
         for name in connection.scalars(text(_UNUSED_TRIGGERS)).all():
             connection.execute(text(f'drop function "{name}"()'))
+
+
+def scrub(location: Location, tables: Sequence[Table]) -> bool:
+    """Take what was overwritten out of a database's files; False where readers of an SQLite file prevent it.
+
+    An SQLite file zeroes what it overwrites, so its log of writes is emptied; a server writes tables anew.
+    """
+    match location:
+        case SqliteFile():
+            with closing(sqlite3.connect(location.path)) as connection:
+                connection.execute(f"pragma busy_timeout={BUSY_MILLISECONDS}")
+                busy: int = connection.execute("pragma wal_checkpoint(truncate)").fetchone()[0]
+            return not busy
+        case PostgresServer():
+            server = create_engine(
+                "postgresql+psycopg://", connect_args=_arguments(location), isolation_level="AUTOCOMMIT"
+            )
+            try:
+                with server.connect() as connected:
+                    for table in tables:
+                        connected.execute(text(f'vacuum (full, analyze) "{table.name}"'))
+            finally:
+                server.dispose()
+            return True
 
 
 @contextmanager

@@ -6,9 +6,13 @@ from collections.abc import Collection, Iterator, Sequence
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from hub.store.account_schema import ticket
 from hub.store.ledger_schema import operation
 from hub.store.schema import body, body_erasure, entry, link
 from privacy.envelope import Kind
+
+# Where pseudonyms and tickets stand, or stood before an order.
+ERASED_TABLES = (body, operation, link, ticket)
 
 
 def roster_indices(connection: Connection, enterprise_id: str) -> Sequence[int]:

@@ -18,10 +18,12 @@ from hub.store import books
 from hub.store.database import open_readers, open_writer
 from hub.store.ledger_schema import operation
 from hub.store.schema import body, body_erasure
+from privacy import envelope
 from privacy.envelope import Kind
 from privacy.erasures import erased_account
 from protos.epochs import Epoch
 from protos.problems import Conflict, Problem, Refused, Unavailable
+from protos.v1.roster_pb2 import RosterOpening
 from tests.simulator import ORIGIN, key, pseudonym
 from tests.unit.hub.spending import reserve, settled, submit
 from tests.unit.hub.test_accounts import check_books, close, release_all
@@ -75,6 +77,29 @@ def test_an_order_erases_everywhere_and_the_next_close_agrees(withdrawn: World) 
     assert pseudonym(0) not in raw(withdrawn)
     assert pseudonym(6) in raw(withdrawn)
     assert rebuild(withdrawn.opened, write=False).differences == []
+
+
+def test_erased_bytes_leave_the_files_while_the_hub_serves(withdrawn: World) -> None:
+    """Without a checkpoint of the database by anybody else: pages are zeroed, the log is emptied."""
+
+    def files() -> bytes:
+        found = withdrawn.opened.home.private.rglob("*")
+        return b"".join(path.read_bytes() for path in found if path.is_file())
+
+    salts = [
+        RosterOpening.FromString(data).salts[:16]
+        for one in withdrawn.entries
+        for data in one.bodies[1::2]
+        if envelope.open_envelope(one.data).kind is Kind.ROSTER_BATCH
+    ]
+    assert pseudonym(0) in files()
+    assert salts[0] in files()
+    withdrawn.erase(BIKES, [0, 6])
+    withdrawn.hub._try_forget_erased()
+    left = files()
+    assert pseudonym(0) not in left
+    assert salts[0] not in left
+    assert pseudonym(6) in left  # Of whom the other enterprise still releases.
 
 
 def test_a_bundle_after_erasures_passes_and_counts_them(withdrawn: World, tmp_path: Path) -> None:
