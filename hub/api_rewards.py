@@ -6,7 +6,7 @@ A ticket travels as base64; it is bound to its order, so whoever sees it can do 
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
@@ -18,6 +18,7 @@ from hub.callers import Peer, require
 from hub.certificates import Certificates
 from hub.charity import plantings
 from hub.log import PublicLog
+from hub.participation import Participation
 from hub.redemption import Caller, Redemptions
 from hub.ticket_text import TicketText, ticket_bytes
 from privacy.asked import PORTAL
@@ -27,6 +28,7 @@ from runtime.identity import Role, SpiffeName
 KeyText = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 PathId = Annotated[str, Path(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
 PathKey = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="16 bytes in hex")]
+TicketQuery = Annotated[TicketText, Query(description="base64url of a link ticket to look")]
 Id = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
 
 
@@ -57,10 +59,16 @@ class OrderBody(BaseModel):
         return ticket_bytes(self.ticket)
 
 
-class KeyBody(BaseModel):
-    """The key of a confirmation or cancellation: the same again gives the first answer."""
+class TicketBody(BaseModel):
+    """A ticket to look, of the person who ordered; an enterprise's certificate needs none."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+    ticket: TicketText = ""
+
+
+class KeyBody(TicketBody):
+    """The key of a confirmation or cancellation: the same again gives the first answer."""
 
     key: KeyText
 
@@ -71,6 +79,7 @@ class RewardParts:
 
     redemptions: Redemptions
     certificates: Certificates
+    participation: Participation
     readers: Engine
     log: PublicLog
 
@@ -78,12 +87,13 @@ class RewardParts:
 def reward_routes(parts: RewardParts) -> APIRouter:
     """Make the routes."""
     router = APIRouter(tags=["rewards"])
-    _order_routes(router, parts.redemptions)
+    _order_routes(router, parts)
     _certificate_routes(router, parts)
     return router
 
 
-def _order_routes(router: APIRouter, redemptions: Redemptions) -> None:
+def _order_routes(router: APIRouter, parts: RewardParts) -> None:
+    redemptions = parts.redemptions
 
     @router.get("/v1/rewards")
     def offers(programme: Annotated[str, Query(max_length=63)] = "") -> list[dict[str, Any]]:
@@ -101,9 +111,9 @@ def _order_routes(router: APIRouter, redemptions: Redemptions) -> None:
         return _json(redemptions.reserve(_caller(client), body.order(), body.ticket_bytes()))
 
     @router.get("/v1/redemptions/{order_key}")
-    def find(order_key: PathKey, client: Peer) -> dict[str, Any]:
-        """Say how an order stands."""
-        return _json(redemptions.find(_caller(client), bytes.fromhex(order_key)))
+    def find(order_key: PathKey, client: Peer, ticket: TicketQuery = "") -> dict[str, Any]:
+        """Say how an order stands, to who ordered: with a ticket to look, or an enterprise's certificate."""
+        return _json(redemptions.find(_known(parts, client, ticket), bytes.fromhex(order_key)))
 
     @router.post("/v1/redemptions/{order_key}/confirmation")
     def confirm(order_key: PathKey, body: KeyBody, client: Peer) -> dict[str, Any]:
@@ -116,14 +126,15 @@ def _order_routes(router: APIRouter, redemptions: Redemptions) -> None:
     def cancel(order_key: PathKey, body: KeyBody, client: Peer) -> dict[str, Any]:
         """Call an order off."""
         keys = bytes.fromhex(body.key), bytes.fromhex(order_key)
-        return _json(redemptions.cancel(_caller(client), *keys))
+        return _json(redemptions.cancel(_known(parts, client, body.ticket), *keys))
 
 
 def _certificate_routes(router: APIRouter, parts: RewardParts) -> None:
     @router.post("/v1/redemptions/{order_key}/certificate")
-    def certificate(order_key: PathKey, client: Peer) -> dict[str, Any]:
+    def certificate(order_key: PathKey, client: Peer, body: TicketBody | None = None) -> dict[str, Any]:
         """Sign the certificate of a confirmed honour or attestation."""
-        found = parts.certificates.issue(_caller(client), bytes.fromhex(order_key))
+        known = _known(parts, client, body.ticket if body is not None else "")
+        found = parts.certificates.issue(known, bytes.fromhex(order_key))
         signed = base64.b64encode(found.envelope).decode()
         return {"certificate": signed, "salt": found.salt.hex(), "account": found.account.hex()}
 
@@ -141,6 +152,14 @@ def _caller(client: SpiffeName | None) -> Caller:
     if client is not None and client.role is Role.NODE:
         return Caller(client.id)
     return Caller(PORTAL, is_operator=client is not None and client.role is Role.OPERATOR)
+
+
+def _known(parts: RewardParts, client: SpiffeName | None, ticket: str) -> Caller:
+    """Say who asks about an order: without a certificate, whoever a ticket to look is of."""
+    caller = _caller(client)
+    if not caller.is_portal or not ticket:
+        return caller
+    return replace(caller, account=parts.participation.viewed(ticket_bytes(ticket)))
 
 
 def _json(message: Message) -> dict[str, Any]:

@@ -309,7 +309,7 @@ class Hub:
             self._metrics,
             self._waiting_for,
             settings.limits,
-            RewardParts(self._redemptions, self._certificates, self._readers, public),
+            RewardParts(self._redemptions, self._certificates, self._participation, self._readers, public),
             self._book_views,
             ProgrammeViews(self._ledger, self._readers, self._book_views),
             BoardEntries(self._state, self._ledger, self._writer, self._clock),

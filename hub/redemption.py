@@ -6,7 +6,7 @@ enterprise whose app reserved (or the operator) says that the partner delivered.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine
@@ -46,10 +46,15 @@ _STATES = {
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: an enterprise's app, the portal a person uses, or the operator."""
+    """Who asks: an enterprise's app, the portal a person uses, or the operator.
+
+    An order's key stands in the journal and in statements, so it opens nothing by itself: to the portal an
+    order is known only with a ticket of the person whose `account` made it.
+    """
 
     channel: str
     is_operator: bool = False
+    account: bytes = b""
 
     @property
     def is_portal(self) -> bool:
@@ -112,7 +117,9 @@ class Redemptions:
             self._ledger.submit(operation)
         else:
             self._reserve_with_codes(order, operation)
-        return self.find(caller, order.key)
+        made = self._found(order.key)
+        # The order and its ticket stand in the journal as well: sent again they show no codes.
+        return _told(made, [] if caller.is_portal else self._codes(made))
 
     def confirm(self, caller: Caller, key: bytes, order_key: bytes) -> reward_pb2.Redemption:
         """Record that the partner delivered."""
@@ -136,23 +143,7 @@ class Redemptions:
     def find(self, caller: Caller, order_key: bytes) -> reward_pb2.Redemption:
         """Say how an order stands."""
         made = self.own(caller, order_key)
-        codes: list[str] = []
-        if made.state is ReservationState.CONFIRMED:
-            with self._readers.begin() as connection:
-                codes = self._vouchers.shown(connection, made)
-        return reward_pb2.Redemption(
-            voucher_codes=codes,
-            order_key=made.key,
-            state=_STATES[made.state],
-            programme=made.programme,
-            programme_version=made.version,
-            reward=made.reward,
-            quantity=made.quantity,
-            points=made.points,
-            claim_milligrams=made.milligrams,
-            funded=bool(made.fund) or not made.fen,
-            expires_at=made.expires_at,
-        )
+        return _told(made, self._codes(made))
 
     def _has_codes(self, order: reward_pb2.RewardOrder) -> bool:
         """Say whether the reward ordered is given as voucher codes."""
@@ -205,9 +196,44 @@ class Redemptions:
         """Find an order that the caller may know of; every other is unknown to it."""
         with self._readers.begin() as connection:
             made = read_reservations(connection, [order_key]).get(order_key)
-            if made is None or not (caller.is_operator or caller.channel == _channel(connection, made)):
-                raise Refused(REASON_RESERVATION_UNKNOWN, "No reservation of yours has that key.")
+            if made is None or not (caller.is_operator or self._is_theirs(connection, caller, made)):
+                raise Refused(
+                    REASON_RESERVATION_UNKNOWN,
+                    "No reservation of yours has that key.",
+                    remedy="Ask as the enterprise that reserved, or with a ticket of the person who ordered.",
+                )
             return made
+
+    def _is_theirs(self, connection: Connection, caller: Caller, made: Reservation) -> bool:
+        if caller.channel != _channel(connection, made):
+            return False
+        return not caller.is_portal or self._state.log.participants.current(made.account) == caller.account
+
+    def _found(self, order_key: bytes) -> Reservation:
+        with self._readers.begin() as connection:
+            return read_reservations(connection, [order_key])[order_key]
+
+    def _codes(self, made: Reservation) -> list[str]:
+        if made.state is not ReservationState.CONFIRMED:
+            return []
+        with self._readers.begin() as connection:
+            return self._vouchers.shown(connection, made)
+
+
+def _told(made: Reservation, codes: Sequence[str]) -> reward_pb2.Redemption:
+    return reward_pb2.Redemption(
+        voucher_codes=codes,
+        order_key=made.key,
+        state=_STATES[made.state],
+        programme=made.programme,
+        programme_version=made.version,
+        reward=made.reward,
+        quantity=made.quantity,
+        points=made.points,
+        claim_milligrams=made.milligrams,
+        funded=bool(made.fund) or not made.fen,
+        expires_at=made.expires_at,
+    )
 
 
 def _channel(connection: Connection, made: Reservation) -> str:

@@ -207,14 +207,20 @@ def test_the_portal_redeems_over_https(world: RewardWorld) -> None:
     made = post(world, "/v1/redemptions", body)
     assert (made["state"], made["order_key"]) == ("reserved", order.key.hex())
     assert post(world, "/v1/redemptions", body) == made
-    assert get(world, f"/v1/redemptions/{order.key.hex()}") == made
-    key = {"key": world.fresh_key().hex()}
     path = f"/v1/redemptions/{order.key.hex()}"
+    assert get(world, f"{path}?ticket={look(world, 3)}") == made
+    key = {"key": world.fresh_key().hex()}
     confirmed = refused(lambda: post(world, f"{path}/confirmation", key))
     assert confirmed.reason == reasons.REASON_ROLE_NOT_ALLOWED
-    assert post(world, f"{path}/cancellation", key)["state"] == "cancelled"
+    assert post(world, f"{path}/cancellation", {**key, "ticket": look(world, 3)})["state"] == "cancelled"
+    assert post(world, f"{path}/cancellation", {**key, "ticket": look(world, 3)})["state"] == "cancelled"
     for wrong in ({**body, "quantity": 0}, {**body, "colour": 1}, {**body, "ticket": "?"}, {}):
         assert refused(partial(post, world, "/v1/redemptions", wrong))
+
+
+def look(world: RewardWorld, person: int) -> str:
+    """Sign that a person wants to look, as text for an address."""
+    return base64.urlsafe_b64encode(world.ticket(BIKES, person, "view")).decode()
 
 
 def test_a_partners_statement_adds_up_and_names_every_line(world: RewardWorld) -> None:
@@ -306,8 +312,8 @@ def load(world: RewardWorld, *codes: str) -> int:
         return int(call(stub.LoadVouchers, request).loaded)
 
 
-def codes_of(world: RewardWorld, order: reward_pb2.RewardOrder) -> list[str]:
-    with world.rewards(Role.NODE, BIKES) as stub:
+def codes_of(world: RewardWorld, order: reward_pb2.RewardOrder, role: Role = Role.NODE) -> list[str]:
+    with world.rewards(role, BIKES if role is Role.NODE else "operator") as stub:
         request = reward_pb2.GetRedemptionRequest(order_key=order.key)
         return list(call(stub.GetRedemption, request).redemption.voucher_codes)
 
@@ -366,6 +372,31 @@ def test_codes_lie_sealed(world: RewardWorld) -> None:
     with world.rewards(Role.NODE, BIKES) as stub:
         request = reward_pb2.LoadVouchersRequest(programme="city", reward="coupon", codes=["X"])
         assert refused(partial(call, stub.LoadVouchers, request)).reason == reasons.REASON_ROLE_NOT_ALLOWED
+
+
+def test_the_key_of_an_order_opens_nothing(world: RewardWorld) -> None:
+    """It stands in the journal, with the ticket that ordered: who reads it there is nobody's portal."""
+    load(world, "PORTAL-CODE")
+    order = world.order("city", "coupon")
+    body = order_body(order, world.order_ticket(order, 3, BIKES))
+    post(world, "/v1/redemptions", body)
+    end(world, "Confirm", order, "operator")
+    path, key = f"/v1/redemptions/{order.key.hex()}", {"key": world.fresh_key().hex()}
+    for act in (
+        lambda ticket: get(world, f"{path}?ticket={ticket}"),
+        lambda ticket: post(world, f"{path}/cancellation", {**key, "ticket": ticket}),
+        lambda ticket: post(world, f"{path}/certificate", {"ticket": ticket}),
+    ):
+        for ticket in ("", look(world, 2)):
+            assert refused(partial(act, ticket)).reason == reasons.REASON_RESERVATION_UNKNOWN
+        assert refused(partial(act, body["ticket"])).reason == reasons.REASON_TICKET_INVALID
+    again = post(world, "/v1/redemptions", body)
+    assert (again["state"], again["voucher_codes"]) == ("confirmed", [])
+    assert (
+        get(world, f"{path}?ticket={look(world, 3)}")["voucher_codes"]
+        == codes_of(world, order, Role.OPERATOR)
+        != []
+    )
 
 
 def order_body(order: reward_pb2.RewardOrder, ticket: bytes) -> dict[str, Any]:
