@@ -106,6 +106,7 @@ def _launch(master: str, settings: Mapping[str, str], *, log_wanted: bool) -> Sp
 
     # It writes every failed query with the values that made it fail.
     logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL + 1)
+    logging.getLogger("py4j").setLevel(logging.WARNING)
     configuration = SparkConf(loadDefaults=False).setMaster(master).setAll(list(settings.items()))
     nowhere: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     try:
@@ -137,8 +138,12 @@ def _check(session: SparkSession, master: str) -> None:
 
 
 def check_exact(session: SparkSession) -> None:
-    """Refuse a session that somebody set to other rules."""
+    """Refuse a session that somebody set to other rules; make it this thread's.
+
+    Spark reads some settings of whatever session is the calling thread's, and none of ours in one without.
+    """
     check_running(session.conf.getAll)
+    session._get_j_spark_session_class(session._jvm).setActiveSession(session._jsparkSession)
 
 
 def _executors(session: SparkSession) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 
@@ -23,6 +23,15 @@ METADATA_BYTES_MAX = 16_384
 KEEPALIVE_MS = 60_000
 KEEPALIVE_TIMEOUT_MS = 20_000
 DEADLINE_SECONDS = 30
+
+_RETRY = {
+    "maxAttempts": 4,
+    "initialBackoff": "0.2s",
+    "maxBackoff": "3s",
+    "backoffMultiplier": 2,
+    "retryableStatusCodes": ["UNAVAILABLE"],
+}
+_SERVICE_CONFIG = json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": _RETRY}]})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,26 +62,63 @@ def open_channel(
         ("grpc.per_rpc_retry_buffer_size", RETRY_BUFFER_BYTES),
         ("grpc.keepalive_time_ms", KEEPALIVE_MS),
         ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
-        ("grpc.service_config", _service_config(timeout_seconds)),
+        ("grpc.service_config", _SERVICE_CONFIG),
         # The address in the configuration is the address dialled: no proxy from the environment.
         ("grpc.enable_http_proxy", 0),
         ("grpc.max_reconnect_backoff_ms", 10_000),
     ]
     if server_name is not None:
         options.append(("grpc.ssl_target_name_override", server_name))
-    return grpc.secure_channel(str(parse_address(address)), credentials, options)
+    channel = grpc.secure_channel(str(parse_address(address)), credentials, options)
+    return grpc.intercept_channel(channel, _Deadline(timeout_seconds))
 
 
-def _service_config(timeout_seconds: int) -> str:
-    retry = {
-        "maxAttempts": 4,
-        "initialBackoff": "0.2s",
-        "maxBackoff": "3s",
-        "backoffMultiplier": 2,
-        "retryableStatusCodes": ["UNAVAILABLE"],
-    }
-    method = {"name": [{}], "timeout": f"{timeout_seconds}s", "retryPolicy": retry}
-    return json.dumps({"methodConfig": [method]})
+class _CallDetails(NamedTuple):
+    """Implements grpc.ClientCallDetails."""
+
+    method: str
+    timeout: float | None
+    metadata: Any
+    credentials: Any
+    wait_for_ready: bool | None
+    compression: Any
+
+
+class _Deadline(
+    grpc.UnaryUnaryClientInterceptor,
+    grpc.UnaryStreamClientInterceptor,
+    grpc.StreamUnaryClientInterceptor,
+    grpc.StreamStreamClientInterceptor,
+):
+    """Gives a deadline to calls that have none; one in the service config would cut longer ones too."""
+
+    def __init__(self, seconds: int) -> None:
+        self._seconds = seconds
+
+    def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+        """Bound a call."""
+        return continuation(self._bounded(client_call_details), request)
+
+    def intercept_unary_stream(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+        """Bound a call whose answer streams."""
+        return continuation(self._bounded(client_call_details), request)
+
+    def intercept_stream_unary(
+        self, continuation: Any, client_call_details: Any, request_iterator: Any
+    ) -> Any:
+        """Bound a call whose request streams."""
+        return continuation(self._bounded(client_call_details), request_iterator)
+
+    def intercept_stream_stream(
+        self, continuation: Any, client_call_details: Any, request_iterator: Any
+    ) -> Any:
+        """Bound a call that streams both ways."""
+        return continuation(self._bounded(client_call_details), request_iterator)
+
+    def _bounded(self, details: Any) -> _CallDetails:
+        timeout = self._seconds if details.timeout is None else details.timeout
+        rest = (details.metadata, details.credentials, details.wait_for_ready, details.compression)
+        return _CallDetails(details.method, timeout, *rest)
 
 
 def peer_identity(context: grpc.ServicerContext) -> Peer:

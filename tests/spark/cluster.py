@@ -17,8 +17,12 @@ MASTER_CLASS = "org.apache.spark.deploy.master.Master"
 WORKER_CLASS = "org.apache.spark.deploy.worker.Worker"
 START_SECONDS_MAX = 90.0
 STOP_SECONDS_MAX = 10.0
-WORKER_MEMORY = "640M"
+# Room for two applications at a time, each with an executor a worker.
+WORKER_CORES = 2
+WORKER_MEMORY = "1280M"
 EXECUTOR_MEMORY = "512m"
+# For short runs over many small plans: the quick compiler alone, and one thread to collect garbage.
+QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 _MASTER = re.compile(r"Starting Spark master at (spark://127\.0\.0\.1:[0-9]+)")
 _PDEATHSIG = 1
@@ -37,8 +41,12 @@ class Cluster:
         return {
             "spark.driver.host": "127.0.0.1",
             "spark.driver.bindAddress": "127.0.0.1",
+            "spark.driver.extraJavaOptions": QUICK,
+            "spark.executor.extraJavaOptions": QUICK,
             "spark.executor.memory": EXECUTOR_MEMORY,
-            "spark.sql.shuffle.partitions": "8",
+            "spark.executor.cores": "1",
+            "spark.cores.max": "2",
+            "spark.sql.shuffle.partitions": "3",
         }
 
     def executors_by_worker(self) -> list[int]:
@@ -49,14 +57,14 @@ class Cluster:
 
 @contextlib.contextmanager
 def standalone_cluster(folder: Path, *, workers: int = 2) -> Iterator[Cluster]:
-    """Start a master and workers of one core each on ports the system chooses; end them all."""
+    """Start a master and workers on ports the system chooses; end them all."""
     with contextlib.ExitStack() as running:
         log = folder / "master.log"
         ports = ["--host", "127.0.0.1", "--port", "0", "--webui-port", "0"]
         running.enter_context(_daemon(folder, log, MASTER_CLASS, *ports))
         master = _wait(log, lambda text: found[1] if (found := _MASTER.search(text)) else None)
         for number in range(workers):
-            asked = [*ports, "--cores", "1", "--memory", WORKER_MEMORY]
+            asked = [*ports, "--cores", str(WORKER_CORES), "--memory", WORKER_MEMORY]
             asked += ["--work-dir", str(folder / f"work-{number}"), master]
             running.enter_context(_daemon(folder, folder / f"worker-{number}.log", WORKER_CLASS, *asked))
         _wait(log, lambda text: master if text.count("Registering worker") == workers else None)

@@ -15,14 +15,12 @@ from engine.engine import Engine
 from engine.opening import open_engine
 from engine.spark_session import check_installed
 from protos.problems import Malformed
-from tests.spark.cluster import standalone_cluster
+from tests.spark.cluster import QUICK, Cluster, standalone_cluster
 from tests.spark.world import World, all_packs, make_world
 
 LOCAL, CLUSTER = "local", "cluster"
 MEMORY_LIMIT_MB = 1024
-# For short runs over many small plans: the quick compiler alone, and one thread to collect garbage.
-_QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-SETTINGS = {"spark.driver.extraJavaOptions": _QUICK, "spark.executor.extraJavaOptions": _QUICK}
+SETTINGS = {"spark.driver.extraJavaOptions": QUICK, "spark.sql.shuffle.partitions": "2"}
 
 
 def pytest_collection_modifyitems() -> None:
@@ -39,6 +37,13 @@ def _leave(reason: str) -> NoReturn:
     pytest.exit(f"skipped: {reason}", returncode=0)
 
 
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Run a master and two workers, for engines here and for programs of their own."""
+    with standalone_cluster(tmp_path_factory.mktemp("cluster")) as running:
+        yield running
+
+
 @pytest.fixture(scope="session", params=[LOCAL, CLUSTER])
 def spark(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """Give Spark inside one process, then on a master and two workers."""
@@ -49,17 +54,13 @@ def spark(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         ) as engine:
             yield engine
         return
-    with (
-        standalone_cluster(folder) as cluster,
-        open_engine(
-            cluster.master,
-            memory_limit_mb=MEMORY_LIMIT_MB,
-            temp_dir=folder,
-            settings=SETTINGS | cluster.settings,
-        ) as engine,
-    ):
+    cluster: Cluster = request.getfixturevalue("cluster")
+    before = cluster.executors_by_worker()
+    with open_engine(
+        cluster.master, memory_limit_mb=MEMORY_LIMIT_MB, temp_dir=folder, settings=cluster.settings
+    ) as engine:
         yield engine
-        assert cluster.executors_by_worker() == [1, 1]
+    assert all(now > then for then, now in zip(before, cluster.executors_by_worker(), strict=True))
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -188,6 +189,30 @@ def test_one_process_holds_one_spark(spark: Engine) -> None:
     with open_engine("local[1]") as second, pytest.raises(Conflict):
         second.rows("SELECT 1 AS x")
     assert spark.rows("SELECT 1 AS x") == [(1,)]
+
+
+def test_another_thread_works_under_the_same_rules(spark: Engine, tmp_path: Path) -> None:
+    def work() -> None:
+        register(spark, "people")
+        spark.write_parquet("SELECT * FROM people", tmp_path / "people.parquet")
+        spark.view("people", [tmp_path / "people.parquet"], {"person": "BIGINT"})
+        with pytest.raises(InvariantBroken):
+            spark.rows("SELECT person * 9223372036854775807 AS x FROM people")
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(work).result()
+
+
+def test_numbers_follow_the_order_of_all_workers(spark: Engine, tmp_path: Path) -> None:
+    text = "SELECT CAST(id * 7919 % 300007 AS BIGINT) AS x FROM range(0, 300007, 1, 7)"
+    assert spark.write_numbered(text, tmp_path / "numbered.parquet", "x") == 300_007
+    spark.view("numbered", [tmp_path / "numbered.parquet"])
+    spark.keep_numbered("kept", text, "x")
+    for name in ("numbered", "kept"):
+        batches = list(spark.walk(name, ("number", "x"), 100_000))
+        assert [len(one["x"]) for one in batches] == [100_000, 100_000, 100_000, 7]
+        assert np.array_equal(np.concatenate([one["x"] for one in batches]), np.arange(300_007))
+        assert np.array_equal(np.concatenate([one["number"] for one in batches]), np.arange(1, 300_008))
 
 
 def test_interrupts_stay_the_programs_own(spark: Engine) -> None:

@@ -20,6 +20,8 @@ from enterprise_node.reductions import HistogramSpec, MeasureSpec, Reductions
 from enterprise_node.store.selections import SelectionTable
 from enterprise_node.workspace import Workspace
 from protos.epochs import Epoch
+from runtime.configuration import format_toml
+from tests.spark.cluster import Cluster
 from tests.unit.enterprise_node.homes import ANNA, BERT, CARL, REGISTER, TRIPS, Home, home_at
 from tests.unit.enterprise_node.test_reductions import METERS
 
@@ -109,10 +111,11 @@ def test_a_node_on_spark_releases_the_same_figures(spark: Engine, home: Home) ->
     assert all(any(grams) for _, grams in expected[1])
 
 
-def test_node_toml_alone_moves_a_node_to_spark(tmp_path: Path) -> None:
+def test_node_toml_alone_moves_a_node_to_a_cluster(cluster: Cluster, tmp_path: Path) -> None:
     said = []
-    for name, engine in (("on_duckdb", "duckdb"), ("on_spark", "local[2]")):
-        home = home_at(tmp_path / name, f'engine = "{engine}"\n', TRIPS, METERS, REGISTER)
+    on_cluster = format_toml({"engine": {"at": cluster.master, "spark": cluster.settings}})
+    for name, engine in (("on_duckdb", ""), ("on_cluster", on_cluster)):
+        home = home_at(tmp_path / name, TRIPS, METERS, REGISTER, engine)
         write_sources(home)
         cgsp_node(home, "ingest")
         said.append(json.loads(cgsp_node(home, "status", "--epoch", "2021-01", "--json"))["epochs"])

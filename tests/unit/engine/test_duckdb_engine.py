@@ -134,6 +134,21 @@ def test_no_query_leaves_the_connection_busy(engine: Engine) -> None:
         register(engine)
 
 
+def test_numbered_rows_are_walked_in_their_order(engine: Engine, tmp_path: Path) -> None:
+    text = "SELECT CAST(range * 7919 % 3001 AS BIGINT) AS x FROM range(3001)"
+    assert engine.write_numbered(text, tmp_path / "numbered.parquet", "x") == 3001
+    engine.view("numbered", [tmp_path / "numbered.parquet"])
+    for _ in range(2):
+        engine.keep_numbered("kept", text, "x")
+    for name in ("numbered", "kept"):
+        batches = list(engine.walk(name, ("number", "x"), 1000))
+        assert [len(one["x"]) for one in batches] == [1000, 1000, 1000, 1]
+        assert np.concatenate([one["x"] for one in batches]).tolist() == list(range(3001))
+        assert np.concatenate([one["number"] for one in batches]).tolist() == list(range(1, 3002))
+    with pytest.raises(InvariantBroken):
+        engine.keep_numbered("kept", text, "x; DROP")
+
+
 def test_problems_do_not_quote_values(engine: Engine) -> None:
     with pytest.raises(InvariantBroken) as raised:
         engine.rows("SELECT CAST(x AS BIGINT) FROM (VALUES ('13912345678x')) AS t(x)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
@@ -23,7 +24,7 @@ from runtime.channels import MESSAGE_BYTES_MAX, Peer, open_channel, peer_identit
 from runtime.identity import Identity, Role, SpiffeName
 from runtime.retries import unary
 from tests.fault_proxy import FaultProxy
-from tests.unit.runtime.grpc_service import call, server_of
+from tests.unit.runtime.grpc_service import call, call_stream, server_of
 
 DOMAIN = "cgsp.example"
 PATIENCE_SECONDS = 30
@@ -143,6 +144,22 @@ def test_large_message_is_let_through_and_larger_is_named(hub: Identity, node: I
         with pytest.raises(Malformed) as caught:
             unary(lambda: call(channel, b"x" * (MESSAGE_BYTES_MAX + 1)))
     assert caught.value.reason == REASON_MESSAGE_TOO_LARGE
+
+
+def test_a_calls_own_deadline_may_be_longer_than_the_channels(hub: Identity, node: Identity) -> None:
+    def handler(request: bytes, context: grpc.ServicerContext) -> bytes:
+        return b"longer" if context.time_remaining() > 100 else b"shorter"
+
+    def stream(requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+        yield from (handler(one, context) for one in requests)
+
+    with (
+        server_of(hub, unary=handler, stream=stream) as server,
+        open_channel(server.address, node, timeout_seconds=60) as channel,
+    ):
+        assert call(channel) == b"shorter"
+        assert call(channel, timeout=600) == b"longer"
+        assert list(call_stream(channel, b"x", timeout=600)) == [b"longer"]
 
 
 def test_call_has_a_deadline_of_its_own(hub: Identity, node: Identity) -> None:
