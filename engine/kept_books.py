@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Protocol
 
@@ -61,8 +62,12 @@ class BooksFacts(Protocol):
         """Give the account that has what an account had."""
         ...
 
+    def parts(self, account: bytes) -> tuple[bytes, ...]:
+        """List an account and those merged into it."""
+        ...
+
     def pools(self, account: bytes) -> frozenset[str]:
-        """Name the programmes that an account lets pool its grams."""
+        """Name the programmes that an account has ever let pool its grams."""
         ...
 
 
@@ -85,6 +90,9 @@ class KeptBooks:
         self.spent = SpentTickets()
         # The tickets that the operation being decided rests on.
         self._asked: list[Ticket] = []
+        # By programme: who waited when last asked, and who began to wait since.
+        self._queues: dict[str, dict[bytes, None]] = {}
+        self._joined: dict[str, list[bytes]] = {}
 
     def find_wallet(self, ledger: str, account: bytes) -> Found:
         """Find a wallet that is not at hand."""
@@ -97,6 +105,10 @@ class KeptBooks:
     def find_reservation(self, key: bytes) -> Reservation | None:
         """Find a reservation that is not at hand."""
         return None
+
+    def find_waiting(self, programme: str) -> Sequence[Reservation]:
+        """Find the reservations that waited for money when the books were opened."""
+        return ()
 
     @property
     def epoch(self) -> Epoch:
@@ -158,9 +170,27 @@ class KeptBooks:
         """Give the account that has what an account had."""
         return self.facts.holder(account)
 
+    def parts(self, account: bytes) -> tuple[bytes, ...]:
+        """List an account and those merged into it."""
+        return self.facts.parts(account)
+
     def pools(self, account: bytes) -> frozenset[str]:
-        """Name the programmes that an account lets pool its grams."""
+        """Name the programmes that an account has ever let pool its grams."""
         return self.facts.pools(account)
+
+    def waiting(self, programme: str) -> tuple[Reservation, ...]:
+        """List the reservations of a programme that wait for money, in the order they were made."""
+        if programme not in self._queues:
+            found = self.find_waiting(programme)
+            for one in found:
+                self.reservations.setdefault(one.key, one)
+            self._queues[programme] = dict.fromkeys(one.key for one in found)
+        queue = self._queues[programme]
+        queue |= dict.fromkeys(self._joined.pop(programme, ()))
+        known = (self.reservations[key] for key in queue)
+        still = tuple(one for one in known if one is not None and one.is_waiting)
+        self._queues[programme] = dict.fromkeys(one.key for one in still)
+        return still
 
     def batches(self) -> tuple[Batch, ...]:
         """List all batches of units, oldest first."""
@@ -192,14 +222,20 @@ class KeptBooks:
         self.balances.update(effect.balances)
         for name, change in decision.counts.items():
             self.counts[name] = self.count(name) + change
+        self.reservations.update({one.key: one for one in decision.funded})
         if decision.reservation is not None:
-            self.reservations[decision.reservation.key] = decision.reservation
+            self._put(decision.reservation)
         if decision.batch is not None:
             self.issued.append(decision.batch)
         self.received += decision.received
         for ticket in self._asked:
             self.spent.add(ticket.use, ends=ticket.expires_at, at=operation.at)
         return decision
+
+    def _put(self, made: Reservation) -> None:
+        self.reservations[made.key] = made
+        if made.is_waiting:
+            self._joined.setdefault(made.programme, []).append(made.key)
 
     def _found(self, ledger: str, account: bytes) -> Found:
         place = (ledger, account)

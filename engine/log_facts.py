@@ -72,6 +72,12 @@ class LogFacts:
         found = next((one for one in versions if one.version == version), None)
         return None if found is None else self._read(found)
 
+    def last_version(self, programme: str) -> Programme | None:
+        """Give the version logged last, whether in force or not."""
+        standing = self._state.programmes.get(programme)
+        versions = standing.versions if standing else []
+        return self._read(max(versions, key=lambda one: one.version)) if versions else None
+
     def spans(self, programme: str) -> tuple[Span, ...]:
         """Lay out which version of a programme pays for which epochs."""
         standing = self._state.programmes.get(programme)
@@ -107,14 +113,21 @@ class LogFacts:
         return self._state.participants.check_asked(operation)
 
     def pools(self, account: bytes) -> frozenset[str]:
-        """Name the programmes that an account lets pool its grams of the open epoch."""
+        """Name the programmes that an account, or one merged into it, has ever let pool its grams."""
         choices, epoch = self._state.participants.choices, self.epoch
-        return frozenset(one for one in self._state.programmes if choices.consents(account, one, epoch))
+        found = (choices.ever_consented(one, epoch) for one in self.parts(account))
+        return frozenset().union(*found)
 
     def holder(self, account: bytes) -> bytes:
         """Give the account that has what an account had, as the last close left it."""
         closed = self._state.last_closed
         return account if closed is None else self.merged(closed).get(account, account)
+
+    def parts(self, account: bytes) -> tuple[bytes, ...]:
+        """List an account and those that closes have merged into it."""
+        closed = self._state.last_closed
+        merged = {} if closed is None else self.merged(closed)
+        return (account, *sorted(one for one, target in merged.items() if target == account))
 
     def merged(self, epoch: Epoch) -> dict[bytes, bytes]:
         """Give the accounts that are part of another by an epoch's close, each with its last target."""

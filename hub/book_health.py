@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from accounting.ledger.chart import MONEY, LedgerAccount
-from accounting.ledger.funding import funded_by
+from accounting.ledger.funds import funded_by
 from accounting.ledger.transfers import Balance
 from accounting.programmes.programme import Programme
 from hub.store.operations import Unsealed, read_unsealed

@@ -13,19 +13,17 @@ from typing import NamedTuple
 from pydantic import Field
 from sqlalchemy import Connection, Engine
 
-from accounting.ledger import chart, spending
+from accounting.ledger import spending
 from accounting.ledger.chart import CLAIMS, MONEY, POINTS, UNITS, Side, points_ledger
 from accounting.ledger.sources import Source, source_of
-from accounting.ledger.transfers import Code
+from accounting.ledger.stakes import Stake
 from accounting.programmes.programme import Board, BoardOf, Programme
 from accounting.programmes.ranking import Entry, Place, rank
-from accounting.programmes.rewards import Claim
-from accounting.programmes.words import WHOLE_BASIS_POINTS
 from hub.ledger import Ledger
+from hub.pool_views import share_of_waiting, stakes_in
 from hub.state import State
 from hub.store.boards import read_entries
-from hub.store.operations import moved_to
-from hub.store.reservations import confirmed_milligrams, walk_balances
+from hub.store.reservations import walk_balances
 from hub.store.wallets import StoredCredit, read_credits
 from hub.stored_books import StoredBooks
 from hub.views import KeyedTotal, Total, View, Views, noise_halfwidth
@@ -126,7 +124,8 @@ class BookViews:
                 )
                 for one in wallets
             ]
-            sections += [one for each in begun for one in _pool_share(connection, each, account)]
+            pools = stakes_in(books, facts, account)
+            sections += [one for pool in pools for one in _pool_sections(books, *pool)]
             return Book(of="person", name=account.hex(), epoch=format_epoch(facts.epoch), sections=sections)
 
     def enterprise(self, enterprise_id: str) -> Book:
@@ -235,27 +234,31 @@ def _wallet(books: StoredBooks, account: bytes, ledger: str, unit: str) -> list[
     return [first, *(Figure(key=key, amount=amount, unit=unit) for key, amount in parts.items())]
 
 
-def _pool_share(connection: Connection, programme: Programme, account: bytes) -> Iterator[Section]:
-    """Show what a person gave to a pool, its part of all that was given, and of what sales brought in."""
-    rewards = [name for name, one in programme.rewards.items() if one.claim is Claim.TO_POOL]
-    given = confirmed_milligrams(connection, programme.id, rewards, account)
-    if given == 0:
-        return
-    whole = confirmed_milligrams(connection, programme.id, rewards)
-    funds = {rule.proceeds_fund for rule in programme.issue.values()}
-    brought = sum(moved_to(connection, Code.SELL, chart.fund(programme.id, name)) for name in funds)
-    figures = [
-        Figure(key="contributed", amount=given, unit="mg"),
-        Figure(key="share", amount=given * WHOLE_BASIS_POINTS // whole, unit="bp"),
-        Figure(key="proceeds", amount=given * brought // whole, unit="fen"),
-    ]
+def _pool_sections(books: StoredBooks, programme: Programme, stake: Stake) -> Iterator[Section]:
+    """Show what a person gave to a pool, what waits there, and what sales owe, batch by batch."""
     names = programme.names
+    amounts = [
+        ("contributed", stake.given_mg, "mg"),
+        ("waiting", stake.waiting_mg, "mg"),
+        ("share", share_of_waiting(books, programme, stake), "bp"),
+        ("owed", stake.owed_fen, "fen"),
+        ("drawn", stake.drawn_fen, "fen"),
+        ("due", stake.due_fen, "fen"),
+    ]
     yield Section(
         key=f"pool:{programme.id}",
         name_en=f"Pool of {names.en}",
         name_zh=f"{names.zh}：减排池",
-        figures=figures,
+        figures=[Figure(key=key, amount=amount, unit=unit) for key, amount, unit in amounts],
     )
+    for part in stake.parts:
+        figures = [("taken", part.milligrams, "mg"), ("owed", part.fen, "fen")]
+        yield Section(
+            key=f"batch:{part.batch}",
+            name_en=f"Batch {part.batch}",
+            name_zh=f"批次 {part.batch}",
+            figures=[Figure(key=key, amount=amount, unit=unit) for key, amount, unit in figures],
+        )
 
 
 def _total(key: str, total: Total) -> Figure:

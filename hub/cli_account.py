@@ -161,6 +161,13 @@ def _lines(content: dict[str, Any]) -> Iterator[str]:
             yield f"  {section['name_en']} {section['name_zh']}: held 持有 {held['available']}"
             yield f"    may be spent 可用 {held['spendable']}, kept for the noise 噪声储备 {held['reserve']}"
             yield f"    in open orders 订单占用 {held['pending']}, owed 待抵补 {held['deficit']}"
+        if "due" in held:
+            yield f"  {section['name_en']} {section['name_zh']}: given 投入 {held['contributed']}"
+            yield f"    waiting 待签发 {held['waiting']}, owed by sales 出售应分 {held['owed']}"
+            yield f"    drawn 已领取 {held['drawn']}, due 可领取 {held['due']}"
+        if "taken" in held:
+            took = f"took 计入 {held['taken']}, owed 应分 {held['owed']}"
+            yield f"  {section['name_en']} {section['name_zh']}: {took}"
     for line in content["lines"]:
         yield f"  {line['epoch']} {line['enterprise']}: {_figure(line)}"
     for act in content["acts"]:

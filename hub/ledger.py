@@ -374,7 +374,8 @@ def write_taken(
     put_balances(connection, {one: books.balances[one] for one in accounts if one.person is None})
     names = {name for _, one in decisions for name in one.counts}
     put_counts(connection, {name: books.counts[name] for name in names})
-    reserved = {one.reservation.key: one.reservation for _, one in decisions if one.reservation}
+    made = (each for _, one in decisions for each in (*one.funded, one.reservation) if each is not None)
+    reserved = {one.key: one for one in made}
     put_reservations(connection, reserved.values())
 
 

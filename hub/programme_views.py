@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Engine
 
 from accounting.ledger import chart
 from accounting.ledger.chart import UNITS, LedgerAccount, Side
-from accounting.ledger.funding import spent
-from accounting.ledger.redeeming import stock
+from accounting.ledger.funds import spent
+from accounting.ledger.limits import stock
 from accounting.ledger.transfers import Balance, Code
 from accounting.programmes.earn_rules import EarnRule
 from accounting.programmes.programme import Programme

@@ -15,7 +15,11 @@ from accounting.ledger import spending
 from accounting.ledger.books import Reservation, ReservationState
 from accounting.ledger.chart import points_ledger
 from accounting.ledger.decide import decide
+from accounting.ledger.queueing import waiting_before
+from accounting.programmes.issue_rules import PARTICIPANTS
 from accounting.programmes.programme import Programme
+from accounting.programmes.rewards import Reward
+from engine.log_facts import LogFacts
 from hub.charity import plant_due
 from hub.ledger import Ledger
 from hub.state import State
@@ -81,16 +85,16 @@ class Redemptions:
         self._clock = clock
 
     def offers(self, programme: str = "") -> Iterator[reward_pb2.Offer]:
-        """List the rewards of the programmes in force, or of one."""
+        """List the rewards of the programmes in force, or of one; of one that has ended, its payouts."""
         with self._readers.begin() as connection:
             facts = self._ledger.facts(connection)
             names = [programme] if programme else sorted(self._state.programmes)
             for name in names:
                 found = facts.in_force(name)
-                if found is None and programme:
+                offered = _offers(found, facts.epoch) if found is not None else _payouts(facts, name)
+                if found is None and programme and not offered:
                     raise Refused(REASON_PROGRAMME_UNKNOWN, f"Programme {programme} is not in force.")
-                if found is not None:
-                    yield from _offers(found, facts.epoch)
+                yield from offered
 
     def quote(self, caller: Caller, order: reward_pb2.RewardOrder, ticket: bytes) -> reward_pb2.QuoteResponse:
         """Say what an order would cost this person and why it would be refused, if it would."""
@@ -108,6 +112,7 @@ class Redemptions:
                 answer.refused_reason, answer.refused_message = problem.reason, problem.message
             else:
                 answer.points, answer.claim_milligrams = outcome.points, outcome.milligrams
+                answer.payout_fen = outcome.fen if self._is_payout(connection, order) else 0
         return answer
 
     def reserve(self, caller: Caller, order: reward_pb2.RewardOrder, ticket: bytes) -> reward_pb2.Redemption:
@@ -119,7 +124,7 @@ class Redemptions:
             self._reserve_with_codes(order, operation)
         made = self._found(order.key)
         # The order and its ticket stand in the journal as well: sent again they show no codes.
-        return _told(made, [] if caller.is_portal else self._codes(made))
+        return self._told(made, [] if caller.is_portal else self._codes(made))
 
     def confirm(self, caller: Caller, key: bytes, order_key: bytes) -> reward_pb2.Redemption:
         """Record that the partner delivered."""
@@ -143,14 +148,22 @@ class Redemptions:
     def find(self, caller: Caller, order_key: bytes) -> reward_pb2.Redemption:
         """Say how an order stands."""
         made = self.own(caller, order_key)
-        return _told(made, self._codes(made))
+        return self._told(made, self._codes(made))
 
     def _has_codes(self, order: reward_pb2.RewardOrder) -> bool:
         """Say whether the reward ordered is given as voucher codes."""
         with self._readers.begin() as connection:
-            programme = self._ledger.facts(connection).in_force(order.programme)
-        reward = programme.rewards.get(order.reward) if programme is not None else None
+            reward = self._reward(connection, order)
         return reward is not None and reward.voucher_codes
+
+    def _is_payout(self, connection: Connection, order: reward_pb2.RewardOrder) -> bool:
+        reward = self._reward(connection, order)
+        return reward is not None and reward.payout is not None
+
+    def _reward(self, connection: Connection, order: reward_pb2.RewardOrder) -> Reward | None:
+        facts = self._ledger.facts(connection)
+        programme = facts.programme(order.programme, order.programme_version)
+        return None if programme is None else programme.rewards.get(order.reward)
 
     def _reserve_with_codes(self, order: reward_pb2.RewardOrder, operation: ledger_pb2.Operation) -> None:
         """Keep the codes first, so that nobody pays for one there is not; a refusal gives them back."""
@@ -219,21 +232,26 @@ class Redemptions:
         with self._readers.begin() as connection:
             return self._vouchers.shown(connection, made)
 
+    def _told(self, made: Reservation, codes: Sequence[str]) -> reward_pb2.Redemption:
+        return reward_pb2.Redemption(
+            voucher_codes=codes,
+            order_key=made.key,
+            state=_STATES[made.state],
+            programme=made.programme,
+            programme_version=made.version,
+            reward=made.reward,
+            quantity=made.quantity,
+            points=made.points,
+            claim_milligrams=made.milligrams,
+            funded=bool(made.fund) or not made.fen,
+            expires_at=made.expires_at,
+            payout_fen=made.fen if made.fund == PARTICIPANTS else 0,
+            waiting_before=self._waiting_before(made) if made.is_waiting else 0,
+        )
 
-def _told(made: Reservation, codes: Sequence[str]) -> reward_pb2.Redemption:
-    return reward_pb2.Redemption(
-        voucher_codes=codes,
-        order_key=made.key,
-        state=_STATES[made.state],
-        programme=made.programme,
-        programme_version=made.version,
-        reward=made.reward,
-        quantity=made.quantity,
-        points=made.points,
-        claim_milligrams=made.milligrams,
-        funded=bool(made.fund) or not made.fen,
-        expires_at=made.expires_at,
-    )
+    def _waiting_before(self, made: Reservation) -> int:
+        with self._readers.begin() as connection:
+            return waiting_before(self._ledger.books(connection), made)
 
 
 def _channel(connection: Connection, made: Reservation) -> str:
@@ -241,22 +259,36 @@ def _channel(connection: Connection, made: Reservation) -> str:
     return ledger_pb2.Operation.FromString(stored.data).reserve.channel
 
 
-def _offers(programme: Programme, epoch: int) -> Iterator[reward_pb2.Offer]:
-    for name, reward in programme.rewards.items():
-        if (reward.since or epoch) <= epoch <= (reward.until or epoch):
-            yield reward_pb2.Offer(
-                programme=programme.id,
-                programme_version=programme.version,
-                reward=name,
-                kind=reward.kind.value,
-                name_en=reward.names.en,
-                name_zh=reward.names.zh,
-                cost_points=reward.cost_points,
-                unit_en=programme.unit.names.en,
-                unit_zh=programme.unit.names.zh,
-                partner=reward.partner or "",
-                claim=reward.claim.value,
-                claim_grams=reward.claim_grams,
-                quantity_max=reward.quantity_max,
-                timeout_seconds=reward.timeout_seconds,
-            )
+def _offers(programme: Programme, epoch: int) -> list[reward_pb2.Offer]:
+    return [
+        _offer(programme, name, reward)
+        for name, reward in programme.rewards.items()
+        if (reward.since or epoch) <= epoch <= (reward.until or epoch)
+    ]
+
+
+def _payouts(facts: LogFacts, name: str) -> list[reward_pb2.Offer]:
+    """Offer what the last version of an ended programme pays out."""
+    last = facts.last_version(name)
+    offers = [] if last is None else _offers(last, facts.epoch)
+    return [one for one in offers if one.payout_fen_min]
+
+
+def _offer(programme: Programme, name: str, reward: Reward) -> reward_pb2.Offer:
+    return reward_pb2.Offer(
+        programme=programme.id,
+        programme_version=programme.version,
+        reward=name,
+        kind=reward.kind.value,
+        name_en=reward.names.en,
+        name_zh=reward.names.zh,
+        cost_points=reward.cost_points,
+        unit_en=programme.unit.names.en,
+        unit_zh=programme.unit.names.zh,
+        partner=reward.partner or "",
+        claim=reward.claim.value,
+        claim_grams=reward.claim_grams,
+        quantity_max=reward.quantity_max,
+        timeout_seconds=reward.timeout_seconds,
+        payout_fen_min=0 if reward.payout is None else reward.payout.fen_min,
+    )

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from accounting.ledger.books import Batch, Received, Reservation
 from accounting.ledger.chart import CLAIMS, LedgerAccount, points_ledger
-from accounting.ledger.decide import accounts_of, counters_of, reservation_of
+from accounting.ledger.decide import accounts_of, counters_of, is_of_account, reservation_of
 from accounting.ledger.transfers import Balance
 from accounting.ledger.wallets import Credit, Recent, Terms, Wallet, step
 from accounting.programmes.eligibility import Conditions
@@ -29,6 +29,7 @@ from hub.store.reservations import (
     read_counts,
     read_reservations,
     reservation_lookup,
+    waiting_reservations,
 )
 from hub.store.wallets import (
     StoredCredit,
@@ -124,13 +125,22 @@ class StoredBooks(KeptBooks):
         return EMPTY if row is None else Found(wallet_of(row), row.variance, row.credited)
 
     def find_count(self, name: str) -> int:
-        """Read a counter that is no account's own; such are few."""
-        self._few.add(name)
+        """Read a counter; those that are no account's own are few, and kept."""
+        if not is_of_account(name):
+            self._few.add(name)
         return read_counts(self._connection, [name]).get(name, 0)
 
     def find_reservation(self, key: bytes) -> Reservation | None:
         """Read a reservation."""
         return read_reservations(self._connection, [key]).get(key)
+
+    def parts(self, account: bytes) -> tuple[bytes, ...]:
+        """List an account and those merged into it."""
+        return (account, *self._aliases.get(account, ()))
+
+    def find_waiting(self, programme: str) -> list[Reservation]:
+        """Read who waits for money."""
+        return waiting_reservations(self._connection, programme)
 
     def written(self) -> list[StoredWallet]:
         """Give the wallets that operations changed as they are to be written, and found by the next batch."""

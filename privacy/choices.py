@@ -76,6 +76,15 @@ class Choices:
         """Say whether a programme may pool an account's grams of an epoch."""
         return _latest(self._pooling.get(account, {}).get(programme, []), epoch, absent=False)
 
+    def ever_consented(self, account: bytes, epoch: Epoch) -> frozenset[str]:
+        """Name the programmes that might pool an account's grams of some epoch up to this one."""
+        mine = self._pooling.get(account, {})
+        return frozenset(
+            programme
+            for programme, made in mine.items()
+            if any(consents and effective <= epoch for effective, consents in made)
+        )
+
     def chosen_by(self, account: bytes) -> list[tuple[Epoch, str, str]]:
         """List (from epoch, overlap class, enterprise) of all that an account's person chose."""
         return sorted(

@@ -124,6 +124,7 @@ OUTCOMES: Mapping[int, Outcome] = MappingProxyType(
             wire.REASON_NOTHING_TO_ISSUE: ("FAILED_PRECONDITION", 409),
             wire.REASON_OFFSET_CAP_EXCEEDED: ("FAILED_PRECONDITION", 409),
             wire.REASON_NOT_TRANSFERABLE: ("FAILED_PRECONDITION", 403),
+            wire.REASON_NOTHING_DUE: ("FAILED_PRECONDITION", 409),
             wire.REASON_SELECTION_WRONG: ("FAILED_PRECONDITION", 409),
         },
     )

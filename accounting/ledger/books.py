@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import NamedTuple, Protocol
 
+from accounting.issuance import MG_PER_TONNE
 from accounting.ledger.chart import LedgerAccount
 from accounting.ledger.transfers import Balance, Transfer
 from accounting.ledger.wallets import Wallet
@@ -46,6 +47,11 @@ class Reservation:
     expires_at: int
     state: ReservationState = ReservationState.RESERVED
 
+    @property
+    def is_waiting(self) -> bool:
+        """Tell whether it needs money that no fund has kept for it yet."""
+        return self.state is ReservationState.RESERVED and self.fen > 0 and not self.fund
+
 
 @dataclass(frozen=True, slots=True)
 class AccountStatus:
@@ -78,6 +84,13 @@ class Batch:
     cells: frozenset[tuple[str, str]]
     tonnes: int
     first_serial: int
+    # What lay in the pool when it was made.
+    pool_mg: int
+
+    @property
+    def milligrams(self) -> int:
+        """Give what it took from the pool."""
+        return self.tonnes * MG_PER_TONNE
 
 
 class Outcome(NamedTuple):
@@ -102,6 +115,8 @@ class Decision:
     counts: Mapping[str, int] = field(default_factory=dict)
     received: tuple[Received, ...] = ()
     batch: Batch | None = None
+    # Reservations that waited for money and have it now.
+    funded: tuple[Reservation, ...] = ()
 
 
 class Books(Protocol):
@@ -156,8 +171,16 @@ class Books(Protocol):
         """Give the account that has what an account had: another once a close has merged it."""
         ...
 
+    def parts(self, account: bytes) -> tuple[bytes, ...]:
+        """List an account and those that closes have merged into it."""
+        ...
+
     def pools(self, account: bytes) -> frozenset[str]:
-        """Name the programmes that an account lets pool its grams, as choices stand for the open epoch."""
+        """Name the programmes that an account has ever let pool its grams: a cell may hold them."""
+        ...
+
+    def waiting(self, programme: str) -> tuple[Reservation, ...]:
+        """List the reservations of a programme that wait for money, in the order they were made."""
         ...
 
     def batches(self) -> tuple[Batch, ...]:

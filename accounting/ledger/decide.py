@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 
-from accounting.ledger import funding, gifts, redeeming, units
+from accounting.ledger import funding, gifts, limits, redeeming, units
 from accounting.ledger.accounts import check_key
 from accounting.ledger.books import Books, Decision
 from protos.epochs import Epoch
@@ -20,6 +20,9 @@ from protos.v1.problem_pb2 import REASON_IDEMPOTENCY_CONFLICT, REASON_UNKNOWN_FI
 Rule = Callable[[Books, ledger_pb2.Operation], Decision]
 
 WHY_CHARACTERS_MAX = 256
+# Counters of one account each; of a stake's, those that name the account besides programme and batch.
+_ACCOUNTS_OWN = frozenset({"taken", "gave", "drawn"})
+_STAKED_PARTS = 2
 
 
 def _void(books: Books, operation: ledger_pb2.Operation) -> Decision:
@@ -102,12 +105,18 @@ def reservation_of(operation: ledger_pb2.Operation) -> bytes | None:
     return getattr(operation, act).reserve_key if act in named else None
 
 
+def is_of_account(counter: str) -> bool:
+    """Tell whether a counter is one account's own: such are too many to keep at hand."""
+    kind, *rest = counter.split(":")
+    return kind in _ACCOUNTS_OWN or (kind == "staked" and len(rest) > _STAKED_PARTS)
+
+
 def counters_of(operation: ledger_pb2.Operation, epoch: Epoch) -> tuple[str, ...]:
     """Name the counters of its account that a decision may read: they are too many to keep at hand."""
     match operation.WhichOneof("act"):
         case "reserve":
             asked = operation.reserve
-            overall = redeeming.taken(asked.programme, asked.reward, asked.account)
+            overall = limits.taken(asked.programme, asked.reward, asked.account)
             return (overall, f"{overall}:{epoch}")
         case "gift":
             return (gifts.given(operation.gift.programme, operation.gift.from_account, epoch),)

@@ -1,16 +1,13 @@
-"""Money: who pays into a fund, which fund pays for a reward, what partners are paid."""
+"""Money: who pays into a fund, and what partners are paid."""
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from accounting.ledger import chart
 from accounting.ledger.books import Books, Decision, Outcome
-from accounting.ledger.chart import LedgerAccount
-from accounting.ledger.transfers import Balance, Code, moved
+from accounting.ledger.queueing import serve
+from accounting.ledger.transfers import Code, moved
 from accounting.programmes.programme import Programme
-from accounting.programmes.rewards import Reward, Source
-from protos.epochs import Epoch
+from accounting.programmes.rewards import Source
 from protos.problems import Malformed, Refused
 from protos.v1 import ledger_pb2
 from protos.v1.problem_pb2 import (
@@ -25,22 +22,8 @@ FEN_MAX = 10**15
 REFERENCE_CHARACTERS_MAX = 128
 
 
-class Money(Protocol):
-    """The part of the books that says which fund can pay."""
-
-    @property
-    def epoch(self) -> Epoch:
-        """Give the open epoch."""
-
-    def balance(self, account: LedgerAccount) -> Balance:
-        """Give the balance of an account that is nobody's wallet."""
-
-    def count(self, name: str) -> int:
-        """Give a counter."""
-
-
 def deposit(books: Books, operation: ledger_pb2.Operation) -> Decision:
-    """Take a sponsor's money into a fund."""
+    """Take a sponsor's money into a fund, and serve with it who waits for it."""
     paid = operation.deposit
     fund = _in_force(books, paid.programme).funds.get(paid.fund)
     if fund is None:
@@ -51,7 +34,13 @@ def deposit(books: Books, operation: ledger_pb2.Operation) -> Decision:
         )
     _check_amount(paid.fen, paid.reference)
     source, target = chart.money_source(paid.source), chart.fund(paid.programme, paid.fund)
-    return Decision(Outcome(fen=paid.fen), tuple(moved(paid.fen, source, target, Code.DEPOSIT)))
+    served = serve(books, paid.programme, operation.at, gained={paid.fund: paid.fen})
+    return Decision(
+        Outcome(fen=paid.fen),
+        (*moved(paid.fen, source, target, Code.DEPOSIT), *served.transfers),
+        counts=served.counts,
+        funded=served.orders,
+    )
 
 
 def settle(books: Books, operation: ledger_pb2.Operation) -> Decision:
@@ -82,28 +71,6 @@ def plant(books: Books, operation: ledger_pb2.Operation) -> Decision:
         )
     transfers = moved(points, given, chart.planted(asked.programme, asked.reward), Code.PLANT)
     return Decision(Outcome(points=points), tuple(transfers))
-
-
-def funded_by(books: Money, programme: Programme, reward: Reward, fen: int) -> str | None:
-    """Name the first of a reward's funds that has the money and is below its ceilings."""
-    for name in reward.funds:
-        fund, account = programme.funds[name], chart.fund(programme.id, name)
-        limits = {
-            spent(programme.id, name): fund.overall_fen_max,
-            spent(programme.id, name, books.epoch): fund.epoch_fen_max,
-        }
-        is_below = all(
-            not maximum or books.count(counter) + fen <= maximum for counter, maximum in limits.items()
-        )
-        if is_below and books.balance(account).of(account) >= fen:
-            return name
-    return None
-
-
-def spent(programme: str, fund: str, epoch: Epoch | None = None) -> str:
-    """Name the counter of what was spent of a fund, in all or in an epoch."""
-    overall = f"spent:{programme}:{fund}"
-    return overall if epoch is None else f"{overall}:{epoch}"
 
 
 def _in_force(books: Books, programme: str) -> Programme:

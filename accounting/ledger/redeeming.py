@@ -1,11 +1,15 @@
-"""Redeeming, all five kinds alike: what a reward costs is kept for it, then given, or it goes back."""
+"""Redeeming, all five kinds alike: what a reward costs is kept for it, then given, or it goes back.
+
+Trading has two rewards: one gives claims to the pool, the other pays out what sales owe for them (`stakes`).
+The money of a payout is kept, given and returned as a fund's is.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
 
-from accounting.ledger import chart
+from accounting.ledger import chart, queueing, stakes
 from accounting.ledger.accounts import check_debit, check_key, returned, spendable
 from accounting.ledger.books import (
     Books,
@@ -15,24 +19,24 @@ from accounting.ledger.books import (
     ReservationState,
 )
 from accounting.ledger.chart import CLAIMS, LedgerAccount, points_ledger
-from accounting.ledger.funding import funded_by
+from accounting.ledger.funds import can_pay, counted_spent
+from accounting.ledger.limits import check_limits, counted
+from accounting.ledger.queueing import Served, rules_of
 from accounting.ledger.transfers import Code, Transfer, moved
+from accounting.programmes.issue_rules import PARTICIPANTS
 from accounting.programmes.programme import Programme
-from accounting.programmes.rewards import Claim, Reward, WhenEmpty
-from protos.problems import InvariantBroken, Malformed, Refused
+from accounting.programmes.rewards import Claim, Payout, Reward, RewardKind
+from protos.problems import Refused
 from protos.v1 import ledger_pb2
 from protos.v1.problem_pb2 import (
-    REASON_CAP_REACHED,
     REASON_FUND_EXHAUSTED,
-    REASON_INVARIANT_BROKEN,
     REASON_NOT_ELIGIBLE,
     REASON_NOT_ENOUGH_POINTS,
-    REASON_OUT_OF_STOCK,
+    REASON_NOTHING_DUE,
     REASON_PROGRAMME_UNKNOWN,
     REASON_RESERVATION_ENDED,
     REASON_RESERVATION_UNKNOWN,
     REASON_REWARD_UNKNOWN,
-    REASON_UNKNOWN_FIELD_VALUE,
 )
 
 MG_PER_GRAM = 1_000
@@ -50,7 +54,7 @@ def reserve(books: Books, operation: ledger_pb2.Operation) -> Decision:
     account = check_key(asked.account, "account")
     programme, reward = _offered(books, asked)
     check_debit(books, account)
-    _check_limits(books, programme, asked, reward)
+    check_limits(books, programme, asked, reward)
     if not books.is_eligible(programme, asked.reward, account):
         raise Refused(REASON_NOT_ELIGIBLE, f"The account does not meet the condition of {asked.reward}.")
     quantity = asked.quantity
@@ -60,7 +64,7 @@ def reserve(books: Books, operation: ledger_pb2.Operation) -> Decision:
     _check_enough(books.wallet(CLAIMS, account).available, milligrams, "mg of its claim")
     # Last, since a signature costs most.
     books.check_asked(operation)
-    fen = reward.unit_cost_fen * quantity
+    fen, fund = _price(books, programme, reward, account, quantity)
     made = Reservation(
         key=operation.key,
         programme=programme.id,
@@ -69,7 +73,7 @@ def reserve(books: Books, operation: ledger_pb2.Operation) -> Decision:
         account=account,
         quantity=quantity,
         points=points,
-        fund=_fund(books, programme, reward, fen),
+        fund=fund,
         fen=fen,
         milligrams=milligrams,
         epoch=books.epoch,
@@ -81,7 +85,8 @@ def reserve(books: Books, operation: ledger_pb2.Operation) -> Decision:
         *_set_aside(made, Code.RESERVE),
     ]
     outcome = Outcome(points, fen, milligrams, made.expires_at)
-    return Decision(outcome, tuple(transfers), made, _counts(made, reward, 1))
+    counts = {**_counts(made, reward, 1), **queueing.joined(books, reward, programme, made)}
+    return Decision(outcome, tuple(transfers), made, counts)
 
 
 def confirm(books: Books, operation: ledger_pb2.Operation) -> Decision:
@@ -89,32 +94,33 @@ def confirm(books: Books, operation: ledger_pb2.Operation) -> Decision:
     made = _open_reservation(books, operation.confirm.reserve_key)
     if operation.at >= made.expires_at:
         raise Refused(REASON_RESERVATION_ENDED, "The reservation's time is over.")
-    programme, reward = _reserved(books, made)
-    done = replace(made, state=ReservationState.CONFIRMED)
-    late: list[Transfer] = []
-    counts: dict[str, int] = {}
-    if made.fen and not made.fund:
-        fund = funded_by(books, programme, reward, made.fen)
-        if fund is None:
-            raise Refused(REASON_FUND_EXHAUSTED, "No fund of the reward can pay yet.")
-        done = replace(done, fund=fund)
-        late, counts = _set_aside(done, Code.CONFIRM), _spent(done, 1)
-    counts = {**counts, **_passed(books, made, reward)}
+    _, reward = rules_of(books, made)
+    served = queueing.serve(books, made.programme, operation.at) if made.is_waiting else Served()
+    funded = {one.key: one for one in served.orders}
+    if made.is_waiting and made.key not in funded:
+        raise Refused(REASON_FUND_EXHAUSTED, "No fund of the reward can pay yet.")
+    done = replace(funded.pop(made.key, made), account=made.account, state=ReservationState.CONFIRMED)
     points = points_ledger(made.programme)
     redeemed = chart.redeemed(made.programme, reward.kind.value, made.reward)
     transfers = [
-        *late,
+        *served.transfers,
         *moved(made.points, chart.pending(points, made.account), redeemed, Code.CONFIRM),
         *moved(made.milligrams, chart.pending(CLAIMS, made.account), _taker(made, reward), Code.CONFIRM),
         *moved(made.fen, _refundable(made), chart.payable(reward.partner or ""), Code.CONFIRM),
     ]
-    return Decision(Outcome(made.points, made.fen, made.milligrams), tuple(transfers), done, counts)
+    return Decision(
+        Outcome(made.points, made.fen, made.milligrams),
+        tuple(transfers),
+        done,
+        served.counted_with({**_passed(books, made, reward), **_staked(books, made, reward)}),
+        funded=tuple(funded.values()),
+    )
 
 
 def cancel(books: Books, operation: ledger_pb2.Operation) -> Decision:
     """Give back what was kept: the person or the partner called it off."""
     made = _open_reservation(books, operation.cancel.reserve_key)
-    return _given_back(books, made, ReservationState.CANCELLED)
+    return _given_back(books, made, ReservationState.CANCELLED, operation.at)
 
 
 def lapse(books: Books, operation: ledger_pb2.Operation) -> Decision:
@@ -122,7 +128,7 @@ def lapse(books: Books, operation: ledger_pb2.Operation) -> Decision:
     made = _open_reservation(books, operation.lapse.reserve_key)
     if operation.at < made.expires_at:
         raise Refused(REASON_RESERVATION_ENDED, "The reservation's time is not over yet.")
-    return _given_back(books, made, ReservationState.LAPSED)
+    return _given_back(books, made, ReservationState.LAPSED, operation.at)
 
 
 def dispute(books: Books, operation: ledger_pb2.Operation) -> Decision:
@@ -133,7 +139,7 @@ def dispute(books: Books, operation: ledger_pb2.Operation) -> Decision:
     if made.state is not ReservationState.CONFIRMED:
         raise Refused(REASON_RESERVATION_ENDED, "Only a confirmed delivery is disputed, and once.")
     made = replace(made, account=books.holder(made.account))
-    _, reward = _reserved(books, made)
+    _, reward = rules_of(books, made)
     points = points_ledger(made.programme)
     redeemed = chart.redeemed(made.programme, reward.kind.value, made.reward)
     transfers = [
@@ -150,8 +156,15 @@ def dispute(books: Books, operation: ledger_pb2.Operation) -> Decision:
         books, CLAIMS, made.account, milligrams, chart.sponsor(reward.sponsor or ""), Code.DISPUTE
     )
     outcome = Outcome(made.points, made.fen, milligrams)
-    done = replace(made, state=ReservationState.DISPUTED)
-    return Decision(outcome, tuple(transfers), done, {**_spent(made, -1), **_counts(made, reward, -1)})
+    done, counts = replace(made, state=ReservationState.DISPUTED), _counts(made, reward, -1)
+    served = _serve_returned(books, made, counts, operation.at)
+    return Decision(
+        outcome,
+        (*transfers, *served.transfers),
+        done,
+        served.counted_with(counts),
+        funded=served.orders,
+    )
 
 
 def passed(programme: str) -> str:
@@ -168,8 +181,33 @@ def _passed(books: Books, made: Reservation, reward: Reward) -> dict[str, int]:
     return {passed(programme): made.milligrams for programme in books.pools(made.account)}
 
 
-def _given_back(books: Books, made: Reservation, state: ReservationState) -> Decision:
-    _, reward = _reserved(books, made)
+def _staked(books: Books, made: Reservation, reward: Reward) -> Mapping[str, int]:
+    """Count what trading gave to the pool: what was rewarded otherwise is paid for already."""
+    if reward.kind is not RewardKind.TRADING or reward.claim is not Claim.TO_POOL:
+        return {}
+    return stakes.gave(books, made.programme, made.account, made.milligrams)
+
+
+def _due(books: Books, programme: Programme, payout: Payout, account: bytes) -> int:
+    """Give all that sales owe an account; raises Refused where it is less than is paid out."""
+    fen = stakes.stake_of(books, programme.id, account).due_fen
+    if fen < payout.fen_min:
+        raise Refused(
+            REASON_NOTHING_DUE,
+            f"Sales owe {fen} fen for what the account gave; the least paid out is {payout.fen_min}.",
+            remedy="Wait until more units of the pool's batches are sold.",
+        )
+    return fen
+
+
+def _serve_returned(books: Books, made: Reservation, counts: Mapping[str, int], at: int) -> Served:
+    """Serve who waits with what comes back of an order."""
+    gained = {made.fund: made.fen} if made.fund else {}
+    return queueing.serve(books, made.programme, at, gained=gained, counts=counts, leaving=made.key)
+
+
+def _given_back(books: Books, made: Reservation, state: ReservationState, at: int) -> Decision:
+    rules, reward = rules_of(books, made)
     points = points_ledger(made.programme)
     transfers = [
         *returned(books, points, made.account, made.points, chart.pending(points, made.account), Code.RETURN),
@@ -179,12 +217,19 @@ def _given_back(books: Books, made: Reservation, state: ReservationState) -> Dec
     ]
     if made.fund:
         transfers += moved(made.fen, _refundable(made), chart.fund(made.programme, made.fund), Code.RETURN)
-    outcome = Outcome(made.points, made.fen, made.milligrams)
-    return Decision(outcome, tuple(transfers), replace(made, state=state), _counts(made, reward, -1))
+    counts = {**_counts(made, reward, -1), **queueing.left(rules, reward, made)}
+    served = _serve_returned(books, made, counts, at)
+    return Decision(
+        Outcome(made.points, made.fen, made.milligrams),
+        (*transfers, *served.transfers),
+        replace(made, state=state),
+        served.counted_with(counts),
+        funded=served.orders,
+    )
 
 
 def _offered(books: Books, asked: ledger_pb2.Reserve) -> tuple[Programme, Reward]:
-    programme = books.in_force(asked.programme)
+    programme = books.in_force(asked.programme) or _last(books, asked)
     if programme is None or programme.version != asked.programme_version:
         raise Refused(
             REASON_PROGRAMME_UNKNOWN,
@@ -198,12 +243,13 @@ def _offered(books: Books, asked: ledger_pb2.Reserve) -> tuple[Programme, Reward
     return programme, reward
 
 
-def _reserved(books: Books, made: Reservation) -> tuple[Programme, Reward]:
-    """Give the version a reservation was made under, whatever is in force now."""
-    programme = books.programme(made.programme, made.version)
-    if programme is None:
-        raise InvariantBroken(REASON_INVARIANT_BROKEN, "A reservation's programme is not in the log.")
-    return programme, programme.rewards[made.reward]
+def _last(books: Books, asked: ledger_pb2.Reserve) -> Programme | None:
+    """Give the last version of a programme that has ended: what sales owe is still paid out under it."""
+    found = books.programme(asked.programme, asked.programme_version)
+    if found is None or books.programme(found.id, found.version + 1) is not None:
+        return None
+    reward = found.rewards.get(asked.reward)
+    return found if reward is not None and reward.payout is not None else None
 
 
 def _open_reservation(books: Books, key: bytes) -> Reservation:
@@ -215,22 +261,6 @@ def _open_reservation(books: Books, key: bytes) -> Reservation:
     return replace(made, account=books.holder(made.account))
 
 
-def _check_limits(books: Books, programme: Programme, asked: ledger_pb2.Reserve, reward: Reward) -> None:
-    """Hold the quantity, the stock, and what one account may have."""
-    quantity = asked.quantity
-    if not 1 <= quantity <= reward.quantity_max:
-        raise Malformed(
-            REASON_UNKNOWN_FIELD_VALUE, f"A reservation takes 1 to {reward.quantity_max} of {asked.reward}."
-        )
-    if reward.stock and books.count(stock(programme.id, asked.reward)) + quantity > reward.stock:
-        raise Refused(REASON_OUT_OF_STOCK, f"There are not {quantity} of {asked.reward} left.")
-    overall = taken(programme.id, asked.reward, asked.account)
-    limits = {overall: reward.overall_account_max, f"{overall}:{books.epoch}": reward.epoch_account_max}
-    for counter, maximum in limits.items():
-        if maximum and books.count(counter) + quantity > maximum:
-            raise Refused(REASON_CAP_REACHED, f"An account has at most {maximum} of {asked.reward}.")
-
-
 def _check_enough(there: int, needed: int, what: str) -> None:
     if needed > there:
         raise Refused(
@@ -240,14 +270,24 @@ def _check_enough(there: int, needed: int, what: str) -> None:
         )
 
 
+def _price(
+    books: Books, programme: Programme, reward: Reward, account: bytes, quantity: int
+) -> tuple[int, str]:
+    """Say what an order needs of money, and which fund pays it."""
+    if reward.payout is not None:
+        return _due(books, programme, reward.payout, account), PARTICIPANTS
+    fen = reward.unit_cost_fen * quantity
+    return fen, _fund(books, programme, reward, fen)
+
+
 def _fund(books: Books, programme: Programme, reward: Reward, fen: int) -> str:
-    """Choose the fund that pays; none yet where a fund lets reservations wait for money."""
+    """Choose the first fund that can pay and nobody waits for; none yet where one lets orders wait."""
     if not fen:
         return ""
-    fund = funded_by(books, programme, reward, fen)
-    if fund is not None:
-        return fund
-    if any(programme.funds[name].when_empty is WhenEmpty.QUEUE for name in reward.funds):
+    for name in reward.funds:
+        if can_pay(books, programme, name, fen) and queueing.is_free(books, programme.id, name):
+            return name
+    if queueing.queues(programme, reward):
         return ""
     raise Refused(REASON_FUND_EXHAUSTED, "No fund of the reward can pay for it now.")
 
@@ -273,34 +313,12 @@ def _taker(made: Reservation, reward: Reward) -> LedgerAccount:
             return chart.retired(reward.kind.value)
 
 
-def _counts(made: Reservation, reward: Reward, sign: int) -> Mapping[str, int]:
-    """Count what has a maximum, and what was spent of a fund."""
-    counts = _spent(made, sign)
-    overall = taken(made.programme, made.reward, made.account)
-    if reward.stock:
-        counts[stock(made.programme, made.reward)] = sign * made.quantity
-    if reward.overall_account_max:
-        counts[overall] = sign * made.quantity
-    if reward.epoch_account_max:
-        counts[f"{overall}:{made.epoch}"] = sign * made.quantity
+def _counts(made: Reservation, reward: Reward, sign: int) -> dict[str, int]:
+    """Count what has a maximum, what was spent of a fund, what an account has drawn."""
+    counts = {**counted(made, reward, sign), **counted_spent(made, sign)}
+    if reward.payout is not None:
+        counts[stakes.drawn(made.programme, made.account)] = sign * made.fen
     return counts
-
-
-def _spent(made: Reservation, sign: int) -> dict[str, int]:
-    if not made.fund:
-        return {}
-    spent = f"spent:{made.programme}:{made.fund}"
-    return {spent: sign * made.fen, f"{spent}:{made.epoch}": sign * made.fen}
-
-
-def stock(programme: str, reward: str) -> str:
-    """Name the counter of what was given of a reward's stock."""
-    return f"stock:{programme}:{reward}"
-
-
-def taken(programme: str, reward: str, account: bytes) -> str:
-    """Name the counter of what an account has had of a reward."""
-    return f"taken:{programme}:{reward}:{account.hex()}"
 
 
 def _unknown() -> Refused:

@@ -10,11 +10,12 @@ import datetime
 
 from accounting import issuance
 from accounting.issuance import MG_PER_TONNE, Claims, Issue, Pooled
-from accounting.ledger import chart
+from accounting.ledger import chart, stakes
 from accounting.ledger.books import Batch, Books, Decision, Outcome
+from accounting.ledger.queueing import serve
 from accounting.ledger.redeeming import passed
 from accounting.ledger.transfers import Code, Transfer, moved
-from accounting.programmes.issue_rules import IssueRule
+from accounting.programmes.issue_rules import FUND, PARTICIPANTS, IssueRule
 from accounting.programmes.programme import Programme
 from accounting.programmes.words import WHOLE_BASIS_POINTS
 from protos.epochs import Epoch, checked_epoch, format_epoch, next_epoch
@@ -30,8 +31,6 @@ from protos.v1.problem_pb2 import (
 )
 
 COMPLIANCE, VOLUNTARY = "compliance", "voluntary"
-# The share of the proceeds that goes into the programme's own fund.
-FUND = "fund"
 FEN_MAX = 10**15
 NAME_CHARACTERS_MAX = 128
 _CHINA = datetime.timezone(datetime.timedelta(hours=8))
@@ -65,7 +64,10 @@ def issue(books: Books, operation: ledger_pb2.Operation) -> Decision:
 
 
 def sell(books: Books, operation: ledger_pb2.Operation) -> Decision:
-    """Sell units of a batch; the proceeds go where the programme says, to the last fen."""
+    """Sell units of a batch; the proceeds go where the programme says, to the last fen.
+
+    What is for the participants and no grams of theirs brought goes into the fund with the rest.
+    """
     asked = operation.sell
     batch = _batch(books, asked.programme, asked.batch)
     programme, rule = _rule(books, batch.programme, batch.version, batch.rule)
@@ -76,11 +78,24 @@ def sell(books: Books, operation: ledger_pb2.Operation) -> Decision:
     _check_there(books.balance(hold).of(hold), asked.tonnes, "are for sale")
     source = chart.money_source(f"sale:{batch.name}")
     shares = issuance.split(asked.fen, rule.proceeds_split_bp)
-    transfers = moved(asked.tonnes, hold, chart.units_sold(batch.name, asked.buyer), Code.SELL)
+    theirs, counts = stakes.sold(books, batch, shares.pop(PARTICIPANTS, 0))
+    into_fund = asked.fen - theirs - sum(share for name, share in shares.items() if name != FUND)
+    served = serve(books, programme.id, operation.at, gained={rule.proceeds_fund: into_fund})
+    transfers = [
+        *moved(asked.tonnes, hold, chart.units_sold(batch.name, asked.buyer), Code.SELL),
+        *moved(into_fund, source, chart.fund(programme.id, rule.proceeds_fund), Code.SELL),
+        *moved(theirs, source, stakes.account_of(programme.id), Code.SELL),
+        *served.transfers,
+    ]
     for name, share in sorted(shares.items()):
-        target = chart.fund(programme.id, rule.proceeds_fund) if name == FUND else chart.fee(name)
-        transfers += moved(share, source, target, Code.SELL)
-    return Decision(Outcome(fen=asked.fen), tuple(transfers))
+        if name != FUND:
+            transfers += moved(share, source, chart.fee(name), Code.SELL)
+    return Decision(
+        Outcome(fen=asked.fen),
+        tuple(transfers),
+        counts=served.counted_with(counts),
+        funded=served.orders,
+    )
 
 
 def retire(books: Books, operation: ledger_pb2.Operation) -> Decision:
@@ -175,6 +190,7 @@ def batch_of(message: ledger_pb2.IssuedBatch, rule: IssueRule) -> Batch:
         cells=frozenset((one, pack) for one in rule.enterprises for pack in rule.packs),
         tonnes=message.issued_tonnes + message.buffer_tonnes,
         first_serial=message.first_serial,
+        pool_mg=message.pool_milligrams,
     )
 
 

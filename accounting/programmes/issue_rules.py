@@ -18,6 +18,8 @@ from accounting.programmes.words import (
 )
 
 SHARES_MAX = 16
+# Shares of the proceeds with a meaning: the programme's own fund, and those whose grams a batch was made of.
+FUND, PARTICIPANTS = "fund", "participants"
 # One-sided quantiles in thousandths of a standard deviation, by confidence in basis points: the larger of the
 # normal's and the Laplace's, rounded up. A sum of Laplace draws lies between the two.
 QUANTILES = {9_000: 1_282, 9_500: 1_645, 9_750: 2_119, 9_900: 2_767, 9_950: 3_257}
@@ -44,7 +46,7 @@ class IssueRule(Strict):
 
     The deduction is for the known noise together with the methodology's, whose standard deviation is
     `methodology_bp` of the pooled figure; `duplicates_bp` is deducted besides. The split names "fund", the
-    programme's proceeds fund, and any others.
+    programme's proceeds fund, may name "participants", who are paid for their grams, and any others.
     """
 
     names: Names
@@ -69,8 +71,8 @@ class IssueRule(Strict):
             raise ValueError(f"a confidence is one of {', '.join(map(str, QUANTILES))} basis points")
         if sum(self.proceeds_split_bp.values()) != WHOLE_BASIS_POINTS:
             raise ValueError(f"the shares of the proceeds add up to {WHOLE_BASIS_POINTS}")
-        if "fund" not in self.proceeds_split_bp:
-            raise ValueError('the shares of the proceeds name "fund", what goes back to the participants')
+        if FUND not in self.proceeds_split_bp:
+            raise ValueError('the shares of the proceeds name "fund": what pays for rewards')
         if (
             self.buffer_bp == WHOLE_BASIS_POINTS
             or self.methodology_bp + self.duplicates_bp >= WHOLE_BASIS_POINTS

@@ -16,8 +16,8 @@ from pydantic import Field, model_validator
 
 from accounting.documents import Strict
 from accounting.programmes.earn_rules import Bracket, EarnRule, Matcher
-from accounting.programmes.issue_rules import IssueRule, OffsetCaps
-from accounting.programmes.rewards import Attestation, Fund, Reward, Tree
+from accounting.programmes.issue_rules import PARTICIPANTS, IssueRule, OffsetCaps
+from accounting.programmes.rewards import Attestation, Fund, Payout, Reward, Source, Tree
 from accounting.programmes.words import Amount, AmountOrZero, Cited, EpochNumber, Identifier, Names
 from protos.epochs import Epoch, checked_epoch, shift_epoch
 
@@ -145,10 +145,22 @@ class Programme(Strict):
             for fund in reward.funds:
                 if fund not in self.funds:
                     raise ValueError(f"rewards.{name}.funds: [funds] has no {fund}")
+        if PARTICIPANTS in self.funds:
+            raise ValueError(f"funds.{PARTICIPANTS}: the name is kept for what sales owe to participants")
         for name, rule in self.issue.items():
-            if rule.proceeds_fund not in self.funds:
-                raise ValueError(f"issue.{name}.proceeds_fund: [funds] has no {rule.proceeds_fund}")
+            self._check_proceeds(name, rule)
         return self
+
+    def _check_proceeds(self, name: str, rule: IssueRule) -> None:
+        """Hold that what a sale brings has somewhere to go, and a way out."""
+        fund = self.funds.get(rule.proceeds_fund)
+        if fund is None:
+            raise ValueError(f"issue.{name}.proceeds_fund: [funds] has no {rule.proceeds_fund}")
+        if Source.SALE not in fund.sources:
+            raise ValueError(f"issue.{name}.proceeds_fund: {rule.proceeds_fund} takes no money from 'sale'")
+        pays_out = any(one.payout is not None for one in self.rewards.values())
+        if PARTICIPANTS in rule.proceeds_split_bp and not pays_out:
+            raise ValueError(f"issue.{name}.proceeds_split_bp: no reward pays the participants out")
 
     @property
     def ledger(self) -> str:
@@ -177,5 +189,5 @@ class Programme(Strict):
 
 MODELS = (
     *(Programme, Unit, Names, Cited, Caps, Expiry, Gifts, Board),
-    *(EarnRule, Matcher, Bracket, Fund, Reward, Attestation, Tree, IssueRule, OffsetCaps),
+    *(EarnRule, Matcher, Bracket, Fund, Reward, Attestation, Tree, Payout, IssueRule, OffsetCaps),
 )

@@ -77,6 +77,12 @@ class Tree(Strict):
     names: Names
 
 
+class Payout(Strict):
+    """The partner pays a person all that sales owe to their grams, once it is so much."""
+
+    fen_min: Amount = 1
+
+
 class Reward(Strict):
     """One thing a person may have. 0 means none in every figure with a maximum or a stock.
 
@@ -102,6 +108,7 @@ class Reward(Strict):
     eligible: Annotated[str, Field(max_length=ELIGIBILITY_CHARACTERS_MAX)] = ""
     attestation: Attestation | None = None
     tree: Tree | None = None
+    payout: Payout | None = None
     since: EpochNumber | None = None
     until: EpochNumber | None = None
     source: Title | None = None
@@ -135,11 +142,24 @@ class Reward(Strict):
             raise ValueError("a charity says what is planted, and no other kind does")
         if kind is RewardKind.CHARITY and self.claim is not Claim.RETIRED:
             raise ValueError("what is given to charity is retired")
-        if kind is RewardKind.TRADING and (self.claim is not Claim.TO_POOL or self.funds):
-            raise ValueError("a trading reward passes the claim to the pool, which pays later")
+        if self.payout is not None and kind is not RewardKind.TRADING:
+            raise ValueError("a payout is a trading reward")
+        if kind is RewardKind.TRADING:
+            self._check_trading()
         if self.attestation is not None and (kind is not RewardKind.POLICY or self.cost_points or self.funds):
             raise ValueError("an attestation is a policy reward that costs nothing")
         if self.voucher_codes and (kind is not RewardKind.COMMERCIAL or not self.stock):
             raise ValueError("voucher codes belong to a commercial reward with a stock")
         if kind is RewardKind.COMMERCIAL and self.partner is None:
             raise ValueError("a commercial reward names the partner who delivers it")
+
+    def _check_trading(self) -> None:
+        """Hold the two halves of trading: what is given to the pool, and what is paid for it later."""
+        if self.funds:
+            raise ValueError("a trading reward spends no fund: what sales bring is what it pays")
+        if (self.claim is Claim.TO_POOL) == (self.payout is not None):
+            raise ValueError("a trading reward passes the claim to the pool, or is the payout for it")
+        if self.payout is not None and (self.claim is not Claim.STAYS or self.cost_points):
+            raise ValueError("a payout costs nothing")
+        if self.payout is not None and (self.partner is None or self.quantity_max != 1 or self.stock):
+            raise ValueError("a payout names the partner who pays, and has no quantity and no stock")

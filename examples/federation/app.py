@@ -94,6 +94,12 @@ class App:
         request = reward_pb2.QuoteRequest(order=made, ticket=ticket)
         return int(unary(lambda: self._rewards.Quote(request)).spendable_points)
 
+    def due_fen(self, mobile: str, programme: str) -> int:
+        """Say what sales owe a person for what they gave to a programme's pool."""
+        sections = (self.account(mobile) or {}).get("wallets", [])
+        pools = (one for one in sections if one["key"] == f"pool:{programme}")
+        return sum(one["amount"] for pool in pools for one in pool["figures"] if one["key"] == "due")
+
     def redeem(self, mobile: str, order: Order) -> dict[str, Any]:
         """Reserve a reward, have the partner deliver, confirm."""
         made = _wire(order)
@@ -109,6 +115,7 @@ class App:
             "quantity": done.quantity,
             "points": done.points,
             "claim_milligrams": done.claim_milligrams,
+            "payout_fen": done.payout_fen,
             "state": done.state,
         }
 

@@ -28,12 +28,17 @@ HONOUR, TREE = Order(CITY, "first-steps"), Order(FOREST, "tree")
 STEADY = Order(CITY, "steady")
 CERTIFIED = (HONOUR, STEADY)
 TEA_HOUSE = "tea-house"
+SHARE = Order(CITY, "share")
+# So many contributors ask at once for what the sale owes them; the others may whenever they like.
+PAID_OUT_MAX = 20
+PAYING_BANK = "city-bank"
 # What a person must be able to spend for tea, card and their part of a tree.
 POINTS_NEEDED = 10
 LEAVES_NEEDED = 5
 # Each contributor gives all whole kilograms of a claim of at least so many; together at most so much.
 CLAIM_KG_MIN, POOL_KG = 20, 8_000
 _MG_PER_KG = 1_000_000
+_PARTICIPANTS = f"fund:{CITY}:participants"
 # Exit code of a command that a rule said no to.
 _REFUSED = 30
 # Which file of an enterprise lists its persons.
@@ -52,6 +57,7 @@ class Incentives:
         self._founding = founding
         self._raw = raw
         self._progress = progress
+        self._contributors: list[str] = []
 
     def publish(self) -> None:
         """Publish both programmes, each signed by two."""
@@ -124,6 +130,7 @@ class Incentives:
             "sold_tonnes": tonnes,
             "sold_fen": sale["fen"],
             "proceeds": {path: fen for path, fen in proceeds.items() if fen},
+            "participants": self._pay_out(proceeds.get(_PARTICIPANTS, 0)),
             "retired_tonnes": 1,
             "serials_by_owner": self._hub("units", "serials", "--batch", batch["batch"])["ranges"],
         }
@@ -145,10 +152,33 @@ class Incentives:
                 app.prove(mobile)
                 last = app.redeem(mobile, Order(CITY, "pool", kilograms))
                 given, persons = given + kilograms, persons + 1
+                self._contributors.append(mobile)
                 if given >= POOL_KG:
                     break
         self._progress.say(f"  {persons} persons gave {given:,} kg of claims to the pool")
         return [{"kind": "trading", "enterprise": "utility", **last}] if last else []
+
+    def _pay_out(self, brought_fen: int) -> dict[str, Any]:
+        """Let contributors draw what the sale owes them, and the bank be paid for it; gives what moved."""
+        drawn = []
+        with self._app("utility") as app:
+            for mobile in self._contributors[:PAID_OUT_MAX]:
+                due = app.due_fen(mobile, CITY)
+                if due:
+                    drawn.append(app.redeem(mobile, SHARE)["payout_fen"])
+                    if drawn[-1] != due:
+                        raise StepFailed(f"A person is owed {due} fen and was paid {drawn[-1]}.")
+        paid_fen = sum(drawn)
+        if paid_fen:
+            self._hub("fund", "settle", "--partner", PAYING_BANK, "--fen", str(paid_fen))
+        self._progress.say(f"  {len(drawn)} of them drew {paid_fen / 100:,.2f} yuan of the sale")
+        return {
+            "contributors": len(self._contributors),
+            "brought_fen": brought_fen,
+            "drawn_by": len(drawn),
+            "drawn_fen": paid_fen,
+            "left_fen": brought_fen - paid_fen,
+        }
 
     def _money(self) -> dict[str, int]:
         balances: dict[str, int] = self._hub("fund", "show", "M")["balances"]

@@ -217,6 +217,11 @@ def _issuance_lines(batch: Json) -> Iterator[str]:
     )
     shares = ", ".join(f"{path} {fen / 100:,.2f}" for path, fen in batch["proceeds"].items())
     yield f"  proceeds, split to the last fen: {shares}"
+    theirs = batch["participants"]
+    yield (
+        f"  {theirs['contributors']} who gave to the pool are owed {theirs['brought_fen'] / 100:,.2f} yuan; "
+        f"{theirs['drawn_by']} drew {theirs['drawn_fen'] / 100:,.2f}, {theirs['left_fen'] / 100:,.2f} wait"
+    )
 
 
 def _kg(grams: int) -> str:

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, func, insert, select
 
 from accounting.ledger.books import Outcome, Received
-from accounting.ledger.chart import LedgerAccount
 from accounting.ledger.transfers import Code, Transfer
 from hub.store.keyed import Keyed, Row, read_keyed
 from hub.store.ledger_schema import operation, received, segment, transfer
@@ -54,14 +53,6 @@ def numbered_moving(connection: Connection, code: Code, since: int = 0) -> list[
     moving = select(transfer.c.operation).where(transfer.c.code == int(code), transfer.c.operation >= since)
     query = select(operation).where(operation.c.seq.in_(moving)).order_by(operation.c.seq)
     return [_operation(row) for row in connection.execute(query)]
-
-
-def moved_to(connection: Connection, code: Code, account: LedgerAccount) -> int:
-    """Add up what transfers of a code have credited to an account."""
-    query = select(func.sum(transfer.c.amount)).where(
-        transfer.c.code == int(code), transfer.c.credit == account.id
-    )
-    return int(connection.scalar(query) or 0)
 
 
 def segment_of(connection: Connection, seq: int) -> tuple[int, int, int] | None:

@@ -13,7 +13,7 @@ from accounting.ledger.books import Reservation, ReservationState
 from accounting.ledger.chart import LedgerAccount
 from accounting.ledger.transfers import Balance
 from hub.store.keyed import Keyed, Row, read_keyed
-from hub.store.ledger_schema import counter, reservation, system_balance
+from hub.store.ledger_schema import counter, operation, reservation, system_balance
 from hub.store.rows import ROWS_AT_ONCE, put
 from protos.epochs import Epoch
 
@@ -50,20 +50,6 @@ def keyed_reservations(rows: Iterable[Row]) -> dict[bytes, Reservation]:
     return {one.key: one for one in map(_reservation, rows)}
 
 
-def confirmed_milligrams(
-    connection: Connection, programme: str, rewards: Collection[str], account: bytes | None = None
-) -> int:
-    """Add up the claims that confirmed orders of these rewards took, of one account or of all."""
-    query = select(func.sum(reservation.c.milligrams)).where(
-        reservation.c.programme == programme,
-        reservation.c.reward.in_(rewards),
-        reservation.c.state == int(ReservationState.CONFIRMED),
-    )
-    if account is not None:
-        query = query.where(reservation.c.account == account)
-    return int(connection.scalar(query) or 0)
-
-
 def lapsing_reservations(connection: Connection, now: int, limit: int) -> list[Reservation]:
     """Give the reservations whose time is over, the oldest first."""
     query = select(reservation).where(
@@ -92,6 +78,21 @@ def count_reserved(connection: Connection, *, soon: int) -> Reserved:
     )
     query = select(*columns).where(reservation.c.state == int(ReservationState.RESERVED))
     return Reserved(*connection.execute(query).one())
+
+
+def waiting_reservations(connection: Connection, programme: str) -> list[Reservation]:
+    """Give a programme's reservations that wait for money, in the order they were made."""
+    query = (
+        select(reservation)
+        .join(operation, operation.c.key == reservation.c.key)
+        .where(
+            reservation.c.state == int(ReservationState.RESERVED),
+            reservation.c.programme == programme,
+            reservation.c.fund == "",
+            reservation.c.fen > 0,
+        )
+    )
+    return [_reservation(row) for row in connection.execute(query.order_by(operation.c.seq))]
 
 
 def put_reservations(connection: Connection, reservations: Iterable[Reservation]) -> None:

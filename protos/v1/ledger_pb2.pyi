@@ -448,7 +448,9 @@ Global___Plant: _TypeAlias = Plant  # noqa: Y015
 
 @_typing.final
 class Sell(_message.Message):
-    """Units of an issued batch sold: their proceeds are split by the programme's rule."""
+    """Units of an issued batch sold: their proceeds are split by the programme's rule. What is for the participants goes
+    into the fund "participants", which pays each the part of their grams when asked.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -81,6 +81,7 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_NOTHING_TO_ISSUE: _Reason.ValueType  # 344
     REASON_OFFSET_CAP_EXCEEDED: _Reason.ValueType  # 345
     REASON_NOT_TRANSFERABLE: _Reason.ValueType  # 346
+    REASON_NOTHING_DUE: _Reason.ValueType  # 347
     REASON_SELECTION_WRONG: _Reason.ValueType  # 350
     REASON_COMMITMENT_MISSING: _Reason.ValueType  # 360
     REASON_COMMITMENT_CLOSED: _Reason.ValueType  # 361
@@ -162,6 +163,7 @@ REASON_RESERVATION_ENDED: Reason.ValueType  # 343
 REASON_NOTHING_TO_ISSUE: Reason.ValueType  # 344
 REASON_OFFSET_CAP_EXCEEDED: Reason.ValueType  # 345
 REASON_NOT_TRANSFERABLE: Reason.ValueType  # 346
+REASON_NOTHING_DUE: Reason.ValueType  # 347
 REASON_SELECTION_WRONG: Reason.ValueType  # 350
 REASON_COMMITMENT_MISSING: Reason.ValueType  # 360
 REASON_COMMITMENT_CLOSED: Reason.ValueType  # 361

@@ -112,6 +112,7 @@ class Offer(_message.Message):
     CLAIM_GRAMS_FIELD_NUMBER: _builtins.int
     QUANTITY_MAX_FIELD_NUMBER: _builtins.int
     TIMEOUT_SECONDS_FIELD_NUMBER: _builtins.int
+    PAYOUT_FEN_MIN_FIELD_NUMBER: _builtins.int
     programme: _builtins.str
     programme_version: _builtins.int
     reward: _builtins.str
@@ -128,6 +129,8 @@ class Offer(_message.Message):
     claim_grams: _builtins.int
     quantity_max: _builtins.int
     timeout_seconds: _builtins.int
+    payout_fen_min: _builtins.int
+    """The reward pays what sales of units owe to who gave to the pool, not less than this much; 0: it is no payout."""
     def __init__(
         self,
         *,
@@ -145,10 +148,11 @@ class Offer(_message.Message):
         claim_grams: _builtins.int = ...,
         quantity_max: _builtins.int = ...,
         timeout_seconds: _builtins.int = ...,
+        payout_fen_min: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim", "claim_grams", b"claim_grams", "cost_points", b"cost_points", "kind", b"kind", "name_en", b"name_en", "name_zh", b"name_zh", "partner", b"partner", "programme", b"programme", "programme_version", b"programme_version", "quantity_max", b"quantity_max", "reward", b"reward", "timeout_seconds", b"timeout_seconds", "unit_en", b"unit_en", "unit_zh", b"unit_zh"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim", "claim_grams", b"claim_grams", "cost_points", b"cost_points", "kind", b"kind", "name_en", b"name_en", "name_zh", b"name_zh", "partner", b"partner", "payout_fen_min", b"payout_fen_min", "programme", b"programme", "programme_version", b"programme_version", "quantity_max", b"quantity_max", "reward", b"reward", "timeout_seconds", b"timeout_seconds", "unit_en", b"unit_en", "unit_zh", b"unit_zh"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -187,6 +191,7 @@ class QuoteResponse(_message.Message):
     CLAIM_MILLIGRAMS_FIELD_NUMBER: _builtins.int
     REFUSED_REASON_FIELD_NUMBER: _builtins.int
     REFUSED_MESSAGE_FIELD_NUMBER: _builtins.int
+    PAYOUT_FEN_FIELD_NUMBER: _builtins.int
     points: _builtins.int
     spendable_points: _builtins.int
     """What the person may spend now, the reserve for noise kept back."""
@@ -194,6 +199,8 @@ class QuoteResponse(_message.Message):
     refused_reason: _builtins.int
     """Why a reservation would be refused now: reason number and words; absent where it would not."""
     refused_message: _builtins.str
+    payout_fen: _builtins.int
+    """Money the person would be paid: of a payout, all that sales owe now."""
     def __init__(
         self,
         *,
@@ -202,10 +209,11 @@ class QuoteResponse(_message.Message):
         claim_milligrams: _builtins.int = ...,
         refused_reason: _builtins.int = ...,
         refused_message: _builtins.str = ...,
+        payout_fen: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim_milligrams", b"claim_milligrams", "points", b"points", "refused_message", b"refused_message", "refused_reason", b"refused_reason", "spendable_points", b"spendable_points"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim_milligrams", b"claim_milligrams", "payout_fen", b"payout_fen", "points", b"points", "refused_message", b"refused_message", "refused_reason", b"refused_reason", "spendable_points", b"spendable_points"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -487,6 +495,8 @@ class Redemption(_message.Message):
     FUNDED_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
     VOUCHER_CODES_FIELD_NUMBER: _builtins.int
+    PAYOUT_FEN_FIELD_NUMBER: _builtins.int
+    WAITING_BEFORE_FIELD_NUMBER: _builtins.int
     order_key: _builtins.bytes
     state: _builtins.str
     """"reserved", "confirmed", "cancelled", "lapsed", "disputed"."""
@@ -499,6 +509,10 @@ class Redemption(_message.Message):
     funded: _builtins.bool
     """Money is there; false while the order waits in a fund's queue."""
     expires_at: _builtins.int
+    payout_fen: _builtins.int
+    """Money the person is paid: of a payout."""
+    waiting_before: _builtins.int
+    """Of an order that waits for money: how many are served before it."""
     @_builtins.property
     def voucher_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Of a confirmed order with voucher codes."""
@@ -517,10 +531,12 @@ class Redemption(_message.Message):
         funded: _builtins.bool = ...,
         expires_at: _builtins.int = ...,
         voucher_codes: _abc.Iterable[_builtins.str] | None = ...,
+        payout_fen: _builtins.int = ...,
+        waiting_before: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim_milligrams", b"claim_milligrams", "expires_at", b"expires_at", "funded", b"funded", "order_key", b"order_key", "points", b"points", "programme", b"programme", "programme_version", b"programme_version", "quantity", b"quantity", "reward", b"reward", "state", b"state", "voucher_codes", b"voucher_codes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim_milligrams", b"claim_milligrams", "expires_at", b"expires_at", "funded", b"funded", "order_key", b"order_key", "payout_fen", b"payout_fen", "points", b"points", "programme", b"programme", "programme_version", b"programme_version", "quantity", b"quantity", "reward", b"reward", "state", b"state", "voucher_codes", b"voucher_codes", "waiting_before", b"waiting_before"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -9,7 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from accounting.ledger import chart
+from accounting.ledger.closing import System, added
+from accounting.ledger.transfers import Balance
+from engine.closing import ClosedBooks
 from engine.duckdb_engine import DuckDbEngine
+from hub.store.reservations import walk_balances
 from privacy import codec, envelope, merkle
 from privacy.account_changes import CLOSE, build_change
 from privacy.envelope import Kind
@@ -18,11 +23,14 @@ from privacy.standing import HUB_ID, Role
 from protos.v1 import books_pb2, ledger_pb2
 from tests.conformance.tamper.liar import Liar, counted, lying, story
 from tests.simulated_ledgers import SimulatedLedgers
-from tests.simulator import ISSUED_AT, Federation
+from tests.simulator import ISSUED_AT, Federation, pseudonym
 from tests.unit.auditor.funded import LEDGER, NEXT, funded, release_next
 from tests.unit.hub.operations import asked, confirm, deposit, holder_of, reserve
-from tests.unit.hub.pool_world import issue, pool_world
+from tests.unit.hub.pool_world import close_next, draw, issue, pool_world, sell
+from tests.unit.hub.pool_world import confirm as confirm_payout
 
+# After every operation a running hub has taken.
+LATER = 4_000_000_000
 Change = Callable[[books_pb2.EpochClose], None]
 
 
@@ -67,6 +75,26 @@ def issued() -> Liar:
     hub.entries = list(hub.entries)
     hub.state = pickle.loads(pickle.dumps(hub.state))
     return hub
+
+
+@functools.cache
+def _sold() -> tuple[Federation, System]:
+    """Run a hub until a person has drawn what a sale owes; the log, and the books of its last close."""
+    with tempfile.TemporaryDirectory() as folder, pool_world(Path(folder) / "hub") as world:
+        sell(world, issue(world).batch.batch, 1_001)
+        confirm_payout(world, draw(world, 0)[1].order_key)
+        close_next(world)
+        with world.hub._readers.begin() as connection:
+            return world, dict(walk_balances(connection))
+
+
+def sold() -> tuple[Liar, System]:
+    """Take over the log of a hub that has sold and paid out."""
+    federation, balances = _sold()
+    hub = lying(federation)
+    hub.entries = list(hub.entries)
+    hub.state = pickle.loads(pickle.dumps(hub.state))
+    return hub, balances
 
 
 def _issuance(hub: Liar) -> tuple[int, Any]:
@@ -179,6 +207,32 @@ def issued_one_tonne_too_many(folder: Path) -> Liar:
     index, message = _issuance(hub)
     message.batch.issued_tonnes += 1
     hub.replace(index, hub.signed(Kind.ISSUANCE, message, HUB_ID))
+    return hub
+
+
+@story
+def share_of_a_sale_kept(folder: Path) -> Liar:
+    """The hub books one fen of the participants' share as the operator's, and closes over those books."""
+    hub, balances = sold()
+    theirs, kept = chart.fund("city", "participants"), chart.fee("operator")
+    false = added(balances, {theirs: Balance(1, 0), kept: Balance(0, 1)})
+    index = hub.find(Kind.EPOCH_CLOSE, 1)
+    message = envelope.open_envelope(hub.entries[index].data).parse(books_pb2.EpochClose)
+    assert message.system_accounts_root == ClosedBooks((), {}, balances).system_root
+    message.system_accounts_root = ClosedBooks((), {}, false).system_root
+    hub.replace(index, hub.signed(Kind.EPOCH_CLOSE, message, HUB_ID))
+    return hub
+
+
+@story
+def share_of_a_sale_paid_twice(folder: Path) -> Liar:
+    """The hub pays a person, who asks for it, the part of a sale that was paid before."""
+    hub, _ = sold()
+    account = hub.linked[pseudonym(0)][0]
+    again = asked(hub, reserve(99, account, reward="share"), issued_at=LATER)
+    again.at = LATER
+    built = build_segment(hub.header(Role.HUB, HUB_ID), hub.state.operations, [codec.encode(again)])
+    hub.append(hub.signed(Kind.JOURNAL_SEGMENT, built.message, HUB_ID), built.bodies)
     return hub
 
 

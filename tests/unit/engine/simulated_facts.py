@@ -22,14 +22,18 @@ class SimulatedFacts:
     epoch: Epoch
     reserve_z: Fraction = Fraction(1)
     statuses: dict[bytes, AccountStatus] = field(default_factory=dict)
+    # Accounts merged into others, and who lets the programme pool.
+    merged: dict[bytes, bytes] = field(default_factory=dict)
+    pooling: set[bytes] = field(default_factory=set)
+    has_ended: bool = False
 
     def programme(self, programme: str, version: int) -> Programme | None:
         """Find the programme."""
         return self.rules if (programme, version) == (self.rules.id, self.rules.version) else None
 
     def in_force(self, programme: str) -> Programme | None:
-        """Give the programme."""
-        return self.rules if programme == self.rules.id else None
+        """Give the programme until it has ended."""
+        return self.rules if programme == self.rules.id and not self.has_ended else None
 
     def status(self, account: bytes) -> AccountStatus:
         """Give a status; everybody has proved control."""
@@ -40,9 +44,14 @@ class SimulatedFacts:
         return Ticket("city", bytes(16), "redeem", operation.key, b"", operation.at, operation.at, bytes(32))
 
     def holder(self, account: bytes) -> bytes:
-        """Nobody was merged."""
-        return account
+        """Give whom an account was merged into."""
+        return self.merged.get(account, account)
+
+    def parts(self, account: bytes) -> tuple[bytes, ...]:
+        """List an account and those merged into it."""
+        return (account, *(one for one, target in self.merged.items() if target == account))
 
     def pools(self, account: bytes) -> frozenset[str]:
-        """Nobody lets anybody pool."""
-        return frozenset()
+        """Name the programme for who lets it pool."""
+        is_pooling = not self.pooling.isdisjoint(self.parts(account))
+        return frozenset({self.rules.id} if is_pooling else ())

@@ -52,7 +52,7 @@ def rules_of(window: int, expiry: int) -> Programme:
         deficit_epochs_max=2,
         expiry={"kind": "rolling", "epochs": expiry} if expiry else {},
         gifts={"epoch_points_max": 40},
-        funds={"city": {"names": NAMES, "sources": ["government"], "epoch_fen_max": 300}},
+        funds={"city": {"names": NAMES, "sources": ["government", "sale"], "epoch_fen_max": 300}},
         issue={"credits": rule_document(offset={})},
         rewards={
             "bus": coupon(cost_points=7, unit_cost_fen=50, quantity_max=3, stock=9),

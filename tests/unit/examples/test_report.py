@@ -53,7 +53,14 @@ ISSUANCE = {
     "sold_tonnes": 2,
     "sold_fen": 17_000,
     "retired_tonnes": 1,
-    "proceeds": {"fund:city:city": 13_600, "fee:operator": 3_400},
+    "proceeds": {"fund:city:city": 3_400, "fee:operator": 3_400, "fund:city:participants": 10_200},
+    "participants": {
+        "contributors": 30,
+        "brought_fen": 10_200,
+        "drawn_by": 20,
+        "drawn_fen": 7_000,
+        "left_fen": 3_200,
+    },
 }
 TEA = {
     "kind": "commercial",
@@ -158,7 +165,8 @@ def test_what_was_redeemed_issued_and_split_is_told_in_words() -> None:
         "checked offline steady.json: The holder reduced at least 100 g.",
     ):
         assert words in text
-    assert "fund:city:city 136.00, fee:operator 34.00" in text
+    assert "fund:city:city 34.00, fee:operator 34.00, fund:city:participants 102.00" in text
+    assert "30 who gave to the pool are owed 102.00 yuan; 20 drew 70.00, 32.00 wait" in text
     assert "replayed by the auditor equal the hub's" in text
 
 

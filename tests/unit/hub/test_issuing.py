@@ -85,7 +85,11 @@ def test_units_are_sold_and_used_from_the_command_line(world: PoolWorld) -> None
     assert owners["retired:works"] == (1, 2)
     assert owners["sold:works"] == (3, 3)
     assert "cancelled" in owners
-    assert (money["fund:city:city"], money["fee:operator"]) == (901, 100)
+    assert (money["fund:city:city"], money["fee:operator"], money["fund:city:participants"]) == (
+        300,
+        100,
+        601,
+    )
     assert claims["retired:cancelled"] == MG_PER_TONNE
     assert "fund:city:city" in run("fund", "show")
 

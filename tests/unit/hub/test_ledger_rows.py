@@ -131,6 +131,20 @@ def test_reservations_lapse_in_the_order_of_their_time(writer: Engine) -> None:
         assert found == {done.key: done, later.key: later}
 
 
+def test_who_waits_for_money_is_given_in_the_order_of_operations(writer: Engine) -> None:
+    rows = [performed(seq)._replace(key=key) for seq, key in enumerate((b"z" * 16, b"y" * 16, b"k" * 16))]
+    first, second = (replace(RESERVED, key=one.key, fund="") for one in rows[:2])
+    aside = {"other programme": replace(first, key=b"1" * 16, programme="y"), "paid": RESERVED}
+    aside |= {"free": replace(first, key=b"2" * 16, fen=0)}
+    aside |= {"over": replace(first, key=b"3" * 16, state=ReservationState.LAPSED)}
+    with writer.begin() as connection:
+        operations.add_operations(
+            connection, [*rows, *(performed(9 + at)._replace(key=bytes([49 + at]) * 16) for at in range(3))]
+        )
+        reservations.put_reservations(connection, [second, first, *aside.values()])
+        assert reservations.waiting_reservations(connection, "x") == [first, second]
+
+
 def test_any_text_and_bytes_come_back_as_they_were(writer: Engine) -> None:
     names = {'plain"quote', "back\\slash", "{a,b}", "NULL", "", " 公交 ", "new\nline"}
     odd = replace(RESERVED, key=bytes(range(16)), account=b"\\x\x00\"'{},;\xff\xfe......", fund='"\\", 税')

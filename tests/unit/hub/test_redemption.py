@@ -47,6 +47,11 @@ REWARDS = {
         "tree": {"points": 200, "names": NAMES},
     },
     "pool": {"names": NAMES, "kind": "trading", "claim": "to_pool", "claim_grams": 1_000},
+    "bike": coupon(cost_points=1, funds=["patient"], unit_cost_fen=300),
+}
+FUNDS = {
+    "city": {"names": NAMES, "sources": ["government"]},
+    "patient": {"names": NAMES, "sources": ["government"], "when_empty": "queue"},
 }
 
 
@@ -54,7 +59,7 @@ REWARDS = {
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RewardWorld]:
     with reward_world(tmp_path_factory.mktemp("rewards") / "hub") as found:
         earn = {"all": {"names": NAMES, "ratio": [1, 10]}}
-        made = programme(first_epoch=EPOCH, earn=earn, rewards=REWARDS)
+        made = programme(first_epoch=EPOCH, earn=earn, rewards=REWARDS, funds=FUNDS)
         found.publish_programme(made.canonical_bytes())
         found.figures[BIKES, EPOCH] = [10_000] * 6 + [500] * 6
         found.close_epoch()
@@ -86,6 +91,7 @@ def test_offers_are_those_in_force(world: RewardWorld) -> None:
         offers = call(stub.ListRewards, reward_pb2.ListRewardsRequest()).offers
         assert {(one.programme, one.reward, one.kind) for one in offers} == {
             ("city", "bus", "commercial"),
+            ("city", "bike", "commercial"),
             ("city", "coupon", "commercial"),
             ("city", "badge", "honour"),
             ("city", "pool", "trading"),
@@ -397,6 +403,22 @@ def test_the_key_of_an_order_opens_nothing(world: RewardWorld) -> None:
         == codes_of(world, order, Role.OPERATOR)
         != []
     )
+
+
+def test_an_order_waits_for_money_and_says_who_is_before_it(world: RewardWorld) -> None:
+    orders = [world.order("city", "bike") for _ in range(2)]
+    made = [reserve(world, one, world.order_ticket(one, at, BIKES)) for at, one in enumerate(orders)]
+    assert [(one.funded, one.waiting_before) for one in made] == [(False, 0), (False, 1)]
+    assert refused(partial(end, world, "Confirm", orders[1])).reason == reasons.REASON_FUND_EXHAUSTED
+    world.deposit("city", "patient", 599)
+    with world.rewards(Role.NODE, BIKES) as stub:
+        first, second = (
+            call(stub.GetRedemption, reward_pb2.GetRedemptionRequest(order_key=one.key)).redemption
+            for one in orders
+        )
+    assert (first.funded, second.funded, second.waiting_before) == (True, False, 0)
+    end(world, "Cancel", orders[0])
+    assert end(world, "Confirm", orders[1]).state == "confirmed"
 
 
 def order_body(order: reward_pb2.RewardOrder, ticket: bytes) -> dict[str, Any]:

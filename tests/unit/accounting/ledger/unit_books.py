@@ -68,6 +68,12 @@ class UnitBooks:
     def holder(self, account: bytes) -> bytes:
         return account
 
+    def parts(self, account: bytes) -> tuple[bytes, ...]:
+        return (account,)
+
+    def waiting(self, programme: str) -> tuple[Reservation, ...]:
+        return ()
+
     def pools(self, account: bytes) -> frozenset[str]:
         return frozenset()
 

@@ -20,7 +20,7 @@ def document(**changes: Any) -> dict[str, Any]:
         "unit": {"code": "CARBON_COIN", "names": NAMES},
         "first_epoch": 202501,
         "earn": {"base": {"names": NAMES, "ratio": [1, 10]}},
-        "funds": {"city": {"names": NAMES, "sources": ["government"]}},
+        "funds": {"city": {"names": NAMES, "sources": ["government", "sale"]}},
         "rewards": {"bus": coupon()},
     } | changes
 
