@@ -196,7 +196,7 @@ class Redemptions:
             raise Refused(
                 REASON_CONTROL_NOT_PROVED,
                 "The person has no account yet.",
-                remedy="An account comes with the first close of an epoch the person is enrolled in.",
+                remedy="Prove control of one first: that opens it before any close does.",
             )
         operation = ledger_pb2.Operation(key=order.key, at=self._clock())
         reserve = operation.reserve
