@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from custodian.cli_ceremony import ceremony
-from runtime.console import json_option, print_result
+from runtime.console import json_option, log_options, print_result
 
 _home_option = click.option(
     "--home",
@@ -73,14 +73,7 @@ def import_share(
 
 @custodian.command()
 @_home_option
-@click.option(
-    "--log-form",
-    type=click.Choice(["json", "human"]),
-    default="json",
-    show_default=True,
-    help="For machines, or people.",
-)
-@click.option("--log-level", default="INFO", show_default=True, help="DEBUG to ERROR.")
+@log_options
 @json_option
 def serve(folder: Path, log_form: Any, log_level: str, *, as_json: bool) -> None:
     """Serve until SIGTERM, then finish what runs. 运行服务。"""

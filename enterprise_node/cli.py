@@ -7,46 +7,34 @@ from typing import Any
 
 import click
 
-_DATA = ("check", "ingest", "explain", "status", "doctor")
-_PERSON = ("person", "ticket")
-_RELEASE = ("join", "enrol", "preview", "release", "submit", "recover", "run", "egress", "deposit")
-_PACK = ("pack", "footprint")
-_PREMISES = ("rehearse", "exact", "open")
+from runtime.console import LazyGroup
+
+MODULES = {
+    "join": "enterprise_node.cli_release",
+    "check": "enterprise_node.cli_data",
+    "ingest": "enterprise_node.cli_data",
+    "explain": "enterprise_node.cli_data",
+    "status": "enterprise_node.cli_data",
+    "doctor": "enterprise_node.cli_data",
+    "person": "enterprise_node.cli_person",
+    "ticket": "enterprise_node.cli_person",
+    "enrol": "enterprise_node.cli_release",
+    "preview": "enterprise_node.cli_release",
+    "release": "enterprise_node.cli_release",
+    "submit": "enterprise_node.cli_release",
+    "recover": "enterprise_node.cli_release",
+    "run": "enterprise_node.cli_release",
+    "egress": "enterprise_node.cli_release",
+    "deposit": "enterprise_node.cli_release",
+    "rehearse": "enterprise_node.cli_premises",
+    "exact": "enterprise_node.cli_premises",
+    "open": "enterprise_node.cli_premises",
+    "pack": "enterprise_node.cli_pack",
+    "footprint": "enterprise_node.cli_pack",
+}
 
 
-class _LazyGroup(click.Group):
-    """Imports a command's module only when the command is named, so that help stays quick."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """List all commands in the order of use."""
-        return [*_RELEASE[:1], *_DATA, *_PERSON, *_RELEASE[1:], *_PREMISES, *_PACK]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Find a command by its name in the module that holds it."""
-        if cmd_name in _DATA:
-            from enterprise_node.cli_data import COMMANDS
-
-            return COMMANDS[cmd_name]
-        if cmd_name in _PERSON:
-            from enterprise_node.cli_person import COMMANDS as PERSON_COMMANDS
-
-            return PERSON_COMMANDS[cmd_name]
-        if cmd_name in _RELEASE:
-            from enterprise_node.cli_release import COMMANDS as RELEASE_COMMANDS
-
-            return RELEASE_COMMANDS[cmd_name]
-        if cmd_name in _PREMISES:
-            from enterprise_node.cli_premises import COMMANDS as PREMISES_COMMANDS
-
-            return PREMISES_COMMANDS[cmd_name]
-        if cmd_name in _PACK:
-            from enterprise_node.cli_pack import COMMANDS as PACK_COMMANDS
-
-            return PACK_COMMANDS[cmd_name]
-        return None
-
-
-@click.group(cls=_LazyGroup, name="cgsp-node")
+@click.group(cls=LazyGroup, name="cgsp-node", modules=MODULES)
 @click.version_option(package_name="cgsp-gateway")
 def node(**_: Any) -> None:
     """Run an enterprise's node. 企业节点。"""

@@ -53,6 +53,19 @@ def _epoch(workspace: Workspace, epoch: Epoch) -> Json:
 def status_lines(status: Mapping[str, Any]) -> Iterator[str]:
     """Say it to people."""
     yield f"{status['name']} {status['name_zh']} ({status['enterprise_id']}), data 数据: {status['data']}"
+    yield from _record_lines(status)
+    persons = status["persons"]
+    yield (
+        f"persons 人数: {persons['known']:,} known 已知, {persons['consented']:,} consented 已同意,"
+        f" {persons['enrolled']:,} enrolled 已登记"
+    )
+    yield from _epoch_lines(status["epochs"])
+    if "outward" in status:
+        yield from _outward_lines(status["outward"])
+        yield from _due_lines(status.get("dues", NO_DUES))
+
+
+def _record_lines(status: Mapping[str, Any]) -> Iterator[str]:
     repeated = f"{status['activities_repeated']:,} known before 重复"
     yield f"rows read 已读: {status['activities_read']:,}, {repeated}"
     if status["activities_corrected"]:
@@ -65,20 +78,15 @@ def status_lines(status: Mapping[str, Any]) -> Iterator[str]:
         yield f"  excluded 排除 {reason}: {rows:,}"
     for reason, rows in status["quarantined"].items():
         yield f"  quarantined 隔离 {reason}: {rows:,}"
-    persons = status["persons"]
-    yield (
-        f"persons 人数: {persons['known']:,} known 已知, {persons['consented']:,} consented 已同意,"
-        f" {persons['enrolled']:,} enrolled 已登记"
-    )
-    for epoch, figures in status["epochs"].items():
+
+
+def _epoch_lines(epochs: Mapping[str, Any]) -> Iterator[str]:
+    for epoch, figures in epochs.items():
         yield f"{epoch}: {figures['reductions_mg'] / 1e6:,.1f} kg CO2e"
         for pack_id, mg in figures["reductions_mg_by_pack"].items():
             yield f"  {pack_id}: {mg:,} mg"
         if figures["insufficient_history"]:
             yield f"  insufficient history 历史不足: {figures['insufficient_history']:,} persons 人"
-    if "outward" in status:
-        yield from _outward_lines(status["outward"])
-        yield from _due_lines(status.get("dues", NO_DUES))
 
 
 def _due_lines(dues: Mapping[str, Any]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -189,3 +189,6 @@ def _account_of(text: str) -> bytes:
     if not re.fullmatch(r"[0-9a-f]{32}", text):
         raise click.BadParameter("write its 32 hex digits.", param_hint="ACCOUNT")
     return bytes.fromhex(text)
+
+
+COMMANDS: Mapping[str, click.Command] = {"account": account}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from hub.cli_options import home_option, opened_home
-from runtime.console import json_option, print_result
+from runtime.console import json_option, log_options, print_result
 
 if TYPE_CHECKING:
     from hub.configuration import StoreSettings
@@ -77,14 +77,7 @@ def init(
 
 @click.command()
 @home_option
-@click.option(
-    "--log-form",
-    type=click.Choice(["json", "human"]),
-    default="json",
-    show_default=True,
-    help="For machines, or people.",
-)
-@click.option("--log-level", default="INFO", show_default=True, help="DEBUG to ERROR.")
+@log_options
 @json_option
 def serve(folder: Path, log_form: Any, log_level: str, *, as_json: bool) -> None:
     """Serve until SIGTERM, then finish what runs. 运行服务。"""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -244,3 +244,6 @@ def _described(root: TrustRoot, data: bytes) -> dict[str, Any]:
         "auditors": [one.id for one in root.auditors],
         "witness_quorum": root.witness_quorum,
     }
+
+
+COMMANDS: Mapping[str, click.Command] = {"trust": trust}

@@ -170,22 +170,21 @@ def _explain_grams(
     names: Mapping[tuple[str, int], bytes],
     account: bytes,
 ) -> None:
-    months: dict[Place, dict[Epoch, Figure]] = defaultdict(dict)
-    for one in figures:
-        if not one.covered:
-            months[one.enterprise, one.measure, one.slot][one.epoch] = one
+    months = {(_place(one), one.epoch): one for one in figures if not one.covered}
     for anchor in (one for one in figures if one.covered):
-        place = (anchor.enterprise, anchor.measure, anchor.slot)
-        mine = [months[place][epoch] for epoch in anchor.covered if epoch in months[place]]
         spans = held[names[anchor.enterprise, anchor.slot]]
-        if mine and _is_whole(anchor, spans):
-            if spans_at(spans, anchor.epoch) == ((account, BASIS_POINTS),):
-                _explain_year(found, mine, anchor)
-            for one in mine:
-                del months[place][one.epoch]
-    for mine_by_epoch in months.values():
-        for one in mine_by_epoch.values():
-            _explain_month(found, one, held[names[one.enterprise, one.slot]], account)
+        if not _is_whole(anchor, spans):
+            continue
+        places = [(_place(anchor), epoch) for epoch in anchor.covered]
+        year = [months.pop(one) for one in places if one in months]
+        if year and spans_at(spans, anchor.epoch) == ((account, BASIS_POINTS),):
+            _explain_year(found, year, anchor)
+    for one in months.values():
+        _explain_month(found, one, held[names[one.enterprise, one.slot]], account)
+
+
+def _place(one: Figure) -> Place:
+    return one.enterprise, one.measure, one.slot
 
 
 def _is_whole(anchor: Figure, spans: Sequence[Holding]) -> bool:

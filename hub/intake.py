@@ -203,20 +203,24 @@ class Intake:
             if not self._waits_for_selection(refused, peer, data):
                 raise
             return self._store_selected(connection, peer.id, data).receipt
+        if peer.role is not Role.OPERATOR and not hmac.compare_digest(admission.issuer, peer.id):
+            raise _another_signed(peer)
+        self._check_beyond_the_rules(admission, bodies)
+        if admission.kind in _DECIDED_UPON and self._seal_open(connection):
+            with following("the open segment"):
+                admission = self._state.check(data, bodies, self._log.head.size)
+        return self._store(connection, admission, data, bodies).receipt
+
+    def _check_beyond_the_rules(self, admission: Admission, bodies: Sequence[bytes]) -> None:
+        """Refuse what the log's rules cannot see: a beacon asked for meanwhile, a programme's content."""
         if admission.kind is Kind.COMMITMENT and self._is_bound(Epoch(admission.message.epoch)):
             raise Refused(
                 REASON_COMMITMENT_CLOSED,
                 "The beacon of this epoch is being drawn: nothing is committed to any more.",
                 remedy="Sign nothing-to-report for an outage.",
             )
-        if peer.role is not Role.OPERATOR and not hmac.compare_digest(admission.issuer, peer.id):
-            raise _another_signed(peer)
         if admission.kind is Kind.PROGRAMME:
             check_content(admission.message, bodies, self._conditions)
-        if admission.kind in _DECIDED_UPON and self._seal_open(connection):
-            with following("the open segment"):
-                admission = self._state.check(data, bodies, self._log.head.size)
-        return self._store(connection, admission, data, bodies).receipt
 
     def _waits_for_selection(self, refused: Refused, peer: Peer, data: bytes) -> bool:
         """Say whether all that a reservation lacks is its selection, which is the hub's to log."""

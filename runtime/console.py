@@ -1,7 +1,8 @@
-"""What commands write on standard output: text for people, one JSON document with --json."""
+"""How programs take commands and answer them: groups that load late, shared options, text or JSON."""
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
@@ -11,9 +12,44 @@ import click
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+class LazyGroup(click.Group):
+    """Imports a command's module only when the command is named, so that help stays quick.
+
+    `modules` names each command's module, in the order of use; there the mapping COMMANDS holds the command.
+    """
+
+    def __init__(self, *args: Any, modules: Mapping[str, str], **rest: Any) -> None:
+        super().__init__(*args, **rest)
+        self._modules = modules
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """List all commands in the order of use."""
+        return list(self._modules)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Find a command by its name in the module that holds it."""
+        if cmd_name not in self._modules:
+            return None
+        commands: Mapping[str, click.Command] = importlib.import_module(self._modules[cmd_name]).COMMANDS
+        return commands[cmd_name]
+
+
 def json_option(command: Command) -> Command:
     """Add `--json` to a command; it arrives as the argument `as_json`."""
     return click.option("--json", "as_json", is_flag=True, help="Write JSON. 输出 JSON。")(command)
+
+
+def log_options(command: Command) -> Command:
+    """Add `--log-form` and `--log-level` to a command that serves."""
+    form = click.option(
+        "--log-form",
+        type=click.Choice(["json", "human"]),
+        default="json",
+        show_default=True,
+        help="For machines, or people. 日志格式。",
+    )
+    level = click.option("--log-level", default="INFO", show_default=True, help="DEBUG to ERROR. 日志级别。")
+    return form(level(command))
 
 
 def print_result(value: Mapping[str, Any], *, as_json: bool, lines: Iterable[str] | None = None) -> None:
