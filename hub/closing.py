@@ -44,11 +44,9 @@ from hub.store.operations import all_received
 from hub.store.reservations import put_balances, walk_balances
 from hub.store.wallets import (
     StoredWallet,
-    WalletKey,
     all_credits,
     load_credits,
     put_wallets,
-    read_wallets,
     wallets_applied,
 )
 from hub.stored_books import wallet_of
@@ -180,13 +178,14 @@ def write_closed(
     for credited in attempt.credited.ledgers:
         load_credits(connection, credited.ledger, attempt.epoch, walk_credits(engine, credited.credits))
     put_balances(connection, closed.balances)
-    put_wallets(connection, _merged(connection, engine, facts, attempt.epoch, closed))
+    put_wallets(connection, _merged(engine, facts, attempt.epoch, closed))
 
 
-def _merged(
-    connection: Connection, engine: Engine, facts: LogFacts, epoch: Epoch, closed: ClosedBooks
-) -> list[StoredWallet]:
-    """Give the wallets of accounts that became one with this close, and empty ones where they were."""
+def _merged(engine: Engine, facts: LogFacts, epoch: Epoch, closed: ClosedBooks) -> list[StoredWallet]:
+    """Give the wallets of accounts that became one with this close, and empty ones where they were.
+
+    Nobody need have touched an account before: its credits would still be found without an empty wallet.
+    """
     epochs = [one for one in facts.closed_epochs() if one < epoch]
     before = facts.merged(epochs[-1]) if epochs else {}
     fresh = {one: to for one, to in facts.merged(epoch).items() if before.get(one) != to}
@@ -194,9 +193,7 @@ def _merged(
     for ledger in closed.ledgers if fresh else ():
         targets = find_wallets(engine, ledger.files, fresh.values())
         found += [_row(ledger.ledger, account, one, epoch) for account, one in targets.items()]
-        keys: list[WalletKey] = [(ledger.ledger, account) for account in fresh]
-        there = read_wallets(connection, keys)
-        found += [StoredWallet(account, ledger.ledger, applied_epoch=epoch) for _, account in sorted(there)]
+        found += [StoredWallet(account, ledger.ledger, applied_epoch=epoch) for account in sorted(fresh)]
     return found
 
 

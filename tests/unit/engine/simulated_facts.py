@@ -23,7 +23,7 @@ class SimulatedFacts:
     reserve_z: Fraction = Fraction(1)
     statuses: dict[bytes, AccountStatus] = field(default_factory=dict)
     # Accounts merged into others, and who lets the programme pool.
-    merged: dict[bytes, bytes] = field(default_factory=dict)
+    merges: dict[bytes, bytes] = field(default_factory=dict)
     pooling: set[bytes] = field(default_factory=set)
     has_ended: bool = False
 
@@ -45,11 +45,11 @@ class SimulatedFacts:
 
     def holder(self, account: bytes) -> bytes:
         """Give whom an account was merged into."""
-        return self.merged.get(account, account)
+        return self.merges.get(account, account)
 
     def parts(self, account: bytes) -> tuple[bytes, ...]:
         """List an account and those merged into it."""
-        return (account, *(one for one, target in self.merged.items() if target == account))
+        return (account, *(one for one, target in self.merges.items() if target == account))
 
     def pools(self, account: bytes) -> frozenset[str]:
         """Name the programme for who lets it pool."""

@@ -227,7 +227,7 @@ def test_who_was_merged_is_paid_under_the_account_that_stays() -> None:
     batch = books.issue().batch
     books.sell(batch, 1, 1_000)
     books.redeem(PERSONS[0], "share")
-    books.made_up.merged[PERSONS[0]] = PERSONS[1]
+    books.made_up.merges[PERSONS[0]] = PERSONS[1]
     assert books.stake(PERSONS[1]).due_fen == 300
     books.redeem(PERSONS[1], "share")
     assert books.stake(PERSONS[1]).due_fen == 0
@@ -388,7 +388,7 @@ class Trading(RuleBasedStateMachine):
 
     @rule(person=PERSON, into=PERSON)
     def merge(self, person: bytes, into: bytes) -> None:
-        merged = self.books.made_up.merged
+        merged = self.books.made_up.merges
         is_free = person != into and not {person, into} & {*merged, *merged.values()}
         if is_free and not self.books._found(CLAIMS, person).wallet.pending:
             merged[person] = into
@@ -439,7 +439,7 @@ class Trading(RuleBasedStateMachine):
     @invariant()
     def what_is_due_is_there_and_within_a_fen_a_batch_of_the_exact_part(self) -> None:
         books = self.books
-        ending = [one for one in PERSONS if one not in books.made_up.merged]
+        ending = [one for one in PERSONS if one not in books.made_up.merges]
         found = {one: books.stake(one) for one in ending}
         assert all(one.due_fen >= 0 for one in found.values())
         assert sum(one.due_fen for one in found.values()) <= books.of(stakes.account_of("city"))
