@@ -13,11 +13,10 @@ import json
 import os
 import statistics
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from benchmarks import books_redeem
 from benchmarks.books_close import ENTERPRISES, Close, Released, close_all
@@ -82,7 +81,7 @@ def measure_redemptions(persons: int, seconds: float, folder: Path, dsn: str) ->
     """Redeem at each number of clients, interleaved; the median of the rounds."""
     with ExitStack() as stack:
         server: PostgresServer = stack.enter_context(fresh_schema(dsn))
-        ways: dict[str, Callable[[], Any]] = {
+        ways: dict[str, books_redeem.Connect] = {
             "sqlite raw": books_redeem.raw_sqlite(folder / "raw.sqlite", persons),
             "sqlite": stack.enter_context(books_redeem.ledger(folder / "a", persons, None)),
             "postgresql raw": books_redeem.raw_postgres(dsn, persons),

@@ -7,11 +7,12 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import repeat
 from pathlib import Path
-from typing import Any
 
 import psycopg
 
@@ -23,14 +24,18 @@ from tests.unit.hub.spending import PROGRAMME, reserve, settled
 from tests.unit.hub.world import World, make_home, running
 
 PARTNERS = 20
+# Acts that a client of the ledger has ready; a round ends when it has done them.
+READY = 1_000
 START_POINTS = 1_000_000
 # One point each, so that nobody runs out; one reservation holds points and money, two transfers.
 _CHEAP = PROGRAMME.replace("cost_points = 20", "cost_points = 1").replace(
     "unit_cost_fen = 500", "unit_cost_fen = 1"
 )
 
-# What one client does, again and again; it is given its own random numbers.
-Act = Callable[[random.Random], None]
+# What one client does, one act after the other.
+Acts = Iterator[Callable[[], object]]
+# Opens a client's connection; what it yields is made before the clock runs.
+Connect = Callable[[random.Random], AbstractContextManager[Acts]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +46,22 @@ class Rate:
     per_second: float
 
 
-def measure(clients: int, seconds: float, connect: Callable[[], Any]) -> Rate:
-    """Let clients act for some seconds, each through its own connection."""
+def measure(clients: int, seconds: float, connect: Connect) -> Rate:
+    """Let clients act for some seconds, or until one has nothing left to do."""
     counts = [0] * clients
     begin = threading.Barrier(clients + 1)
     stop = threading.Event()
 
     def run(number: int) -> None:
-        with connect() as act:
-            own = random.Random(number)
-            act(own)
+        with connect(random.Random(number)) as acts:
+            next(acts)()
             begin.wait()
-            while not stop.is_set():
-                act(own)
+            for act in acts:
+                if stop.is_set():
+                    break
+                act()
                 counts[number] += 1
+            stop.set()
 
     threads = [threading.Thread(target=run, args=(number,)) for number in range(clients)]
     for thread in threads:
@@ -69,8 +76,11 @@ def measure(clients: int, seconds: float, connect: Callable[[], Any]) -> Rate:
 
 
 @contextmanager
-def ledger(folder: Path, persons: int, server: PostgresServer | None) -> Iterator[Callable[[], Any]]:
-    """Run a hub whose persons have points to spend; give what connects a client to its ledger."""
+def ledger(folder: Path, persons: int, server: PostgresServer | None) -> Iterator[Connect]:
+    """Run a hub whose persons have points to spend; give what connects a client to its ledger.
+
+    Orders are ready, each with its ticket: signing is the enterprise's work, on a machine of its own.
+    """
     one = SimulatedEnterprise("bike-share", range(persons), ("bike",), quota=4 * persons)
     world = World(opened=make_home(folder, server), enterprises=[one])
     with running(world.opened) as hub:
@@ -79,20 +89,22 @@ def ledger(folder: Path, persons: int, server: PostgresServer | None) -> Iterato
         persons_of = {world.linked[pseudonym(number)][0]: number for number in range(persons)}
 
         @contextmanager
-        def connect() -> Iterator[Act]:
-            yield lambda own: _reserve(world, own.choice(accounts), persons_of)
+        def connect(own: random.Random) -> Iterator[Acts]:
+            chosen = own.choices(accounts, k=READY)
+            ready = [_order(world, account, persons_of[account]) for account in chosen]
+            yield (partial(world.hub.ledger.submit, one) for one in ready)
 
         yield connect
 
 
-def _reserve(world: World, account: bytes, persons_of: Mapping[bytes, int]) -> None:
+def _order(world: World, account: bytes, person: int) -> ledger_pb2.Operation:
     asked = ledger_pb2.Operation(key=secrets.token_bytes(16), reserve=reserve(account))
     named = {"subject": subject(asked), "nonce": secrets.token_bytes(16)}
-    asked.reserve.ticket = world.ticket("bike-share", persons_of[account], PURPOSE, **named)
-    world.hub.ledger.submit(asked)
+    asked.reserve.ticket = world.ticket("bike-share", person, PURPOSE, **named)
+    return asked
 
 
-def raw_postgres(dsn: str, persons: int) -> Callable[[], Any]:
+def raw_postgres(dsn: str, persons: int) -> Connect:
     """Lay out one table to update and one to insert into; one statement does both and commits."""
     with psycopg.connect(dsn, autocommit=True) as made:
         made.execute(
@@ -109,21 +121,18 @@ def raw_postgres(dsn: str, persons: int) -> Callable[[], Any]:
     )
 
     @contextmanager
-    def connect() -> Iterator[Act]:
-        with psycopg.connect(dsn, autocommit=True) as own_connection:
-            yield (
-                lambda own: (
-                    own_connection.execute(
-                        text, (own.randint(1, persons), own.randint(1, PARTNERS)), prepare=True
-                    )
-                    and None
+    def connect(own: random.Random) -> Iterator[Acts]:
+        with psycopg.connect(dsn, autocommit=True) as opened:
+            yield repeat(
+                lambda: opened.execute(
+                    text, (own.randint(1, persons), own.randint(1, PARTNERS)), prepare=True
                 )
             )
 
     return connect
 
 
-def raw_sqlite(path: Path, persons: int) -> Callable[[], Any]:
+def raw_sqlite(path: Path, persons: int) -> Connect:
     """The same in a file, each client a writer of its own, flushed at each commit."""
     with sqlite3.connect(path) as made:
         made.execute("pragma journal_mode=wal")
@@ -136,11 +145,11 @@ def raw_sqlite(path: Path, persons: int) -> Callable[[], Any]:
         )
 
     @contextmanager
-    def connect() -> Iterator[Act]:
+    def connect(own: random.Random) -> Iterator[Acts]:
         connection = sqlite3.connect(path, isolation_level=None, timeout=60)
         connection.execute("pragma synchronous=full")
 
-        def act(own: random.Random) -> None:
+        def act() -> None:
             user = own.randint(1, persons)
             connection.execute("begin immediate")
             connection.execute(
@@ -152,13 +161,13 @@ def raw_sqlite(path: Path, persons: int) -> Callable[[], Any]:
             )
             connection.execute("commit")
 
-        yield act
+        yield repeat(act)
         connection.close()
 
     return connect
 
 
-def pgledger(dsn: str, sql: Path, persons: int) -> Callable[[], Any]:
+def pgledger(dsn: str, sql: Path, persons: int) -> Connect:
     """Load pgledger into a schema of its own: an account a user and a partner, one transfer a redemption."""
     with psycopg.connect(dsn, autocommit=True) as made:
         # Its repository keeps two functions it needs beside it.
@@ -171,16 +180,13 @@ def pgledger(dsn: str, sql: Path, persons: int) -> Callable[[], Any]:
             made.execute("select pgledger_create_transfer(%s, %s, %s)", (bank, user, START_POINTS))
 
     @contextmanager
-    def connect() -> Iterator[Act]:
-        with psycopg.connect(dsn, autocommit=True) as own_connection:
-            yield (
-                lambda own: (
-                    own_connection.execute(
-                        "select pgledger_create_transfer(%s, %s, 1)",
-                        (own.choice(users), own.choice(partners)),
-                        prepare=True,
-                    )
-                    and None
+    def connect(own: random.Random) -> Iterator[Acts]:
+        with psycopg.connect(dsn, autocommit=True) as opened:
+            yield repeat(
+                lambda: opened.execute(
+                    "select pgledger_create_transfer(%s, %s, 1)",
+                    (own.choice(users), own.choice(partners)),
+                    prepare=True,
                 )
             )
 

@@ -11,13 +11,13 @@ from accounting.ledger.books import AccountStatus, Batch, Decision, Received, Re
 from accounting.ledger.chart import CLAIMS, LedgerAccount
 from accounting.ledger.decide import decide
 from accounting.ledger.effects import effect_of
-from accounting.ledger.transfers import Balance
+from accounting.ledger.transfers import NOTHING, Balance
 from accounting.ledger.wallets import Wallet
 from accounting.programmes.eligibility import Conditions, Facts
 from accounting.programmes.programme import Programme
 from engine.ledgers import Found
+from privacy.opened_tickets import Ticket
 from privacy.spent_tickets import SpentTickets
-from privacy.tickets import Ticket
 from protos.epochs import Epoch
 from protos.v1 import ledger_pb2
 
@@ -88,8 +88,9 @@ class KeptBooks:
         self.received: list[Received] = []
         self.issued: list[Batch] = []
         self.spent = SpentTickets()
-        # The tickets that the operation being decided rests on.
+        # The tickets that the operation being decided rests on, and those of operations decided here.
         self._asked: list[Ticket] = []
+        self.rested: list[Ticket] = []
         # By programme: who waited when last asked, and who began to wait since.
         self._queues: dict[str, dict[bytes, None]] = {}
         self._joined: dict[str, list[bytes]] = {}
@@ -134,7 +135,7 @@ class KeptBooks:
 
     def balance(self, account: LedgerAccount) -> Balance:
         """Give the balance of an account that is nobody's wallet."""
-        return self.balances.get(account, Balance())
+        return self.balances.get(account, NOTHING)
 
     def count(self, name: str) -> int:
         """Give a counter."""
@@ -230,6 +231,7 @@ class KeptBooks:
         self.received += decision.received
         for ticket in self._asked:
             self.spent.add(ticket.use, ends=ticket.expires_at, at=operation.at)
+        self.rested += self._asked
         return decision
 
     def _put(self, made: Reservation) -> None:

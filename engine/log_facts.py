@@ -10,11 +10,11 @@ from accounting.programmes.parse import parse_canonical
 from accounting.programmes.programme import Programme
 from accounting.programmes.versions import Span, in_force, spans_of
 from privacy.acceptance import LogState
+from privacy.opened_tickets import Ticket
 from privacy.ownership import AccountState, Merge
 from privacy.policy import Policy
 from privacy.spending import RESERVE_Z
 from privacy.standing import LoggedProgramme
-from privacy.tickets import Ticket
 from protos.epochs import Epoch, next_epoch
 from protos.problems import Refused
 from protos.v1 import ledger_pb2

@@ -14,8 +14,9 @@ from hub.store import tickets
 from hub.store.tickets import TakenTicket
 from hub.store.writer import Writer
 from privacy import codec
+from privacy.opened_tickets import Ticket
 from privacy.spent_tickets import used
-from privacy.tickets import Ticket, subject_of
+from privacy.tickets import subject_of
 from protos.problems import Conflict, Malformed, Refused
 from protos.v1 import reward_pb2
 from protos.v1.problem_pb2 import (

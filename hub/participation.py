@@ -26,8 +26,9 @@ from privacy import choices, envelope
 from privacy.chunks import HALF_BYTES
 from privacy.envelope import Kind
 from privacy.links import build_links
+from privacy.opened_tickets import Ticket
 from privacy.spent_tickets import SpentTickets, used
-from privacy.tickets import Ticket, invalid
+from privacy.tickets import invalid
 from protos.epochs import Epoch, next_epoch
 from protos.problems import Conflict, Malformed, Refused
 from protos.v1 import envelope_pb2, programme_pb2

@@ -25,7 +25,7 @@ from engine.ledgers import LedgerFiles
 from engine.log_facts import LogFacts
 from hub.accounts import Resources, fold_into
 from hub.closing import Attempt, operated, write_closed
-from hub.ledger import read_shared, write_taken
+from hub.deciding import read_shared, write_taken
 from hub.state import State
 from hub.store import entries, ledger_schema
 from hub.store.dialects import connect_writer

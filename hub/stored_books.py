@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from functools import cached_property
 
 from sqlalchemy import Connection
 
@@ -17,6 +19,7 @@ from accounting.ledger.decide import accounts_of, counters_of, is_of_account, re
 from accounting.ledger.transfers import Balance
 from accounting.ledger.wallets import Credit, Recent, Terms, Wallet, step
 from accounting.programmes.eligibility import Conditions
+from accounting.programmes.programme import Programme
 from engine.closing import terms_of
 from engine.kept_books import EMPTY, KeptBooks
 from engine.ledgers import Found
@@ -57,6 +60,13 @@ class Stepped:
 
     wallets: dict[WalletKey, StoredWallet] = field(default_factory=dict)
     accounts: set[bytes] = field(default_factory=set)
+    # What their rewards and gifts were counted with.
+    counts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def is_full(self) -> bool:
+        """Say whether reading starts anew."""
+        return max(len(self.accounts), len(self.counts)) > ACCOUNTS_KEPT_MAX
 
 
 @dataclass(slots=True)
@@ -92,18 +102,61 @@ class StoredBooks(KeptBooks):
         self.counts = dict(shared.counts)
         self.spent = shared.spent
         self._few = set(shared.counts)
+        self._in_force: dict[str, Programme | None] = {}
+        # Wallets and counters of accounts as decisions have left them.
+        self._rows: dict[WalletKey, StoredWallet] = {}
+        self._own: set[str] = set()
+
+    # No entry of the log comes between decisions of one transaction.
+    @cached_property
+    def epoch(self) -> Epoch:
+        """Give the open epoch."""
+        return self.facts.epoch
+
+    @cached_property
+    def reserve_z(self) -> Fraction:
+        """Give how many standard deviations of its noise a wallet keeps."""
+        return self.facts.reserve_z
+
+    def in_force(self, programme: str) -> Programme | None:
+        """Give the version in force for the open epoch."""
+        if programme not in self._in_force:
+            self._in_force[programme] = self.facts.in_force(programme)
+        return self._in_force[programme]
 
     def shared(self, number: int, at: int) -> Shared:
-        """Give what the next batch goes on with."""
+        """Give what the next batch goes on with, once this one is written."""
+        stepped = self._stepped
+        stepped.wallets.update(self._rows)
+        stepped.counts.update((name, self.counts[name]) for name in self._own)
         counts = {name: self.counts[name] for name in self._few}
-        stepped = self._stepped if len(self._stepped.accounts) <= ACCOUNTS_KEPT_MAX else Stepped()
-        return Shared(self.balances, self.issued, counts, stepped, self.spent, number, at)
+        kept = Stepped() if stepped.is_full else stepped
+        return Shared(self.balances, self.issued, counts, kept, self.spent, number, at)
+
+    def undo(self) -> None:
+        """Leave what is shared as it was: nothing of what was decided is written."""
+        for one in self.rested:
+            self.spent.forget(one.use)
 
     def prefetch(self, operations: Sequence[ledger_pb2.Operation]) -> dict[bytes, StoredOperation]:
         """Read at once what decisions on operations will read; give those that used their keys before."""
+        return self._prefetch(operations, looks=True) or {}
+
+    def prefetch_missing(
+        self, operations: Sequence[ledger_pb2.Operation]
+    ) -> dict[bytes, StoredOperation] | None:
+        """Do the same where something is not at hand; else read nothing, so that keys are not known: None."""
+        return self._prefetch(operations, looks=False)
+
+    def _prefetch(
+        self, operations: Sequence[ledger_pb2.Operation], *, looks: bool
+    ) -> dict[bytes, StoredOperation] | None:
         keys = {key for one in operations if (key := reservation_of(one)) is not None}
-        names = {name for one in operations for name in counters_of(one, self.epoch)}
+        counters = {name for one in operations for name in counters_of(one, self.epoch)}
+        names = counters - self._stepped.counts.keys()
         accounts = {account for one in operations for account in accounts_of(one)} - self._stepped.accounts
+        if not (looks or keys or names or accounts):
+            return None
         known, reserved, wallets, counts = read_keyed(
             self._connection,
             operation_lookup({one.key for one in operations}),
@@ -114,6 +167,7 @@ class StoredBooks(KeptBooks):
         found = keyed_reservations(reserved)
         self.reservations.update({key: found.get(key) for key in keys})
         self.counts.update(dict.fromkeys(names, 0) | dict(counts))
+        self._own |= names
         self._step_all(accounts, keyed_wallets(wallets))
         self._load({one.account for one in found.values()})
         return keyed_operations(known)
@@ -125,8 +179,13 @@ class StoredBooks(KeptBooks):
         return EMPTY if row is None else Found(wallet_of(row), row.variance, row.credited)
 
     def find_count(self, name: str) -> int:
-        """Read a counter; those that are no account's own are few, and kept."""
-        if not is_of_account(name):
+        """Read a counter; those that are no account's own are few, and kept over a close."""
+        if is_of_account(name):
+            self._own.add(name)
+            known = self._stepped.counts.get(name)
+            if known is not None:
+                return known
+        else:
             self._few.add(name)
         return read_counts(self._connection, [name]).get(name, 0)
 
@@ -143,11 +202,13 @@ class StoredBooks(KeptBooks):
         return waiting_reservations(self._connection, programme)
 
     def written(self) -> list[StoredWallet]:
-        """Give the wallets that operations changed as they are to be written, and found by the next batch."""
+        """Give the wallets that operations changed as they are to be written."""
         rows = self._stepped.wallets
-        for key in self.changed:
-            rows[key] = _with(rows.get(key, _new(key)), self.wallets[key].wallet, self._last)
-        return [rows[key] for key in sorted(self.changed)]
+        self._rows = {
+            key: _with(rows.get(key) or _new(key), self.wallets[key].wallet, self._last)
+            for key in sorted(self.changed)
+        }
+        return list(self._rows.values())
 
     def stored(self, account: bytes) -> dict[str, StoredWallet]:
         """Give an account's wallets by ledger, stepped to the last close."""
@@ -226,14 +287,11 @@ def wallet_of(row: StoredWallet) -> Wallet:
 
 def _with(row: StoredWallet, wallet: Wallet, applied: Epoch) -> StoredWallet:
     """Give a row with other amounts."""
-    return replace(
-        row,
-        available=wallet.available,
-        claimable=wallet.claimable,
-        pending=wallet.pending,
-        deficit=wallet.deficit,
-        deficit_since=wallet.deficit_since,
-        applied_epoch=applied,
+    return StoredWallet(
+        row.account,
+        row.ledger,
+        *(wallet.available, wallet.claimable, wallet.pending, wallet.deficit, wallet.deficit_since),
+        *(row.credited, row.expired, row.written_off, row.variance, applied),
     )
 
 

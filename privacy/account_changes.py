@@ -13,6 +13,7 @@ from itertools import pairwise
 
 from privacy import chunks, codec
 from privacy.chunks import BODY_BYTES_MAX, HALF_BYTES, HASH_BYTES
+from privacy.opened_tickets import Ticket
 from privacy.ownership import (
     BASIS_POINTS,
     MERGE_SECONDS_MIN,
@@ -24,7 +25,7 @@ from privacy.ownership import (
     owner,
 )
 from privacy.standing import Standing
-from privacy.tickets import NO_SUBJECT, Ticket, check_distinct, check_ticket, invalid, is_erased, subject_of
+from privacy.tickets import NO_SUBJECT, check_distinct, check_ticket, invalid, is_erased, subject_of
 from privacy.verdicts import Submission, Verdict
 from protos.epochs import Epoch, checked_epoch
 from protos.problems import Conflict, Malformed, Refused

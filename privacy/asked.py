@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from privacy import codec
 from privacy.chunks import HASH_BYTES
+from privacy.opened_tickets import Ticket
 from privacy.ownership import owner
 from privacy.standing import Standing
-from privacy.tickets import Ticket, check_ticket, invalid, read_ticket, subject_of
+from privacy.tickets import check_ticket, invalid, read_ticket, subject_of
 from protos.problems import Problem
 from protos.v1 import ledger_pb2, reward_pb2
 

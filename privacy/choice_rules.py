@@ -5,10 +5,11 @@ from __future__ import annotations
 from privacy import choices
 from privacy.chunks import HALF_BYTES
 from privacy.keys import checked_id
+from privacy.opened_tickets import Ticket
 from privacy.ownership import AccountState, owner
 from privacy.policy import NO_OVERLAP, in_force
 from privacy.standing import Standing
-from privacy.tickets import Ticket, check_distinct, check_ticket, invalid
+from privacy.tickets import check_distinct, check_ticket, invalid
 from privacy.verdicts import Submission, Verdict
 from protos.epochs import Epoch, checked_epoch, epoch_of, next_epoch
 from protos.problems import Malformed, Refused

@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from nacl import bindings
 from nacl.exceptions import BadSignatureError, CryptoError
@@ -25,6 +26,7 @@ from protos.v1.trust_pb2 import SUITE_CGSP_INTL_1, Suite
 PUBLIC_BYTES = 32
 SEED_BYTES = 32
 SIGNATURE_BYTES = 64
+KEYIDS_KEPT_MAX = 4_096
 
 _PRIVATE_HEAD = "cgsp-private-key-1"
 _PUBLIC_HEAD = "cgsp-public-key-1"
@@ -33,6 +35,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,62}")
 _KEY_FILE_BYTES_MAX = 1024
 
 
+@lru_cache(KEYIDS_KEPT_MAX)
 def keyid(suite: Suite.ValueType, public: bytes) -> str:
     """Name a key by hex SHA-256 of suite id and public key; a hint for look-up, never a reason to trust."""
     return hashlib.sha256(_suite_name(suite).encode() + b"\0" + public).hexdigest()

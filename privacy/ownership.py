@@ -75,6 +75,9 @@ class ShareOut:
 Move = Merge | Split | Closure | ShareOut
 
 
+_NEW = Holder()
+
+
 @dataclass(slots=True)
 class Ownership:
     """All changes so far, in log order; accounts are named by the ids they had when they were linked."""
@@ -86,7 +89,7 @@ class Ownership:
 
     def holder(self, account: bytes) -> Holder:
         """Say what an account may do."""
-        return self._holders.get(account, Holder())
+        return self._holders.get(account, _NEW)
 
     def current(self, account: bytes) -> bytes:
         """Give the account that stands for one that was merged, over any number of merges."""

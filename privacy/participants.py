@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 
 from privacy import asked, choice_rules, selections
 from privacy.account_changes import older
 from privacy.choices import Choices
+from privacy.opened_tickets import Ticket
 from privacy.ownership import AccountState, Move, owner
 from privacy.selection_rules import selects
 from privacy.standing import Selected, Selection, Standing
-from privacy.tickets import NO_SUBJECT, Ticket, check_ticket, open_ticket
+from privacy.tickets import NO_SUBJECT, check_ticket, open_ticket
 from protos.epochs import Epoch
+from protos.problems import Problem
 from protos.v1 import ledger_pb2
 
 
@@ -28,6 +31,11 @@ class Participants:
     def check_asked(self, operation: ledger_pb2.Operation) -> Ticket:
         """Give the ticket of the person whose account pays for an operation; refuse one without it."""
         return asked.check_asked(self._standing, operation)
+
+    def open_ahead(self, data: bytes) -> None:
+        """Verify a ticket before its turn, on the caller's time; what is wrong with it is told then."""
+        with suppress(Problem):
+            open_ticket(self._standing, data)
 
     def tickets(self, data: Sequence[bytes], *, purpose: str, at: int) -> list[Ticket]:
         """Take several tickets for one purpose, each about whatever its subject says."""

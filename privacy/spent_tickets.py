@@ -38,6 +38,10 @@ class SpentTickets:
             self._swept_at = at
         self._ends[use] = ends
 
+    def forget(self, use: Use) -> None:
+        """Take back that a nonce was used: its operation came to nothing."""
+        self._ends.pop(use, None)
+
 
 def used() -> Conflict:
     """Give the refusal of a ticket whose nonce was used."""

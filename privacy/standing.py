@@ -19,6 +19,7 @@ from privacy.envelope import NO_PREVIOUS
 from privacy.erasures import Ordered
 from privacy.keys import VerifyKey
 from privacy.merkle import Tree
+from privacy.opened_tickets import OpenedTickets
 from privacy.ownership import Ownership
 from privacy.policy import Policy
 from privacy.rosters import RosterState
@@ -229,6 +230,8 @@ class Standing:
     tickets_used: set[Use] = field(default_factory=set)
     # Those that operations in segments rest on, until each has ended.
     tickets_spent: SpentTickets = field(default_factory=SpentTickets)
+    # Spares a second look at a signature and says nothing of the log.
+    opened_tickets: OpenedTickets = field(default_factory=OpenedTickets, repr=False, compare=False)
     beacons: dict[Epoch, Drawn] = field(default_factory=dict)
     # When the trust root that first named a party was issued, and when a custodian made its newest report.
     known_since: dict[tuple[Role, str], int] = field(default_factory=dict)
@@ -307,6 +310,8 @@ class Standing:
         for signer in signers:
             self.known_since.setdefault((signer.role, signer.id), root.issued_at)
         self._replace_signers(signers)
+        # Last: what was opened before, or meanwhile, was opened under other keys.
+        self.opened_tickets = OpenedTickets()
 
     def _replace_signers(self, signers: Sequence[Signer]) -> None:
         fresh = {signer.key.keyid: signer for signer in signers}

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from privacy import codec, envelope
 from privacy.chunks import HALF_BYTES, HASH_BYTES
 from privacy.envelope import Kind, Opened
 from privacy.keys import SigningKey
-from privacy.spent_tickets import Use, used
+from privacy.opened_tickets import Ticket
+from privacy.spent_tickets import used
 from privacy.standing import Role, Standing
 from protos.problems import Conflict, Malformed, Refused, Unverified
 from protos.v1 import programme_pb2
@@ -34,25 +34,6 @@ TICKET_BYTES_MAX = 1_024
 NONCE_BYTES = 16
 PURPOSES = frozenset({"prove", "merge", "split", "choose", "redeem", "share", "close", "view"})
 NO_SUBJECT = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Ticket:
-    """A ticket whose signature held; `hash` is the SHA-256 of its envelope."""
-
-    enterprise_id: str
-    pseudonym: bytes
-    purpose: str
-    nonce: bytes
-    subject: bytes
-    issued_at: int
-    expires_at: int
-    hash: bytes
-
-    @property
-    def use(self) -> Use:
-        """Give what can be used once: the enterprise's nonce."""
-        return self.enterprise_id, self.nonce
 
 
 def sign_ticket(
@@ -87,7 +68,21 @@ def subject_of(data: bytes) -> bytes:
 
 
 def open_ticket(standing: Standing, data: bytes) -> Ticket:
-    """Verify an envelope as a ticket of a registered enterprise; whether it is fresh is `check_ticket`'s."""
+    """Verify an envelope as a ticket of a registered enterprise; whether it is fresh is `check_ticket`'s.
+
+    Bytes that were opened under the trust root in force are not verified again.
+    """
+    # Taken before anything is read of the root: should another come into force meanwhile, nobody looks in
+    # this memory again.
+    known = standing.opened_tickets
+    ticket = known.find(data)
+    if ticket is None:
+        ticket = _opened(standing, data)
+        known.add(data, ticket)
+    return ticket
+
+
+def _opened(standing: Standing, data: bytes) -> Ticket:
     opened = envelope.open_envelope(data, TICKET_BYTES_MAX)
     if opened.kind is not Kind.LINK_TICKET:
         raise Malformed(REASON_WRONG_TYPE, f"A link ticket was expected, not a {opened.kind.value}.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from accounting.ledger import chart, spending
-from accounting.ledger.books import KEY_BYTES, Books
+from accounting.ledger.books import KEY_BYTES, AccountStatus, Books
 from accounting.ledger.chart import LedgerAccount
 from accounting.ledger.transfers import Code, Transfer, moved
 from protos.problems import Malformed, Refused
@@ -24,8 +24,8 @@ def check_key(value: bytes, what: str) -> bytes:
 
 def check_debit(books: Books, account: bytes) -> None:
     """Refuse to take from an account that is closed, frozen, or whose person has not proved control."""
-    check_open(books, account)
     status = books.status(account)
+    _check_not_closed(status)
     if status.frozen:
         raise Refused(
             REASON_ACCOUNT_FROZEN, "The account is frozen.", remedy="Settle whose it is with the operator."
@@ -40,7 +40,11 @@ def check_debit(books: Books, account: bytes) -> None:
 
 def check_open(books: Books, account: bytes) -> None:
     """Refuse what only an account that is not closed may do."""
-    if books.status(account).closed:
+    _check_not_closed(books.status(account))
+
+
+def _check_not_closed(status: AccountStatus) -> None:
+    if status.closed:
         raise Refused(REASON_ACCOUNT_CLOSED, "The account is closed.", remedy="Nothing can be done with it.")
 
 

@@ -11,7 +11,7 @@ import enum
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from protos.epochs import Epoch, format_epoch
@@ -23,6 +23,7 @@ MONEY = "M"
 UNITS = "U"
 POINTS = "P"
 ID_BYTES = 16
+ACCOUNTS_KEPT_MAX = 1 << 14
 
 _TAG = b"cgsp ledger account"
 _SEPARATOR = b"\x1f"
@@ -110,12 +111,12 @@ class LedgerAccount:
     ledger: str
     path: str
 
-    @property
+    @cached_property
     def kind(self) -> str:
         """Give the kind."""
         return self.path.partition(":")[0]
 
-    @property
+    @cached_property
     def nature(self) -> Nature:
         """Give the side and the floor of its kind; raises InvariantBroken for a kind its ledger has not."""
         found = NATURES.get(self.ledger.partition(":")[0], {}).get(self.kind)
@@ -125,7 +126,7 @@ class LedgerAccount:
             )
         return found
 
-    @property
+    @cached_property
     def person(self) -> bytes | None:
         """Give the account whose wallet this is a part of; None for every other ledger account."""
         if self.kind not in WALLET_PARTS:
@@ -137,6 +138,20 @@ class LedgerAccount:
         """Give the 16-byte id: the first half of SHA-256 over tag, ledger and path."""
         parts = (_TAG, self.ledger.encode(), self.path.encode())
         return hashlib.sha256(_SEPARATOR.join(parts)).digest()[:ID_BYTES]
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.ledger, self.path))
+
+    def __hash__(self) -> int:
+        """Hash once: accounts are keys wherever amounts are added up."""
+        return self._hash
+
+
+# One object for an account that is named again soon, so that what follows from its name is found once.
+@lru_cache(ACCOUNTS_KEPT_MAX)
+def _account(ledger: str, path: str) -> LedgerAccount:
+    return LedgerAccount(ledger, path)
 
 
 def points_ledger(programme: str) -> str:
@@ -151,7 +166,7 @@ def programme_of(ledger: str) -> str:
 
 def available(ledger: str, account: bytes) -> LedgerAccount:
     """Name what a person may spend: held claims, or a wallet of points."""
-    return LedgerAccount(ledger, f"{'held' if ledger == CLAIMS else 'wallet'}:{account.hex()}")
+    return _account(ledger, f"{'held' if ledger == CLAIMS else 'wallet'}:{account.hex()}")
 
 
 def held(account: bytes) -> LedgerAccount:
@@ -166,134 +181,134 @@ def wallet(programme: str, account: bytes) -> LedgerAccount:
 
 def claimable(programme: str, account: bytes) -> LedgerAccount:
     """Name points that wait to be collected."""
-    return LedgerAccount(points_ledger(programme), f"claimable:{account.hex()}")
+    return _account(points_ledger(programme), f"claimable:{account.hex()}")
 
 
 def pending(ledger: str, account: bytes) -> LedgerAccount:
     """Name what is kept for a reservation."""
-    return LedgerAccount(ledger, f"pending:{account.hex()}")
+    return _account(ledger, f"pending:{account.hex()}")
 
 
 def deficit(ledger: str, account: bytes) -> LedgerAccount:
     """Name what later credits repay."""
-    return LedgerAccount(ledger, f"deficit:{account.hex()}")
+    return _account(ledger, f"deficit:{account.hex()}")
 
 
 def source(enterprise_id: str, measure_id: str, epoch: Epoch) -> LedgerAccount:
     """Name where claims come from: the statements of an enterprise's measure in an epoch, their vintage."""
-    return LedgerAccount(CLAIMS, f"src:{enterprise_id}:{measure_id}:{format_epoch(epoch)}")
+    return _account(CLAIMS, f"src:{enterprise_id}:{measure_id}:{format_epoch(epoch)}")
 
 
 def pool(programme: str) -> LedgerAccount:
     """Name the claims a programme may issue from."""
-    return LedgerAccount(CLAIMS, f"pool:{programme}")
+    return _account(CLAIMS, f"pool:{programme}")
 
 
 def claims_buffer(programme: str) -> LedgerAccount:
     """Name the claims behind a programme's buffer units."""
-    return LedgerAccount(CLAIMS, f"buffer:{programme}")
+    return _account(CLAIMS, f"buffer:{programme}")
 
 
 def issued(batch: str) -> LedgerAccount:
     """Name the claims a batch of units stands for."""
-    return LedgerAccount(CLAIMS, f"issued:{batch}")
+    return _account(CLAIMS, f"issued:{batch}")
 
 
 def sponsor(enterprise_id: str) -> LedgerAccount:
     """Name the claims that passed to an enterprise; they are never issued."""
-    return LedgerAccount(CLAIMS, f"sponsor:{enterprise_id}")
+    return _account(CLAIMS, f"sponsor:{enterprise_id}")
 
 
 def retired(reason: str) -> LedgerAccount:
     """Name the claims nobody may use any more."""
-    return LedgerAccount(CLAIMS, f"retired:{reason}")
+    return _account(CLAIMS, f"retired:{reason}")
 
 
 def expired(ledger: str) -> LedgerAccount:
     """Name what ended unused."""
-    return LedgerAccount(ledger, "expired")
+    return _account(ledger, "expired")
 
 
 def written_off(ledger: str) -> LedgerAccount:
     """Name deficits given up."""
-    return LedgerAccount(ledger, "writeoff")
+    return _account(ledger, "writeoff")
 
 
 def mint(programme: str) -> LedgerAccount:
     """Name where a programme's points come from."""
-    return LedgerAccount(points_ledger(programme), "mint")
+    return _account(points_ledger(programme), "mint")
 
 
 def capped(programme: str) -> LedgerAccount:
     """Name the points above a cap."""
-    return LedgerAccount(points_ledger(programme), "capped")
+    return _account(points_ledger(programme), "capped")
 
 
 def redeemed(programme: str, kind: str, reward: str) -> LedgerAccount:
     """Name the points spent on a reward."""
-    return LedgerAccount(points_ledger(programme), f"redeemed:{kind}:{reward}")
+    return _account(points_ledger(programme), f"redeemed:{kind}:{reward}")
 
 
 def planted(programme: str, reward: str) -> LedgerAccount:
     """Name the points of lots a charity pool has planted."""
-    return LedgerAccount(points_ledger(programme), f"planted:{reward}")
+    return _account(points_ledger(programme), f"planted:{reward}")
 
 
 def money_source(origin: str) -> LedgerAccount:
     """Name where money comes from: government, enterprise, bank, sale:<batch>."""
-    return LedgerAccount(MONEY, f"src:{origin}")
+    return _account(MONEY, f"src:{origin}")
 
 
 def fund(programme: str, name: str) -> LedgerAccount:
     """Name a fund."""
-    return LedgerAccount(MONEY, f"fund:{programme}:{name}")
+    return _account(MONEY, f"fund:{programme}:{name}")
 
 
 def refundable(programme: str, reward: str) -> LedgerAccount:
     """Name money kept for reservations of a reward."""
-    return LedgerAccount(MONEY, f"refundable:{programme}:{reward}")
+    return _account(MONEY, f"refundable:{programme}:{reward}")
 
 
 def payable(partner: str) -> LedgerAccount:
     """Name what a partner is owed."""
-    return LedgerAccount(MONEY, f"payable:{partner}")
+    return _account(MONEY, f"payable:{partner}")
 
 
 def paid(partner: str) -> LedgerAccount:
     """Name what a partner was paid."""
-    return LedgerAccount(MONEY, f"paid:{partner}")
+    return _account(MONEY, f"paid:{partner}")
 
 
 def fee(whom: str) -> LedgerAccount:
     """Name what an operator or verifier earned."""
-    return LedgerAccount(MONEY, f"fee:{whom}")
+    return _account(MONEY, f"fee:{whom}")
 
 
 def units_issuer(batch: str) -> LedgerAccount:
     """Name where a batch's units come from."""
-    return LedgerAccount(UNITS, f"issuer:{batch}")
+    return _account(UNITS, f"issuer:{batch}")
 
 
 def units_hold(batch: str) -> LedgerAccount:
     """Name a batch's units that are for sale."""
-    return LedgerAccount(UNITS, f"hold:{batch}")
+    return _account(UNITS, f"hold:{batch}")
 
 
 def units_buffer(batch: str) -> LedgerAccount:
     """Name a batch's units kept against reversal."""
-    return LedgerAccount(UNITS, f"buffer:{batch}")
+    return _account(UNITS, f"buffer:{batch}")
 
 
 def units_sold(batch: str, buyer: str) -> LedgerAccount:
     """Name a batch's units a buyer has."""
-    return LedgerAccount(UNITS, f"sold:{batch}:{buyer}")
+    return _account(UNITS, f"sold:{batch}:{buyer}")
 
 
 def units_retired(batch: str, buyer: str) -> LedgerAccount:
     """Name a batch's units a buyer has used."""
-    return LedgerAccount(UNITS, f"retired:{batch}:{buyer}")
+    return _account(UNITS, f"retired:{batch}:{buyer}")
 
 
 def units_cancelled(batch: str) -> LedgerAccount:
     """Name a batch's units that ended without use."""
-    return LedgerAccount(UNITS, f"cancelled:{batch}")
+    return _account(UNITS, f"cancelled:{batch}")

@@ -61,6 +61,11 @@ def decide(books: Books, operation: ledger_pb2.Operation) -> Decision:
     return rule(books, operation)
 
 
+def is_its_own_guard(operation: ledger_pb2.Operation) -> bool:
+    """Say whether an act is refused once it was done: its ticket is used, or its reservation has ended."""
+    return operation.WhichOneof("act") in ("reserve", "gift", "confirm", "cancel", "lapse", "dispute")
+
+
 def act_hash(operation: ledger_pb2.Operation) -> bytes:
     """Hash what is asked, without its key, its time and the ticket by which it was asked for."""
     act = ledger_pb2.Operation()

@@ -6,9 +6,9 @@ What may move where is a whitelist by code, so that a rule with a mistake stops 
 from __future__ import annotations
 
 import enum
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from accounting.ledger.chart import CLAIMS, MONEY, POINTS, UNITS, LedgerAccount, Side
 from protos.problems import InvariantBroken
@@ -122,8 +122,7 @@ class Transfer:
         return self.debit.ledger
 
 
-@dataclass(frozen=True, slots=True)
-class Balance:
+class Balance(NamedTuple):
     """All that was ever debited and credited to a ledger account."""
 
     debits: int = 0
@@ -143,6 +142,9 @@ class Balance:
         return Balance(self.debits, self.credits + amount)
 
 
+NOTHING = Balance()
+
+
 def moved(amount: int, debit: LedgerAccount, credit: LedgerAccount, code: Code) -> list[Transfer]:
     """Give the transfer of an amount, none of nothing."""
     return [Transfer(debit, credit, amount, code)] if amount else []
@@ -150,11 +152,11 @@ def moved(amount: int, debit: LedgerAccount, credit: LedgerAccount, code: Code) 
 
 def totals(transfers: Iterable[Transfer]) -> dict[LedgerAccount, Balance]:
     """Add transfers up by account."""
-    found: dict[LedgerAccount, Balance] = defaultdict(Balance)
+    found: dict[LedgerAccount, Balance] = {}
     for one in transfers:
-        found[one.debit] = found[one.debit].with_debit(one.amount)
-        found[one.credit] = found[one.credit].with_credit(one.amount)
-    return dict(found)
+        found[one.debit] = found.get(one.debit, NOTHING).with_debit(one.amount)
+        found[one.credit] = found.get(one.credit, NOTHING).with_credit(one.amount)
+    return found
 
 
 def check_floor(account: LedgerAccount, balance: Balance) -> None:

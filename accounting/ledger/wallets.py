@@ -13,7 +13,7 @@ above what was credited after the cutoff is older than it: the same as first-in-
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from accounting.ledger.chart import WALLET_PARTS
@@ -252,4 +252,4 @@ def apply_transfers(wallet: Wallet, ledger: str, account: bytes, transfers: Iter
                 parts[part] += -sign * one.amount if part == "deficit" else sign * one.amount
     if min(parts.values()) < 0:
         raise InvariantBroken(REASON_INVARIANT_BROKEN, f"A wallet of {ledger} would go below zero.")
-    return replace(wallet, **parts, deficit_since=wallet.deficit_since if parts["deficit"] else 0)
+    return Wallet(**parts, deficit_since=wallet.deficit_since if parts["deficit"] else 0)

@@ -127,14 +127,27 @@ def run_queries(connection: Connection, queries: Sequence[Query]) -> list[list[t
 
 
 @contextmanager
-def together(connection: Connection) -> Iterator[None]:
-    """Send statements whose results nobody reads without waiting for each; the last wait is for all."""
+def each_commits(connection: Connection) -> Iterator[None]:
+    """Let each statement be a transaction of its own on a server, which is then waited for once.
+
+    A file's statements commit with the transaction they are in, as always.
+    """
     if connection.dialect.name == "sqlite":
         yield
         return
     driver: Any = connection.connection.driver_connection
-    with driver.pipeline():
+    driver.autocommit = True
+    try:
         yield
+    finally:
+        if not driver.closed:
+            driver.autocommit = False
+
+
+def is_lost(connection: Connection) -> bool:
+    """Say whether nobody can tell any more what became of the last statement."""
+    driver: Any = connection.connection.driver_connection
+    return connection.dialect.name != "sqlite" and bool(driver.closed)
 
 
 def wipe(connection: Connection, metadata: MetaData, tables: Sequence[Table] | None = None) -> None:

@@ -13,9 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Table
 
 from hub.store.dialects import PLACEHOLDERS, Query, run_queries
-from hub.store.rows import cut
-
-Row = tuple[Any, ...]
+from hub.store.rows import Row, cut
 
 
 @dataclass(frozen=True, slots=True)

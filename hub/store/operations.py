@@ -9,9 +9,9 @@ from sqlalchemy import Connection, func, insert, select
 
 from accounting.ledger.books import Outcome, Received
 from accounting.ledger.transfers import Code, Transfer
-from hub.store.keyed import Keyed, Row, read_keyed
+from hub.store.keyed import Keyed, read_keyed
 from hub.store.ledger_schema import operation, received, segment, transfer
-from hub.store.rows import ROWS_AT_ONCE, add
+from hub.store.rows import ROWS_AT_ONCE, Row, Rows, write
 from protos.epochs import Epoch
 
 
@@ -106,21 +106,36 @@ def read_operations(connection: Connection, first: int, end: int | None = None) 
 
 def add_operations(connection: Connection, rows: Sequence[StoredOperation]) -> None:
     """Store operations with their answers."""
-    add(connection, operation, [(*row[:5], *row.outcome) for row in rows])
+    write(connection, operation_rows(rows))
+
+
+def operation_rows(rows: Iterable[StoredOperation]) -> Rows:
+    """Lay out operations as rows."""
+    return Rows(operation, [(*row[:5], *row.outcome) for row in rows])
 
 
 def add_transfers(connection: Connection, rows: Iterable[tuple[int, int, Transfer]], epoch: Epoch) -> None:
     """Store transfers, each with its operation's number and its place among that operation's."""
+    write(connection, transfer_rows(rows, epoch))
+
+
+def transfer_rows(rows: Iterable[tuple[int, int, Transfer]], epoch: Epoch) -> Rows:
+    """Lay out transfers as rows."""
     values = [
         (seq, place, one.ledger, one.debit.id, one.credit.id, one.amount, int(one.code), int(epoch))
         for seq, place, one in rows
     ]
-    add(connection, transfer, values)
+    return Rows(transfer, values)
 
 
 def add_received(connection: Connection, rows: Iterable[tuple[int, Received]]) -> None:
     """Store points that operations gave, each with its operation's number."""
-    add(connection, received, [(seq, *one) for seq, one in rows])
+    write(connection, received_rows(rows))
+
+
+def received_rows(rows: Iterable[tuple[int, Received]]) -> Rows:
+    """Lay out points received as rows."""
+    return Rows(received, [(seq, *one) for seq, one in rows])
 
 
 def add_segment(connection: Connection, first: int, count: int, index: int) -> None:

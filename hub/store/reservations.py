@@ -12,9 +12,9 @@ from sqlalchemy import Connection, case, func, select
 from accounting.ledger.books import Reservation, ReservationState
 from accounting.ledger.chart import LedgerAccount
 from accounting.ledger.transfers import Balance
-from hub.store.keyed import Keyed, Row, read_keyed
+from hub.store.keyed import Keyed, read_keyed
 from hub.store.ledger_schema import counter, operation, reservation, system_balance
-from hub.store.rows import ROWS_AT_ONCE, put
+from hub.store.rows import ROWS_AT_ONCE, Row, Rows, write
 from protos.epochs import Epoch
 
 _NAMES = [one.name for one in fields(Reservation)]
@@ -31,8 +31,13 @@ def walk_balances(connection: Connection) -> Iterator[tuple[LedgerAccount, Balan
 
 def put_balances(connection: Connection, balances: Mapping[LedgerAccount, Balance]) -> None:
     """Store balances as they are now."""
+    write(connection, balance_rows(balances))
+
+
+def balance_rows(balances: Mapping[LedgerAccount, Balance]) -> Rows:
+    """Lay out balances as rows."""
     rows = [(one.id, one.ledger, one.path, had.debits, had.credits) for one, had in balances.items()]
-    put(connection, system_balance, ("id",), rows)
+    return Rows(system_balance, rows, ("id",))
 
 
 def read_reservations(connection: Connection, keys: Collection[bytes]) -> dict[bytes, Reservation]:
@@ -97,8 +102,12 @@ def waiting_reservations(connection: Connection, programme: str) -> list[Reserva
 
 def put_reservations(connection: Connection, reservations: Iterable[Reservation]) -> None:
     """Store reservations as they are now."""
-    rows = [(*_PARTS(one), int(one.state)) for one in reservations]
-    put(connection, reservation, ("key",), rows)
+    write(connection, reservation_rows(reservations))
+
+
+def reservation_rows(reservations: Iterable[Reservation]) -> Rows:
+    """Lay out reservations as rows."""
+    return Rows(reservation, [(*_PARTS(one), int(one.state)) for one in reservations], ("key",))
 
 
 def read_counts(connection: Connection, names: Collection[str]) -> dict[str, int]:
@@ -113,7 +122,12 @@ def count_lookup(names: Collection[str]) -> Keyed:
 
 def put_counts(connection: Connection, counts: Mapping[str, int]) -> None:
     """Store counters as they are now."""
-    put(connection, counter, ("name",), counts.items())
+    write(connection, count_rows(counts))
+
+
+def count_rows(counts: Mapping[str, int]) -> Rows:
+    """Lay out counters as rows."""
+    return Rows(counter, list(counts.items()), ("name",))
 
 
 def _reservation(row: Any) -> Reservation:

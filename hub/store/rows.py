@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from typing import Any
@@ -16,35 +17,48 @@ ROWS_AT_ONCE = 8192
 # A statement names at most so many keys.
 KEYS_AT_ONCE = 400
 
+Row = tuple[Any, ...]
+
 _ARRAYS = {int: "bigint", bytes: "bytea", str: "text"}
 
 
-def put(connection: Connection, table: Table, keys: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
-    """Insert rows in the order of the table's columns, replacing those whose keys are there.
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of a table in the order of its columns; with `keys` they replace those that have theirs.
 
-    The rows have distinct keys.
+    Their keys are distinct.
     """
-    _run(connection, table, keys, rows)
+
+    table: Table
+    values: Sequence[Row]
+    keys: tuple[str, ...] = ()
 
 
-def add(connection: Connection, table: Table, rows: Iterable[tuple[Any, ...]]) -> None:
-    """Insert rows in the order of the table's columns."""
-    _run(connection, table, (), rows)
+def write(connection: Connection, *parts: Rows) -> None:
+    """Write rows of different tables; a server is told all of them in one statement, all or nothing.
 
-
-def _run(
-    connection: Connection, table: Table, keys: tuple[str, ...], rows: Iterable[tuple[Any, ...]]
-) -> None:
-    """Give rows to the driver itself: at the counter most of a statement's time would go into making it."""
+    At the counter most of a statement's time would go into making it: the driver itself is given the rows.
+    """
+    some = [one for one in parts if one.values]
     dialect = connection.dialect.name
-    iterator = iter(rows)
-    while values := list(islice(iterator, ROWS_AT_ONCE)):
-        if dialect == "sqlite":
-            run_many(connection, _text(dialect, table, keys), values)
-        else:
-            # One statement for all rows: a server takes longer over a statement than over a row.
-            arrays = map(_array, _kinds(table), zip(*values, strict=True))
-            run_one(connection, _text(dialect, table, keys), list(arrays))
+    if dialect == "sqlite":
+        for one in some:
+            run_many(connection, _text(dialect, one.table, one.keys), one.values)
+    elif some:
+        arrays = [
+            _array(kind, column)
+            for one in some
+            for kind, column in zip(_kinds(one.table), zip(*one.values, strict=True), strict=True)
+        ]
+        run_one(connection, _statement(tuple((one.table, one.keys) for one in some)), arrays)
+
+
+@cache
+def _statement(parts: tuple[tuple[Table, tuple[str, ...]], ...]) -> str:
+    """Make one statement of several: all but the last stand before it under a name."""
+    *others, last = (_text("postgresql", table, keys) for table, keys in parts)
+    named = ", ".join(f"part{place} as ({text})" for place, text in enumerate(others))
+    return f"with {named} {last}" if named else last
 
 
 @cache
@@ -67,8 +81,8 @@ def _values(dialect: str, table: Table) -> str:
 
 
 @cache
-def _kinds(table: Table) -> list[type]:
-    return [one.type.python_type for one in table.c]
+def _kinds(table: Table) -> tuple[type, ...]:
+    return tuple(one.type.python_type for one in table.c)
 
 
 def _array(kind: type, values: Iterable[Any]) -> str:

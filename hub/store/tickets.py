@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, select
 
 from hub.store.account_schema import ticket
 from hub.store.dialects import insert_or_skip
-from privacy.tickets import Ticket
+from privacy.opened_tickets import Ticket
 
 
 @dataclass(frozen=True, slots=True)

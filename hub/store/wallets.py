@@ -14,9 +14,9 @@ from sqlalchemy import Connection, select
 from accounting.ledger.books import Received
 from hub.store import bulk
 from hub.store.bulk import Column
-from hub.store.keyed import Keyed, Row, read_keyed
+from hub.store.keyed import Keyed, read_keyed
 from hub.store.ledger_schema import credit, received, wallet
-from hub.store.rows import ROWS_AT_ONCE, put
+from hub.store.rows import ROWS_AT_ONCE, Row, Rows, write
 from protos.epochs import Epoch
 
 WalletKey = tuple[str, bytes]
@@ -82,7 +82,12 @@ def wallets_applied(connection: Connection, epoch: int) -> Iterator[StoredWallet
 
 def put_wallets(connection: Connection, wallets: Iterable[StoredWallet]) -> None:
     """Store wallets as they are now."""
-    put(connection, wallet, ("account", "ledger"), map(_PARTS, wallets))
+    write(connection, wallet_rows(wallets))
+
+
+def wallet_rows(wallets: Iterable[StoredWallet]) -> Rows:
+    """Lay out wallets as rows."""
+    return Rows(wallet, list(map(_PARTS, wallets)), ("account", "ledger"))
 
 
 def read_credits(

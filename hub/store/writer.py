@@ -1,23 +1,27 @@
 """The one thread that writes: jobs run in order, each in a savepoint, many in one durable transaction.
 
-A job's result is handed out only after the commit. What a job refuses (a Problem) undoes that job alone; what
-leaves memory and database apart (InvariantBroken) stops the writer for good, and the process with it: a new
-start rebuilds memory from what is durable.
+Standing work, which many ask for, is looked for in each turn and done once for all of them. A result is
+handed out only after the commit. What a job refuses (a Problem) undoes that job alone; what leaves memory and
+database apart (InvariantBroken) stops the writer for good, and the process with it: a new start rebuilds
+memory from what is durable.
 """
 
 from __future__ import annotations
 
+import enum
 import logging
 import queue
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine, Transaction
 
+from hub.store.dialects import each_commits, is_lost
 from protos.problems import InvariantBroken, Problem, Unavailable
 from protos.v1.problem_pb2 import REASON_BUSY, REASON_SHUTTING_DOWN
 
@@ -31,13 +35,73 @@ GATHER_SECONDS_MAX = 0.005
 Result = TypeVar("Result")
 
 
+class _Signal(enum.Enum):
+    """What stands among the jobs to wake the writer, or to end it."""
+
+    WAKE = enum.auto()
+    END = enum.auto()
+
+
 @dataclass(slots=True)
 class _Job:
     work: Callable[[Connection], Any]
     future: Future[Any]
-    is_shared: bool = False
     result: Any = None
     error: Exception | None = None
+
+
+class Standing(Protocol):
+    """Work that many ask for and each turn of the writer does for all of them.
+
+    `write` says to a server one statement at most: it is the transaction where no job shares the turn.
+    """
+
+    @property
+    def is_expecting(self) -> bool:
+        """Say whether to gather at once, without a call to wake up."""
+        ...
+
+    def gather(self) -> bool:
+        """Take what there is to do, perhaps after a moment; say whether it is anything."""
+        ...
+
+    def decide(self, connection: Connection) -> None:
+        """Read what is needed and decide; nothing is written."""
+        ...
+
+    def write(self, connection: Connection) -> None:
+        """Write what was decided, by the driver."""
+        ...
+
+    def settle(self, error: Exception | None) -> None:
+        """Learn that it is durable, or why nothing of it is."""
+        ...
+
+    def refuse(self, refusal: Unavailable) -> None:
+        """Refuse whatever waits and comes: the writer has ended."""
+        ...
+
+
+class _Nothing:
+    """Stands where nobody has standing work."""
+
+    is_expecting = False
+
+    def gather(self) -> bool:
+        """Find nothing to do."""
+        return False
+
+    def decide(self, connection: Connection) -> None:
+        """Decide nothing."""
+
+    def write(self, connection: Connection) -> None:
+        """Write nothing."""
+
+    def settle(self, error: Exception | None) -> None:
+        """Tell nobody."""
+
+    def refuse(self, refusal: Unavailable) -> None:
+        """Refuse nobody."""
 
 
 class Writer:
@@ -55,7 +119,8 @@ class Writer:
         self._after_commit = after_commit
         self._on_broken = on_broken
         self._step = step
-        self._jobs: queue.Queue[_Job | None] = queue.Queue(JOBS_WAITING_MAX)
+        self._jobs: queue.Queue[_Job | _Signal] = queue.Queue(JOBS_WAITING_MAX)
+        self._standing: Standing = _Nothing()
         self._broken: BaseException | None = None
         self._stopping = False
         # Of the last commit.
@@ -74,6 +139,16 @@ class Writer:
         """Tell the seconds of each durable transaction."""
         self._took = took
 
+    def stand(self, standing: Standing) -> None:
+        """Do this work in each turn, too; before the writer starts."""
+        self._standing = standing
+
+    def wake(self) -> None:
+        """Let the writer look for standing work now."""
+        # Where the queue is full the writer has turns before it, and looks in each.
+        with suppress(queue.Full):
+            self._jobs.put_nowait(_Signal.WAKE)
+
     @property
     def waiting(self) -> int:
         """Count the jobs that wait for their turn."""
@@ -87,25 +162,16 @@ class Writer:
         """Finish the jobs already taken, then end."""
         self._stopping = True
         if self._thread.is_alive():
-            self._jobs.put(None)
+            self._jobs.put(_Signal.END)
             self._thread.join()
         self._stopped.set()
         self._refuse_waiting()
 
-    def call(
-        self,
-        work: Callable[[Connection], Result],
-        *,
-        timeout_seconds: float = 120.0,
-        is_shared: bool = False,
-    ) -> Result:
-        """Run the job in its turn and give its result once that is durable.
-
-        Shared work is done once for all that wait for it when a transaction begins, and all get its result.
-        """
+    def call(self, work: Callable[[Connection], Result], *, timeout_seconds: float = 120.0) -> Result:
+        """Run the job in its turn and give its result once that is durable."""
         if self._stopping or self._broken is not None:
             raise _shutting_down()
-        job = _Job(work, Future(), is_shared)
+        job = _Job(work, Future())
         try:
             self._jobs.put(job, timeout=timeout_seconds)
         except queue.Full:
@@ -123,58 +189,93 @@ class Writer:
         return result
 
     def _run(self) -> None:
-        while self._broken is None:
-            jobs, ending = self._take()
-            try:
-                if jobs:
-                    self._commit(jobs)
-                self._follow()
-            except BaseException as error:  # noqa: BLE001 - the thread's outermost loop
-                self._break(error, jobs)
-            if ending:
-                break
+        # One connection for all turns: taking it anew costs as much as a small transaction.
+        with self._engine.connect() as connection:
+            while self._broken is None:
+                jobs, ending = self._take()
+                try:
+                    has_standing = self._standing.gather()
+                    if jobs or has_standing:
+                        self._turn(connection, jobs, has_standing=has_standing)
+                    self._follow()
+                except BaseException as error:  # noqa: BLE001 - the thread's outermost loop
+                    self._break(error, jobs)
+                if ending:
+                    break
         self._stopped.set()
 
     def _take(self) -> tuple[list[_Job], bool]:
         """Wait for work and take all that is there; True when the writer shall end."""
         jobs: list[_Job] = []
         try:
-            job = self._jobs.get(timeout=IDLE_SECONDS)
+            found = self._jobs.get(block=not self._standing.is_expecting, timeout=IDLE_SECONDS)
             until = time.monotonic() + min(self._commit_seconds / 2, GATHER_SECONDS_MAX)
-            while job is not None:
-                jobs.append(job)
+            while found is not _Signal.END:
+                if isinstance(found, _Job):
+                    jobs.append(found)
                 if len(jobs) == JOBS_TOGETHER_MAX:
                     return jobs, False
-                job = self._next(len(jobs), until)
+                found = self._next(len(jobs), until)
         except queue.Empty:
             return jobs, False
         return jobs, True
 
-    def _next(self, taken: int, until: float) -> _Job | None:
+    def _next(self, taken: int, until: float) -> _Job | _Signal:
         """Take what is there; wait a little for as many as came together last time.
 
         Who was answered by one commit asks again together; without the wait one goes alone, then the rest.
         """
-        if taken >= self._came_together:
+        if not 0 < taken < self._came_together:
             return self._jobs.get_nowait()
         return self._jobs.get(timeout=max(until - time.monotonic(), 0))
 
-    def _commit(self, jobs: list[_Job]) -> None:
-        shared = {job.work: job for job in reversed(jobs) if job.is_shared}
-        first = [job for job in jobs if not job.is_shared or shared[job.work] is job]
+    def _turn(self, connection: Connection, jobs: list[_Job], *, has_standing: bool) -> None:
         began = time.monotonic()
-        with self._engine.connect() as connection, connection.begin() as transaction:
-            if len(first) > 1:
-                for job in first:
-                    self._attempt(connection, job, connection.begin_nested())
-            else:
-                # Alone it needs no savepoint: its transaction is as much.
-                self._attempt(connection, first[0], transaction)
-        self._commit_seconds, self._came_together = time.monotonic() - began, len(jobs)
-        self._took(self._commit_seconds)
+        error = self._commit(connection, jobs, has_standing) if jobs else self._stand_alone(connection)
+        seconds = time.monotonic() - began
+        self._took(seconds)
         self._step("committed")
+        if has_standing:
+            self._standing.settle(error)
+        if jobs:
+            self._commit_seconds, self._came_together = seconds, len(jobs)
         for job in jobs:
-            _answer(job, shared.get(job.work, job) if job.is_shared else job)
+            _answer(job)
+
+    def _commit(self, connection: Connection, jobs: list[_Job], has_standing: bool) -> Exception | None:
+        """Do jobs, and standing work behind them; give what refused the latter."""
+        with connection.begin() as transaction:
+            if len(jobs) == 1 and not has_standing:
+                # Alone it needs no savepoint: its transaction is as much.
+                self._attempt(connection, jobs[0], transaction)
+                return None
+            for job in jobs:
+                self._attempt(connection, job, connection.begin_nested())
+            if not has_standing:
+                return None
+            behind = _Job(self._stand, Future())
+            self._attempt(connection, behind, connection.begin_nested())
+            return behind.error
+
+    def _stand_alone(self, connection: Connection) -> Exception | None:
+        """Do standing work alone, on a server as one statement that commits itself; give what refused it."""
+        is_written = False
+        try:
+            with each_commits(connection), connection.begin():
+                self._stand(connection)
+                is_written = True
+        except InvariantBroken:
+            raise
+        except Exception as error:
+            # Otherwise nobody knows whether it is durable.
+            if is_written or is_lost(connection):
+                raise
+            return error
+        return None
+
+    def _stand(self, connection: Connection) -> None:
+        self._standing.decide(connection)
+        self._standing.write(connection)
 
     def _attempt(self, connection: Connection, job: _Job, transaction: Transaction) -> None:
         try:
@@ -207,20 +308,21 @@ class Writer:
         self._on_broken()
 
     def _refuse_waiting(self) -> None:
+        self._standing.refuse(_shutting_down())
         while True:
             try:
                 job = self._jobs.get_nowait()
             except queue.Empty:
                 return
-            if job is not None:
+            if isinstance(job, _Job):
                 job.future.set_exception(_shutting_down())
 
 
-def _answer(job: _Job, done: _Job) -> None:
-    if done.error is not None:
-        job.future.set_exception(done.error)
+def _answer(job: _Job) -> None:
+    if job.error is not None:
+        job.future.set_exception(job.error)
     else:
-        job.future.set_result(done.result)
+        job.future.set_result(job.result)
 
 
 def _shutting_down() -> Unavailable:

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from accounting.ledger.books import AccountStatus
 from accounting.programmes.programme import Programme
-from privacy.tickets import Ticket
+from privacy.opened_tickets import Ticket
 from protos.epochs import Epoch
 from protos.v1 import ledger_pb2
 

@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from accounting.programmes.parse import parse_programme
+from hub.deciding import Answered
 from hub.intake import Own
-from hub.ledger import Answered
 from privacy.account_changes import build_change
 from privacy.claims import ratio
 from privacy.envelope import Kind

@@ -17,7 +17,7 @@ from accounting.ledger.chart import points_ledger
 from accounting.ledger.decide import act_hash
 from accounting.ledger.wallets import Wallet
 from hub.backup import Manifest, backup, restore
-from hub.ledger import Answered
+from hub.deciding import Answered
 from hub.participation import Asked
 from hub.rebuild import FOLDED, rebuild
 from hub.rebuilt_ledgers import TABLES

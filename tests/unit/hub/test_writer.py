@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from sqlalchemy import Connection, Engine, insert, select
@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from hub.store.database import create_database, open_readers, open_writer
 from hub.store.location import Location
+from hub.store.rows import Rows, write
 from hub.store.schema import setting
 from hub.store.writer import Writer
 from protos.problems import InvariantBroken, Refused, Unavailable
@@ -114,41 +115,106 @@ def test_a_stopped_writer_refuses(writer: Writer) -> None:
     assert refused(lambda: writer.call(put("a", "1"))).reason == reasons.REASON_SHUTTING_DOWN  # type: ignore[arg-type]
 
 
-def test_shared_work_is_done_once_for_all_that_wait(writer: Writer, database: tuple[Engine, Engine]) -> None:
-    began, go = threading.Event(), threading.Event()
-    done: list[int] = []
+class Counting:
+    """Standing work that puts one row a turn for all that asked, each row under a number."""
 
-    def hold(connection: Connection) -> None:
-        began.set()
-        assert go.wait(10)
+    is_expecting = False
 
-    def share(connection: Connection) -> int:
-        done.append(1)
-        connection.execute(insert(setting).values(name=f"n{len(done)}", value="1"))
-        return len(done)
+    def __init__(self) -> None:
+        self.asked = 0
+        self.done: list[str] = []
+        self.told: list[Exception | None] = []
+        self.refusals: list[Unavailable] = []
+        self.settled = threading.Event()
+        self.fail: Callable[[Connection], object] = lambda connection: None
 
-    held = threading.Thread(target=writer.call, args=(hold,))
-    held.start()
-    assert began.wait(10)
-    answers: list[int] = []
-    waiting = [
-        threading.Thread(target=lambda: answers.append(writer.call(share, is_shared=True))) for _ in range(5)
-    ]
-    for thread in waiting:
-        thread.start()
-    while writer.waiting < len(waiting):
-        pass
-    go.set()
-    for thread in [held, *waiting]:
-        thread.join()
-    assert (answers, done) == ([1] * 5, [1])
-    assert values(database[1]) == {"n1": "1"}
+    def gather(self) -> bool:
+        taken, self.asked = self.asked, 0
+        return taken > 0
+
+    def decide(self, connection: Connection) -> None:
+        self.name = f"n{len(self.done)}"
+
+    def write(self, connection: Connection) -> None:
+        write(connection, Rows(setting, [(self.name, "1")]))
+        self.done.append(self.name)
+        self.fail(connection)
+
+    def settle(self, error: Exception | None) -> None:
+        self.told.append(error)
+        self.settled.set()
+
+    def refuse(self, refusal: Unavailable) -> None:
+        self.refusals.append(refusal)
 
 
-def test_shared_work_that_is_refused_is_refused_to_all(writer: Writer) -> None:
+def standing(database: tuple[Engine, Engine]) -> tuple[Writer, Counting]:
+    found, work = Writer(database[0], after_commit=lambda: None, on_broken=lambda: None), Counting()
+    found.stand(work)
+    return found, work
+
+
+def test_standing_work_is_done_once_for_all_that_asked(database: tuple[Engine, Engine]) -> None:
+    writer, work = standing(database)
+    work.asked = 5
+    writer.wake()
+    writer.start()
+    assert work.settled.wait(10)
+    assert (work.done, work.told, values(database[1])) == (["n0"], [None], {"n0": "1"})
+    writer.stop()
+    assert [one.reason for one in work.refusals[:1]] == [reasons.REASON_SHUTTING_DOWN]
+
+
+def test_standing_work_shares_a_transaction_with_jobs_and_harms_none(
+    database: tuple[Engine, Engine],
+) -> None:
+    """Refused behind a job it leaves nothing of its own; the job stays."""
+    writer, work = standing(database)
+
     def refuse(connection: Connection) -> None:
         raise Refused(reasons.REASON_RATE_EXCEEDED, "No.")
 
-    for _ in range(3):
-        problem = refused(lambda: writer.call(refuse, is_shared=True))
-        assert problem.reason == reasons.REASON_RATE_EXCEEDED
+    work.fail = refuse
+    job = threading.Thread(target=writer.call, args=(put("a", "1"),))
+    job.start()
+    while not writer.waiting:
+        pass
+    work.asked = 1
+    writer.start()
+    job.join()
+    writer.stop()
+    assert [type(one) for one in work.told] == [Refused]
+    assert values(database[1]) == {"a": "1"}
+
+
+def test_what_the_store_refuses_of_standing_work_leaves_nothing_and_the_writer_goes_on(
+    database: tuple[Engine, Engine],
+) -> None:
+    writer, work = standing(database)
+    writer.start()
+    writer.call(put("n0", "0"))  # type: ignore[arg-type]
+    work.asked = 1
+    writer.wake()
+    assert work.settled.wait(10)
+    assert isinstance(work.told[0], IntegrityError)
+    writer.call(put("a", "1"))  # type: ignore[arg-type]
+    assert values(database[1]) == {"n0": "0", "a": "1"}
+    writer.stop()
+
+
+def test_standing_work_that_dies_stops_the_writer(database: tuple[Engine, Engine]) -> None:
+    """On a server its statement had committed itself; nobody was told, so either is right."""
+    writer, work = standing(database)
+
+    def die(connection: Connection) -> None:
+        raise Crash("x")
+
+    work.fail = die
+    work.asked = 1
+    writer.start()
+    writer.wake()
+    assert refused(lambda: writer.call(put("a", "1"))).reason == reasons.REASON_SHUTTING_DOWN  # type: ignore[arg-type]
+    writer.stop()
+    assert not work.told
+    assert work.refusals
+    assert values(database[1]) in ({}, {"n0": "1"})
