@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from custodian import quota
 from custodian.followed_log import FollowedLog
 from custodian.holding import Holding
-from custodian.orders import check_order, meant_commitments
+from custodian.orders import Meant, check_order
 from custodian.quota import Rate
 from custodian.share import KeyShare, obstacle
 from custodian.store import Store
@@ -93,7 +93,7 @@ class Evaluator:
     def evaluate(self, caller: str, order: bytes, blinded: bytes) -> Evaluation:
         """Check the order, charge it durably, evaluate; a batch that was charged before is free."""
         with self._turns.turn(caller):
-            meant = meant_commitments(order)
+            meant = Meant.of(order)
             root = self._log.root_where(lambda root: self._suffices(root, caller, meant))
             share = self._holding.under(root)
             checked = check_order(order, blinded, caller=caller, root=root, share=share)
@@ -105,9 +105,9 @@ class Evaluator:
             )
         return Evaluation(answer, left)
 
-    def _suffices(self, root: TrustRoot, caller: str, meant: bytes) -> bool:
-        """Say whether the root knows the caller, our share, and the shares that the order seems to be for."""
+    def _suffices(self, root: TrustRoot, caller: str, meant: Meant) -> bool:
+        """Say whether the root is of the log and knows caller, share and shares the order seems to be for."""
         share = self._holding.under(root)
         knows_caller = any(enterprise.id == caller for enterprise in root.enterprises)
-        is_meant = meant == shares.commitments_hash(share.key.commitments)
+        is_meant = meant == Meant(root.origin, shares.commitments_hash(share.key.commitments))
         return knows_caller and is_meant and obstacle(share, root) is None

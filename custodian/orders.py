@@ -7,6 +7,7 @@ evaluation again, which costs and reveals nothing new.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 from custodian.share import KeyShare, obstacle
 from privacy import envelope, pseudonyms, shares
@@ -56,12 +57,20 @@ def check_order(data: bytes, blinded: bytes, *, caller: str, root: TrustRoot, sh
     )
 
 
-def meant_commitments(data: bytes) -> bytes:
-    """Give the hash of the commitments an order seems to be for, before anything of it is verified."""
-    try:
-        return envelope.read_unsigned(data).parse(EvaluationOrder).commitments_hash
-    except Problem:
-        return b""
+class Meant(NamedTuple):
+    """The log and the commitments an order seems to be for, before anything of it is verified."""
+
+    origin: str = ""
+    commitments_hash: bytes = b""
+
+    @classmethod
+    def of(cls, data: bytes) -> Self:
+        """Read an order; one that cannot be read is for nothing."""
+        try:
+            message = envelope.read_unsigned(data).parse(EvaluationOrder)
+        except Problem:
+            return cls()
+        return cls(message.origin, message.commitments_hash)
 
 
 def _verified(data: bytes, enterprise: Enterprise) -> EvaluationOrder:
@@ -75,7 +84,12 @@ def _verified(data: bytes, enterprise: Enterprise) -> EvaluationOrder:
 def _check_addressee(
     message: EvaluationOrder, enterprise: Enterprise, root: TrustRoot, share: KeyShare
 ) -> None:
-    envelope.check_origin(message.origin, root.origin)
+    if message.origin != root.origin:
+        raise Unavailable(
+            REASON_QUORUM_UNAVAILABLE,
+            f"The order is for log '{message.origin}'; known here is '{root.origin}'.",
+            remedy="Follow the log and order again; its key may have been replaced.",
+        )
     if message.enterprise_id != enterprise.id or message.custodian_id != share.custodian_id:
         raise Refused(
             REASON_ROLE_NOT_ALLOWED,

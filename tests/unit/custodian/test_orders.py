@@ -19,7 +19,6 @@ from protos.v1.problem_pb2 import (
     REASON_ROLE_NOT_ALLOWED,
     REASON_SUSPENDED,
     REASON_UNKNOWN_FIELD_VALUE,
-    REASON_WRONG_ORIGIN,
     REASON_WRONG_SHAPE,
     REASON_WRONG_TYPE,
 )
@@ -60,7 +59,7 @@ def test_order_is_taken_as_signed(federation: Federation, share: KeyShare) -> No
 @pytest.mark.parametrize(
     ("changes", "kind", "reason"),
     [
-        ({"origin": "other/log"}, Refused, REASON_WRONG_ORIGIN),
+        ({"origin": "other/log"}, Unavailable, REASON_QUORUM_UNAVAILABLE),
         ({"enterprise_id": "metro"}, Refused, REASON_ROLE_NOT_ALLOWED),
         ({"custodian_id": "auditor"}, Refused, REASON_ROLE_NOT_ALLOWED),
         ({"key_id": bytes(32)}, Unverified, REASON_KEY_UNKNOWN),
