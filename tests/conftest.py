@@ -8,9 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 
 from tests.postgres import running_server
+
+# A busy machine makes nothing wrong: examples are counted, not timed.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 _SHARED = "tests/system/"
 # Those on PostgreSQL share one server.

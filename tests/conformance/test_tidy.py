@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from enterprise_node.cli import MODULES as NODE
+from hub.cli import MODULES as HUB
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = (
     "protos",
@@ -140,8 +143,10 @@ def defined(path: Path, tree: ast.Module) -> Iterator[str]:
 
 
 def entry_points() -> set[str]:
+    """Give what is called by its name alone: programs, and the commands that lazy groups look up."""
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["scripts"]
-    return {one.replace(":", ".") for one in scripts.values()}
+    commands = {f"{module}.COMMANDS" for modules in (NODE, HUB) for module in modules.values()}
+    return commands | {one.replace(":", ".") for one in scripts.values()}
 
 
 def test_every_name_of_the_packages_is_used_by_more_than_tests() -> None:
