@@ -31,9 +31,17 @@ def account() -> None:
 @account.command("show")
 @_home_option
 @click.argument("account_id", metavar="ID")
+@click.option(
+    "--after",
+    metavar="YYYY-MM",
+    help="Show its wallets as that epoch's close left them; takes a whole id. 指定周期结账后的余额。",
+)
 @json_option
-def show(folder: Path, account_id: str, *, as_json: bool) -> None:
+def show(folder: Path, account_id: str, after: str | None, *, as_json: bool) -> None:
     """Show one account by its id or the beginning of it. 查询碳账户。"""
+    if after is not None:
+        _show_past(folder, account_id, after, as_json=as_json)
+        return
     from hub.lookup import look_up
 
     found = look_up(opened_home(folder), account_id)
@@ -80,6 +88,21 @@ def freeze(folder: Path, account_id: str, *, as_json: bool) -> None:
 def unfreeze(folder: Path, account_id: str, *, as_json: bool) -> None:
     """Open a frozen account again. 解冻账户。"""
     _set_frozen(folder, account_id, as_json=as_json, frozen=False)
+
+
+def _show_past(folder: Path, account_id: str, after: str, *, as_json: bool) -> None:
+    from hub.point_in_time import wallets_after
+    from protos.epochs import parse_epoch
+
+    found = wallets_after(opened_home(folder), _account_of(account_id), parse_epoch(after))
+    print_result(found, as_json=as_json, lines=_past(found))
+
+
+def _past(found: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{found['account']}, after 截至 {found['after']} (entry 条目 {found['entry']})"
+    for ledger, wallet in found["wallets"].items():
+        amounts = (f"{part} {wallet[part]:,}" for part in ("available", "claimable", "pending", "deficit"))
+        yield f"  {ledger}: {', '.join(amounts)}"
 
 
 def _set_frozen(folder: Path, account_id: str, *, as_json: bool, frozen: bool) -> None:

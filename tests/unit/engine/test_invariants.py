@@ -383,20 +383,27 @@ Stories.TestCase.settings = settings(max_examples=50, stateful_step_count=40, de
 TestStories = Stories.TestCase
 
 
-def test_i8_a_reservation_ends_once_and_in_one_way() -> None:
+@pytest.mark.parametrize("ending", ["confirm", "cancel", "lapse"])
+def test_i8_a_reservation_ends_once_and_in_one_way(ending: str) -> None:
+    """What was confirmed can be disputed, once; what was given back cannot."""
     story = Stories()
     story.begin(0, 0)
     story.reserve(PERSONS[0], "bus", 2)
     *_, key = story.keys
-    before = story.books._found("P:city", PERSONS[0]).wallet
-    assert before == Wallet(55 - 14, 0, 14)
-    story.act("confirm", reserve_key=key)
-    after = story.books.snapshot()
-    for name in ("confirm", "cancel", "lapse"):
-        story.act(name, reserve_key=key)
-        assert story.books.snapshot() == after
-    assert story.books._found("P:city", PERSONS[0]).wallet == Wallet(55 - 14)
-    story.act("dispute", reserve_key=key)
+    made = story.books.reservation(key)
+    assert made is not None
+    assert story.books._found("P:city", PERSONS[0]).wallet == Wallet(55 - 14, 0, 14)
+    story.at = made.expires_at if ending == "lapse" else story.at
+    story.act(ending, reserve_key=key)
+    kept = 14 if ending == "confirm" else 0
+    assert story.books._found("P:city", PERSONS[0]).wallet == Wallet(55 - kept)
+    for others in (("confirm", "cancel", "lapse"), ("confirm", "cancel", "lapse", "dispute")):
+        ended = story.books.snapshot()
+        for name in others:
+            story.act(name, reserve_key=key)
+            assert story.books.snapshot() == ended, name
+        if kept:
+            story.act("dispute", reserve_key=key)
     assert story.books._found("P:city", PERSONS[0]).wallet == Wallet(55)
     assert story.books.of(chart.payable("bus")) == 0
 

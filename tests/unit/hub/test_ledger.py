@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import text
 
 from accounting.ledger import chart
@@ -18,10 +20,12 @@ from auditor.findings import Check
 from auditor.report import Report
 from engine.duckdb_engine import DuckDbEngine
 from engine.ledgers import Found
+from hub.cli import hub as program
 from hub.deciding import Answered
 from hub.export import export_bundle
 from hub.intake import Own
 from hub.participation import Asked
+from hub.point_in_time import wallets_after
 from hub.rebuild import rebuild
 from hub.store.database import open_readers, open_writer
 from privacy.account_changes import CLOSE, build_change
@@ -353,4 +357,19 @@ def test_i12_i13_a_sealed_close_stays_and_later_operations_do_not_reach_it(
             )
             then = wallet_at(connection, world.hub.ledger.facts(connection), LEDGER, account, epoch)
             assert (then.available, then.claimable, then.pending, then.deficit) == left
+            assert wallets_after(world.opened, account, epoch)["wallets"][LEDGER] == asdict(then)
     readers.dispose()
+    asked_for = [
+        "account",
+        "show",
+        account.hex(),
+        "--home",
+        str(world.opened.home.folder),
+        "--after",
+        "2020-12",
+    ]
+    assert f"  {LEDGER}: available " in CliRunner().invoke(program, asked_for, standalone_mode=False).output
+    assert (
+        refused(lambda: wallets_after(world.opened, account, Epoch(202102))).reason
+        == reasons.REASON_NOT_FOUND
+    )
