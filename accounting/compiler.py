@@ -26,7 +26,10 @@ def compile_pack(pack: Pack) -> CompiledPack:
 
 
 def prove_pack(pack: Pack) -> CompiledPack:
-    """Compile a pack without its worked examples: for authors, who compare variants of one."""
+    """Compile a pack without its worked examples: for authors, who compare variants of one.
+
+    Raises Malformed PACK_INVALID.
+    """
     try:
         lowered = lower(pack)
         compiled = (_compile_history if pack.baseline.own_history else _compile_records)(pack, lowered)

@@ -89,7 +89,10 @@ class OwnHistory:
 
 
 def own_history(pack: Pack, lowered: Lowered, total: Integer) -> OwnHistory:
-    """Check an own-history pack and clamp its day; `total` is a day's sum of values."""
+    """Check an own-history pack and clamp its day; `total` is a day's sum of values.
+
+    Raises Refused REACH_UNBOUNDED.
+    """
     window = _window(pack.baseline)
     if pack.baseline.day_maximum is None:
         raise invalid("own history needs day_maximum", "Add it under [baseline].")

@@ -33,7 +33,7 @@ class Relations:
     days: Mapping[tuple[str, int], str] = field(default_factory=dict)
 
     def of(self, pack: CompiledPack) -> str:
-        """Give the relation of a pack's activity."""
+        """Give the relation of a pack's activity; raises Malformed PACK_UNKNOWN."""
         code = pack.pack.activity.code
         if code not in self.activities:
             raise Malformed(REASON_PACK_UNKNOWN, f"Pack {pack.pack.id} needs the activity {code}.")

@@ -77,7 +77,10 @@ def verify_part(part: Part, message: bytes, key: BeaconKey) -> None:
 
 
 def combine(parts: Sequence[Part], message: bytes, key: BeaconKey) -> bytes:
-    """Verify exactly threshold parts, ascending by index, and give the value, 64 bytes."""
+    """Verify exactly threshold parts, ascending by index, and give the value, 64 bytes.
+
+    Raises Malformed WRONG_SHAPE.
+    """
     quorum = [part.index for part in parts]
     shares.check_commitments(key.commitments)
     if len(quorum) != key.threshold or quorum != sorted(set(quorum)):

@@ -29,7 +29,7 @@ LEDGERS_MAX = 1_000
 def check_journal_segment(
     standing: Standing, message: ledger_pb2.JournalSegment, submission: Submission
 ) -> Verdict:
-    """Take the operations that follow the last segment's."""
+    """Take the operations that follow the last segment's; raises Refused SEQUENCE_SKIPPED."""
     journal.check_shape(message)
     if message.first != standing.operations:
         raise Refused(

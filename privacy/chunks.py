@@ -38,7 +38,10 @@ def rows_in_chunk(chunk: int, rows: int, rows_max: int) -> int:
 
 
 def check_count(bodies: Sequence[bytes], expected: int, what: str) -> None:
-    """Refuse too few (truncated) or too many bodies."""
+    """Refuse too few (truncated) or too many bodies.
+
+    Raises Malformed BODY_TRUNCATED, Malformed BODY_MISMATCH.
+    """
     if len(bodies) < expected:
         raise Malformed(REASON_BODY_TRUNCATED, f"{what}: {expected} bodies belong to it, {len(bodies)} came.")
     if len(bodies) > expected:
@@ -46,7 +49,7 @@ def check_count(bodies: Sequence[bytes], expected: int, what: str) -> None:
 
 
 def check_rows(values: bytes, rows: int, row_bytes: int, what: str) -> None:
-    """Refuse rows that are not exactly as many and as wide as they must be."""
+    """Refuse rows that are not exactly as many and as wide as they must be; raises Malformed WRONG_SHAPE."""
     if len(values) != rows * row_bytes:
         raise Malformed(
             REASON_WRONG_SHAPE,

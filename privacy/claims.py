@@ -60,14 +60,17 @@ class Claim:
 
 
 def claim_for(reach: int, epsilon: Fraction, unit: PrivacyUnit.ValueType) -> Claim:
-    """Give the claim of a series: scale = ceil(reach / epsilon), charge = reach / scale."""
+    """Give the claim of a series: scale = ceil(reach / epsilon), charge = reach / scale.
+
+    Raises Malformed UNKNOWN_FIELD_VALUE.
+    """
     if not 0 < reach <= AMOUNT_MAX or epsilon <= 0:
         raise Malformed(REASON_UNKNOWN_FIELD_VALUE, "Reach and epsilon must be positive.")
     return Claim(unit=unit, scale=-((-reach * epsilon.denominator) // epsilon.numerator), reach=reach)
 
 
 def check_claim(claim: release_pb2.Claim, expected: Claim, series: str) -> None:
-    """Refuse a claim that is not exactly what the policy gives for the series."""
+    """Refuse a claim that is not exactly what the policy gives for the series; raises Refused CLAIM_WRONG."""
     found = Claim.from_wire(claim)
     if found != expected:
         raise Refused(

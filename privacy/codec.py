@@ -18,7 +18,10 @@ def encode(message: Message) -> bytes:
 
 
 def check_size(data: bytes, maximum_bytes: int, what: str) -> None:
-    """Refuse what is larger than its bound before anything looks inside."""
+    """Refuse what is larger than its bound before anything looks inside.
+
+    Raises Malformed MESSAGE_TOO_LARGE.
+    """
     if len(data) > maximum_bytes:
         raise Malformed(
             REASON_MESSAGE_TOO_LARGE, f"{what} has {len(data)} bytes; at most {maximum_bytes} are taken."

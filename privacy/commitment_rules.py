@@ -58,7 +58,10 @@ def check_commitment(
 
 
 def check_beacon(standing: Standing, message: commitment_pb2.Beacon, submission: Submission) -> Verdict:
-    """Take the only beacon of an epoch: enough custodians' proven evaluations of the right checkpoint."""
+    """Take the only beacon of an epoch: enough custodians' proven evaluations of the right checkpoint.
+
+    Raises Unverified KEY_UNKNOWN.
+    """
     epoch = checked_epoch(message.epoch)
     head = check_input(standing, epoch, message.checkpoint)
     key = beacon_key(standing.trust)

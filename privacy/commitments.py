@@ -45,7 +45,10 @@ def beacon_due(policy: Policy, epoch: Epoch) -> int | None:
 
 
 def check_committed(commitments: Mapping[Epoch, Committed], policy: Policy, epoch: Epoch) -> None:
-    """Refuse an epoch's release where its policy asks for a commitment and none was logged."""
+    """Refuse an epoch's release where its policy asks for a commitment and none was logged.
+
+    Raises Refused COMMITMENT_MISSING.
+    """
     if not policy.commitment_required:
         return
     committed = commitments.get(epoch)

@@ -40,7 +40,10 @@ def check_missing(standing: Standing, message: evidence_pb2.Missing, submission:
 
 
 def check_missing_logged(standing: Standing, missing: list[str], epoch: Epoch, log_size: int) -> None:
-    """Refuse a close over enterprises whose silence the log does not state, where they had a deadline."""
+    """Refuse a close over enterprises whose silence the log does not state, where they had a deadline.
+
+    Raises Refused EPOCH_NOT_READY.
+    """
     for enterprise_id in missing:
         if deadlines.due_at(standing, Role.ENTERPRISE, enterprise_id, epoch) is None:
             continue

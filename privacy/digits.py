@@ -36,7 +36,10 @@ DIGITS_MAX = 61
 
 
 def discrete_laplace(values: NDArray[np.int64], scale: int, random: RandomBytes) -> NDArray[np.int64]:
-    """Add independent noise of P(x) proportional to exp(-|x| / scale) to every element of an int64 vector."""
+    """Add independent noise of P(x) proportional to exp(-|x| / scale) to every element of an int64 vector.
+
+    Raises Malformed UNKNOWN_FIELD_VALUE, Malformed WRONG_SHAPE.
+    """
     import numpy as np
 
     if not 1 <= scale <= SCALE_MAX:

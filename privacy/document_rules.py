@@ -64,7 +64,10 @@ def verify_document(standing: Standing, opened: Opened) -> None:
 
 
 def check_policy(standing: Standing, message: policy_pb2.Policy, submission: Submission) -> Verdict:
-    """Take the next version of the policy, over packs in the log, for epochs whose books are open."""
+    """Take the next version of the policy, over packs in the log, for epochs whose books are open.
+
+    Raises Refused EPOCH_CLOSED, Refused PACK_UNKNOWN.
+    """
     policy = read_policy(message, submission.envelope_hash)
     envelope.check_origin(policy.origin, standing.trust.origin)
     _check_version(standing, policy)
@@ -87,7 +90,10 @@ def check_policy(standing: Standing, message: policy_pb2.Policy, submission: Sub
 
 
 def check_pack(standing: Standing, message: policy_pb2.PackRecord, submission: Submission) -> Verdict:
-    """Take a pack version that is not in the log yet; its body is what it names."""
+    """Take a pack version that is not in the log yet; its body is what it names.
+
+    Raises Malformed WRONG_SHAPE, Conflict ALREADY_EXISTS.
+    """
     envelope.check_origin(message.origin, standing.trust.origin)
     if not _PACK_ID.fullmatch(message.id):
         raise Malformed(REASON_WRONG_SHAPE, "A pack id has 2 to 63 of a-z, 0-9, '.', '_' and '-'.")

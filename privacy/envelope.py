@@ -180,7 +180,7 @@ def header(
 
 
 def check_origin(found: str, expected: str) -> None:
-    """Refuse a message meant for another log."""
+    """Refuse a message meant for another log; raises Refused WRONG_ORIGIN."""
     if found != expected:
         raise Refused(REASON_WRONG_ORIGIN, f"The message is meant for log '{found}', this is '{expected}'.")
 

@@ -23,7 +23,7 @@ from protos.v1.problem_pb2 import (
 def check_erasure_order(
     standing: Standing, message: evidence_pb2.ErasureOrder, submission: Submission
 ) -> Verdict:
-    """Take an enterprise's order to erase withdrawn slots of its own."""
+    """Take an enterprise's order to erase withdrawn slots of its own; raises Refused ROLE_NOT_ALLOWED."""
     if message.enterprise_id != submission.issuer:
         raise Refused(
             REASON_ROLE_NOT_ALLOWED,
@@ -36,7 +36,10 @@ def check_erasure_order(
 def check_hub_erasure(
     standing: Standing, message: evidence_pb2.ErasureOrder, submission: Submission
 ) -> Verdict:
-    """Take the hub's order: withdrawn slots, and any slot of an enterprise that is registered no more."""
+    """Take the hub's order: withdrawn slots, and any slot of an enterprise that is registered no more.
+
+    Raises Refused NOT_REGISTERED.
+    """
     if message.enterprise_id not in standing.enterprises_ever:
         raise Refused(REASON_NOT_REGISTERED, f"No trust root has named '{message.enterprise_id}'.")
     is_registered = any(one.id == message.enterprise_id for one in standing.trust.enterprises)

@@ -37,7 +37,10 @@ def sigma_upper(scales: Iterable[int]) -> int:
 
 
 def interval_halfwidth(scales: Iterable[int], confidence: float = 0.95) -> int:
-    """Give the least h (at most 1 in 10,000 more) with P(|sum of noises| <= h) >= confidence."""
+    """Give the least h (at most 1 in 10,000 more) with P(|sum of noises| <= h) >= confidence.
+
+    Raises Malformed UNKNOWN_FIELD_VALUE.
+    """
     if not 0.0 < confidence < 1.0:
         raise Malformed(REASON_UNKNOWN_FIELD_VALUE, "A confidence lies strictly between 0 and 1.")
     counts = Counter(scales)

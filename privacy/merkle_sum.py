@@ -115,7 +115,10 @@ def node(left: SumHash, right: SumHash) -> SumHash:
 
 
 def place(slot: int, measure: int, leaves: int, below: SumHash) -> SumHash:
-    """Hash a slot's place for a measure over the root of its leaves (`EMPTY` for none)."""
+    """Hash a slot's place for a measure over the root of its leaves (`EMPTY` for none).
+
+    Raises Malformed WRONG_SHAPE.
+    """
     if not (0 <= slot < SLOT_END and 0 <= measure < MEASURES_MAX and 0 <= leaves < SLOT_END):
         raise Malformed(REASON_WRONG_SHAPE, "A slot, measure or number of leaves is out of range.")
     data = _PLACE.pack(Tag.PLACE, slot, measure, leaves, below.plus, below.minus, below.hash)
@@ -123,7 +126,10 @@ def place(slot: int, measure: int, leaves: int, below: SumHash) -> SumHash:
 
 
 def evidence_hash(salt: bytes, record_root: bytes, packs: Sequence[str]) -> bytes:
-    """Hide the records behind a leaf: H(salt || root over the raw records || packs as id@version)."""
+    """Hide the records behind a leaf: H(salt || root over the raw records || packs as id@version).
+
+    Raises Malformed WRONG_SHAPE.
+    """
     if len(salt) != SALT_BYTES or len(record_root) != HASH_BYTES:
         raise Malformed(REASON_WRONG_SHAPE, "A leaf's salt has 16 bytes, its record root 32.")
     names = ",".join(packs).encode()
@@ -131,7 +137,10 @@ def evidence_hash(salt: bytes, record_root: bytes, packs: Sequence[str]) -> byte
 
 
 def commitment(salt: bytes, root: SumHash) -> bytes:
-    """Give what is logged: a salted hash of root and total; the total itself would undo the noise."""
+    """Give what is logged: a salted hash of root and total; the total itself would undo the noise.
+
+    Raises Malformed WRONG_SHAPE.
+    """
     if len(salt) != HASH_BYTES:
         raise Malformed(REASON_WRONG_SHAPE, f"A commitment's salt has {HASH_BYTES} bytes.")
     total = struct.pack(">QQ", root.plus, root.minus)

@@ -28,7 +28,10 @@ MAP_EXCESS_MAX = Fraction(1, 10**12)
 
 
 def discrete_laplace(values: NDArray[np.int64], scale: int) -> NDArray[np.int64]:
-    """Add independent noise of P(x) proportional to exp(-|x| / scale) to every element of an int64 vector."""
+    """Add independent noise of P(x) proportional to exp(-|x| / scale) to every element of an int64 vector.
+
+    Raises Malformed WRONG_SHAPE.
+    """
     import numpy as np
 
     _check_scale(scale)

@@ -51,7 +51,10 @@ class Outcome:
 
 
 def audit(views: Sequence[View], included: NDArray[np.bool_], *, false_alarm: float) -> Outcome:
-    """Guess the coins from all figures seen; a mechanism within its claim passes it with P <= false_alarm."""
+    """Guess the coins from all figures seen; a mechanism within its claim passes it with P <= false_alarm.
+
+    Raises Malformed WRONG_SHAPE.
+    """
     import numpy as np
 
     each = int(included.size * GUESSED_SHARE)

@@ -31,7 +31,7 @@ class KeyPair:
 
 
 def derive_key_pair(seed: bytes, info: bytes, mode: Mode) -> KeyPair:
-    """Derive a key pair from a 32-byte seed (section 3.2.1)."""
+    """Derive a key pair from a 32-byte seed (section 3.2.1); raises Malformed WRONG_SHAPE."""
     if len(seed) != SEED_BYTES:
         raise Malformed(REASON_WRONG_SHAPE, f"A seed is {SEED_BYTES} bytes, not {len(seed)}.")
     _checked_input(info)
@@ -66,7 +66,10 @@ def evaluate_each(secret: bytes, blinded: bytes, *, workers: int = 1) -> bytes:
 def finalize_each(
     inputs: Sequence[bytes], blinds: bytes, evaluated: bytes, *, workers: int = 1
 ) -> list[bytes]:
-    """Unblind every evaluation and hash it with its input to 64 bytes (section 3.3.1)."""
+    """Unblind every evaluation and hash it with its input to 64 bytes (section 3.3.1).
+
+    Raises Malformed WRONG_SHAPE.
+    """
     if len(blinds) != len(evaluated) or len(inputs) * SCALAR_BYTES != len(blinds):
         raise Malformed(REASON_WRONG_SHAPE, "Inputs, blinds and evaluations are not equally many.")
 

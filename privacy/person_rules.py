@@ -31,7 +31,10 @@ BATCH_ELEMENTS_MAX = 65_535
 def check_roster_batch(
     standing: Standing, message: roster_pb2.RosterBatch, submission: Submission
 ) -> Verdict:
-    """Take slots that continue the roster and act after every epoch released or closed."""
+    """Take slots that continue the roster and act after every epoch released or closed.
+
+    Raises Refused ROSTER_WRONG.
+    """
     mine = standing.enterprise(submission.issuer)
     effective = checked_epoch(message.effective_epoch)
     _check_key(standing, message.pseudonym_key_id)
@@ -102,7 +105,10 @@ def check_count_report(
 
 
 def check_link_batch(standing: Standing, message: books_pb2.LinkBatch, submission: Submission) -> Verdict:
-    """Take links of pseudonyms not linked yet, for epochs whose books are open."""
+    """Take links of pseudonyms not linked yet, for epochs whose books are open.
+
+    Raises Refused EPOCH_CLOSED, Malformed WRONG_SHAPE.
+    """
     effective = checked_epoch(message.effective_epoch)
     if standing.is_closed(effective):
         raise Refused(REASON_EPOCH_CLOSED, f"Links cannot act from {effective}: its books are closed.")

@@ -38,7 +38,10 @@ def verify_programme(standing: Standing, opened: Opened) -> None:
 def check_programme(
     standing: Standing, message: programme_pb2.ProgrammeRecord, submission: Submission
 ) -> Verdict:
-    """Take a programme's next version, or its withdrawal, for epochs whose books are open."""
+    """Take a programme's next version, or its withdrawal, for epochs whose books are open.
+
+    Raises Refused EPOCH_CLOSED, Conflict ALREADY_EXISTS.
+    """
     envelope.check_origin(message.origin, standing.trust.origin)
     checked_id(message.id, "Programme id")
     first = checked_epoch(message.first_epoch)

@@ -85,7 +85,7 @@ def check_batch(blinded: bytes) -> int:
 
 
 def blind_batch(identifiers: Sequence[bytes], random: Random, *, workers: int = 1) -> BlindedBatch:
-    """Blind canonical identifiers, each with a fresh scalar."""
+    """Blind canonical identifiers, each with a fresh scalar; raises Malformed WRONG_SHAPE."""
     if not 1 <= len(identifiers) <= BATCH_ELEMENTS_MAX:
         raise Malformed(
             REASON_WRONG_SHAPE,
@@ -143,7 +143,10 @@ def combine_batch(
     *,
     workers: int = 1,
 ) -> list[bytes]:
-    """Verify the quorum's answers, add them, unblind: a 16-byte pseudonym for each identifier, in order."""
+    """Verify the quorum's answers, add them, unblind: a 16-byte pseudonym for each identifier, in order.
+
+    Raises Malformed WRONG_SHAPE.
+    """
     shares.check_quorum(quorum, key.threshold)
     if sorted(answer.index for answer in answers) != list(quorum):
         raise Malformed(REASON_WRONG_SHAPE, "The answers are not one of each custodian in the quorum.")

@@ -115,7 +115,10 @@ def check_release(standing: Standing, message: release_pb2.Release, submission: 
 def check_nothing_to_report(
     standing: Standing, message: release_pb2.NothingToReport, submission: Submission
 ) -> Verdict:
-    """Take a silence whose reason holds and does not depend on anybody's behaviour."""
+    """Take a silence whose reason holds and does not depend on anybody's behaviour.
+
+    Raises Refused UNKNOWN_FIELD_VALUE.
+    """
     epoch = checked_epoch(message.epoch)
     mine = standing.enterprise(submission.issuer)
     check_unanswered(mine, epoch)
@@ -140,7 +143,10 @@ def check_nothing_to_report(
 
 
 def check_unanswered(mine: EnterpriseStanding, epoch: Epoch) -> None:
-    """Refuse a second answer; an answer for an epoch that is closed goes into the next close."""
+    """Refuse a second answer; an answer for an epoch that is closed goes into the next close.
+
+    Raises Conflict ALREADY_RELEASED.
+    """
     if epoch in mine.answers:
         raise Conflict(
             REASON_ALREADY_RELEASED,

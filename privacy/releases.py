@@ -167,7 +167,10 @@ def check_release(
     active_slots: int,
     covered: Covered = NOTHING_COVERED,
 ) -> None:
-    """Refuse a release that is not exactly the policy's series over the roster of its epoch."""
+    """Refuse a release that is not exactly the policy's series over the roster of its epoch.
+
+    Raises Refused ROSTER_WRONG, Malformed WRONG_SHAPE.
+    """
     if release.roster_root != roster_root or release.active_slots != active_slots:
         raise Refused(
             REASON_ROSTER_WRONG,

@@ -31,7 +31,7 @@ _STEPS = 1_000_000
 
 
 def parse_share(text: str) -> Fraction:
-    """Read a percentage like "1%" or "99.5%", above 0 and below 100."""
+    """Read a percentage like "1%" or "99.5%", above 0 and below 100; raises Malformed UNKNOWN_FIELD_VALUE."""
     found = _SHARE.fullmatch(text)
     value = Fraction(f"{found[1]}.{found[2] or 0}") / 100 if found else Fraction(0)
     if not 0 < value < 1:
@@ -59,7 +59,10 @@ def is_excluded(draws: int, share: Fraction, confidence: Fraction, discrepancies
 
 
 def draws_needed(detect: Fraction, confidence: Fraction, discrepancies: int = 0) -> int:
-    """Give the fewest draws that would hit the share more often than `discrepancies` with that confidence."""
+    """Give the fewest draws that would hit the share more often than `discrepancies` with that confidence.
+
+    Raises Malformed UNKNOWN_FIELD_VALUE.
+    """
     low, high = 0, discrepancies + 1
     while not is_excluded(high, detect, confidence, discrepancies):
         if high >= DRAWS_MAX:

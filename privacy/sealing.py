@@ -58,7 +58,10 @@ def open_sealed(sealed: bytes, *, key: bytes, associated: bytes) -> bytes:
 
 
 def seal_to(plaintext: bytes, public: bytes) -> bytes:
-    """Seal to an X25519 public key; libsodium draws the ephemeral key from the operating system."""
+    """Seal to an X25519 public key; libsodium draws the ephemeral key from the operating system.
+
+    Raises Malformed WRONG_SHAPE.
+    """
     _check_key(public)
     try:
         return nacl.public.SealedBox(nacl.public.PublicKey(public)).encrypt(plaintext)
@@ -75,7 +78,10 @@ def open_box(sealed: bytes, key: SealingKey) -> bytes:
 
 
 def key_from_passphrase(passphrase: bytes, salt: bytes) -> bytes:
-    """Stretch a passphrase with argon2id (3 passes over 256 MiB) to a 32-byte key."""
+    """Stretch a passphrase with argon2id (3 passes over 256 MiB) to a 32-byte key.
+
+    Raises Malformed WRONG_SHAPE.
+    """
     if len(salt) != SALT_BYTES or not passphrase:
         raise Malformed(REASON_WRONG_SHAPE, f"A passphrase is not empty and its salt is {SALT_BYTES} bytes.")
     return nacl.pwhash.argon2id.kdf(

@@ -45,7 +45,10 @@ class Dealing:
 
 
 def deal(*, threshold: int, count: int, random: Random, secret: bytes | None = None) -> Dealing:
-    """Split a secret (drawn if none is given) so that `threshold` of `count` custodians carry it."""
+    """Split a secret (drawn if none is given) so that `threshold` of `count` custodians carry it.
+
+    Raises Malformed UNKNOWN_FIELD_VALUE, Malformed WRONG_SHAPE.
+    """
     if not 1 <= threshold <= count <= CUSTODIANS_MAX:
         raise Malformed(
             REASON_UNKNOWN_FIELD_VALUE,
@@ -109,7 +112,10 @@ def check_quorum(quorum: Sequence[int], threshold: int) -> None:
 
 
 def lagrange_weight(index: int, quorum: Sequence[int]) -> bytes:
-    """Give the weight of a member's share in this quorum: the product of j / (j - index) over the others."""
+    """Give the weight of a member's share in this quorum: the product of j / (j - index) over the others.
+
+    Raises Malformed WRONG_SHAPE.
+    """
     if index not in quorum or len(set(quorum)) != len(quorum):
         raise Malformed(REASON_WRONG_SHAPE, f"The quorum does not name custodian {index} once.")
     above, below = ONE, ONE

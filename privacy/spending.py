@@ -38,7 +38,7 @@ class SpendLimits:
 
 
 def reserve_z(message: policy_pb2.Policy) -> Fraction:
-    """Read a policy's z; 3 where it states none."""
+    """Read a policy's z; 3 where it states none; raises Malformed UNKNOWN_FIELD_VALUE."""
     if not message.HasField("reserve_z"):
         return RESERVE_Z
     z = fraction(message.reserve_z, "Policy: reserve_z")
@@ -50,7 +50,7 @@ def reserve_z(message: policy_pb2.Policy) -> Fraction:
 
 
 def spend_limits(message: policy_pb2.Policy) -> SpendLimits | None:
-    """Read a policy's limits, all or none."""
+    """Read a policy's limits, all or none; raises Malformed WRONG_SHAPE, Malformed UNKNOWN_FIELD_VALUE."""
     limits = SpendLimits(
         message.idle_extraction_grams_max, message.spend_months_max, message.never_spend_per_mille_max
     )
@@ -83,7 +83,10 @@ def first_month_grams(scale: int, z: Fraction) -> Decimal:
 
 
 def check_idle(name: str, series: Iterable[Series], z: Fraction, limits: SpendLimits | None) -> None:
-    """Refuse statements whose first month alone gives idle accounts more than the policy's limit."""
+    """Refuse statements whose first month alone gives idle accounts more than the policy's limit.
+
+    Raises Refused CEILING_EXCEEDED.
+    """
     if limits is None:
         return
     for item in series:

@@ -66,7 +66,10 @@ def bundles_of(size: int) -> Iterator[Tile]:
 
 
 def encode_bundle(entries: Sequence[bytes]) -> bytes:
-    """Write entries one after the other, each behind its big-endian uint16 length."""
+    """Write entries one after the other, each behind its big-endian uint16 length.
+
+    Raises Malformed MESSAGE_TOO_LARGE.
+    """
     if any(len(entry) > ENTRY_BYTES_MAX for entry in entries):
         raise Malformed(REASON_MESSAGE_TOO_LARGE, f"A log entry has at most {ENTRY_BYTES_MAX} bytes.")
     return b"".join(len(entry).to_bytes(2, "big") + entry for entry in entries)

@@ -162,7 +162,10 @@ def verify_first(data: bytes, pinned: bytes | None = None) -> TrustRoot:
 
 
 def verify_update(previous: TrustRoot, data: bytes) -> TrustRoot:
-    """Take the next version, signed by the threshold of `previous` and of its own."""
+    """Take the next version, signed by the threshold of `previous` and of its own.
+
+    Raises Unverified TRUST_ROOT_INVALID.
+    """
     opened, root = _read(data)
     _verify(opened, previous.root_keys, previous.root_threshold)
     _verify(opened, root.root_keys, root.root_threshold)
