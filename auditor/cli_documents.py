@@ -1,4 +1,4 @@
-"""The command that checks, offline, what a hub handed to a person or a partner."""
+"""The command that checks, offline, what a person or a partner was handed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from runtime.console import json_option, print_result
 )
 @json_option
 def check_document(file: Path, trust_roots: Sequence[Path], *, as_json: bool) -> None:
-    """Check a certificate, a planting (JSON) or a settlement statement (folder), offline. 离线核验凭证。
+    """Check a certificate, a planting, a settlement statement (folder), an export, offline. 离线核验凭证。
 
     Exit codes: 0 it holds; 2 wrong use; 10 damaged; 20 and above it does not hold.
     """

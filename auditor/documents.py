@@ -1,4 +1,4 @@
-"""Documents a hub hands to people, checked offline: certificates, plantings, partners' settlement statements.
+"""Documents people are handed, checked offline: certificates, plantings, statements, exports of their data.
 
 Whoever is handed one needs the trust root and nobody: neither the hub nor the log is asked.
 """
@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from auditor.exports import check_export
 from privacy import checkpoint, codec, envelope, merkle, trust
 from privacy.checkpoint import Vkey
 from privacy.envelope import ENTRY_BYTES_MAX, Kind, Opened
+from privacy.exports import EXPORT_BYTES_MAX
 from privacy.journal import OPERATION_BYTES_MAX, leaf
 from privacy.tlog_proof import TlogProof, parse_proof, verify_proof
 from privacy.trust import TrustRoot
@@ -31,7 +33,8 @@ from protos.v1.problem_pb2 import (
 )
 from runtime.files import read_bounded
 
-DOCUMENT_BYTES_MAX = 1 << 20
+# An export as the portal answers it: as JSON and, beside that, signed in base64.
+DOCUMENT_BYTES_MAX = 3 * EXPORT_BYTES_MAX
 STATEMENT_FILE, LINES_FILE = "statement", "lines"
 LINES_BYTES_MAX = 64 << 20
 LINE_BYTES_MAX = 1_024
@@ -68,15 +71,20 @@ def check_document(path: Path, roots: Sequence[TrustRoot], *, now: int) -> Docum
     if path.is_dir():
         statement = read_bounded(path / STATEMENT_FILE, ENTRY_BYTES_MAX)
         return check_settlement(statement, read_bounded(path / LINES_FILE, LINES_BYTES_MAX), roots)
-    found = _parsed(read_bounded(path, DOCUMENT_BYTES_MAX))
+    data = read_bounded(path, DOCUMENT_BYTES_MAX)
+    if not data.lstrip().startswith(b"{"):
+        return Document(*check_export(data, roots))
+    found = _parsed(data)
+    if "export" in found:
+        return Document(*check_export(_bytes(found, "export", _from_base64), roots))
     if "certificate" in found:
         return check_certificate(found, roots, now=now)
     if "tlog_proof" in found:
         return check_planting(found, roots)
     raise Malformed(
         REASON_WRONG_TYPE,
-        "The file is neither a certificate nor a planting.",
-        remedy="Pass the JSON as the hub answered it, or the folder of a settlement statement.",
+        "The file is neither a certificate nor a planting nor an export.",
+        remedy="Pass the JSON or export as it was handed out, or the folder of a settlement statement.",
     )
 
 
