@@ -106,7 +106,14 @@ def _values(activity: Activity, inputs: Mapping[str, str]) -> dict[str, str]:
     """Give the SQL of each new value; raises Malformed for what the activity does not take."""
     values = {}
     for name, text in inputs.items():
-        one = activity.input(name)
+        one = next((found for found in activity.inputs if found.name == name), None)
+        if one is None:
+            known = ", ".join(found.name for found in activity.inputs)
+            raise Malformed(
+                REASON_RECORD_INVALID,
+                f"A record of {activity.code} has no input {name!r}.",
+                remedy=f"Its inputs are {known}.",
+            )
         stored = one.value(text)
         values[name] = literal(str(stored)) if one.kind is InputKind.KEY else str(int(stored))
     return values

@@ -33,6 +33,7 @@ from protos.epochs import Epoch, next_epoch
 from protos.problems import Conflict, Malformed, Refused
 from protos.v1 import envelope_pb2, programme_pb2
 from protos.v1.problem_pb2 import (
+    REASON_PROGRAMME_UNKNOWN,
     REASON_TICKET_INVALID,
     REASON_TICKET_USED,
     REASON_TRUST_ROOT_INVALID,
@@ -271,7 +272,7 @@ class Participation:
 
     def _again(self, connection: Connection, chosen: Chosen, at: int) -> Done:
         """Give what was logged for a used ticket; another choice on its nonce is what the rules refuse."""
-        known = self._chosen(connection, chosen.ticket)
+        known = self._chosen(connection, chosen)
         if known is None:
             self._taken_for(connection, chosen, at)
             raise used()
@@ -286,11 +287,32 @@ class Participation:
         return taken
 
     def _said(self, chosen: Chosen, ticket: Ticket) -> programme_pb2.Choice:
-        """Give the choice under the account of the ticket's person."""
+        """Give the choice under the account of the ticket's person; what nobody knows cannot be chosen."""
+        if chosen.choice.WhichOneof("what") == "recording":
+            self._check_class(chosen.choice.recording.overlap_class)
+        else:
+            self._check_programme(chosen.choice.pool.programme)
         said = programme_pb2.Choice()
         said.CopyFrom(chosen.choice)
         said.account = self._state.log.participants.account(ticket.pseudonym) or b""
         return said
+
+    def _check_class(self, overlap_class: str) -> None:
+        known = {one.overlap_class for policy in self._state.log.policies for one in policy.packs}
+        if overlap_class not in known:
+            raise Malformed(
+                REASON_UNKNOWN_FIELD_VALUE,
+                f"No policy has a methodology of the overlap class {overlap_class!r}.",
+                remedy=f"The policies' classes are {', '.join(sorted(known))}.",
+            )
+
+    def _check_programme(self, programme: str) -> None:
+        if programme not in self._state.log.programmes:
+            raise Refused(
+                REASON_PROGRAMME_UNKNOWN,
+                f"The log holds no programme {programme!r}.",
+                remedy="See /v1/rewards or /programmes for those there are.",
+            )
 
     def _check_unspent(self, connection: Connection, tickets: Sequence[Ticket], at: int) -> None:
         """Refuse nonces that operations rest on, those in no segment yet among them."""
@@ -344,14 +366,16 @@ class Participation:
         if entry is None or opened is None or opened.kind is not Kind.ACCOUNT_CHANGE:
             return None
         body = programme_pb2.AccountChangeBody.FromString(entries.read_bodies(connection, entry.index)[0])
-        if list(body.ticket_hashes) != hashes:
+        parts = list(zip(body.shares_accounts, body.shares_basis_points, strict=True))
+        if list(body.ticket_hashes) != hashes or parts != list(asked.parts):
             return None
         message = opened.parse(programme_pb2.AccountChange)
         account = body.other_account if message.kind == changes.SPLIT else body.account
         return Done(account, Epoch(message.effective_epoch), entry.index)
 
-    def _chosen(self, connection: Connection, ticket: bytes) -> Done | None:
-        """Find the choice that rests on exactly this ticket."""
+    def _chosen(self, connection: Connection, chosen: Chosen) -> Done | None:
+        """Find the choice that rests on exactly this ticket, and is the one it names."""
+        ticket = chosen.ticket
         entry = self._resting_on(connection, hashlib.sha256(ticket).digest())
         opened = None if entry is None else envelope.open_envelope(entry.envelope)
         if entry is None or opened is None or opened.kind is not Kind.CHOICE_BATCH:
@@ -360,6 +384,8 @@ class Participation:
             opening = programme_pb2.ChoiceOpening.FromString(data)
             if ticket in opening.tickets:
                 choice = opening.choices[list(opening.tickets).index(ticket)]
+                if choices.subject(choice) != choices.subject(chosen.choice):
+                    return None
                 message = opened.parse(programme_pb2.ChoiceBatch)
                 return Done(choice.account, Epoch(message.effective_epoch), entry.index)
         return None

@@ -13,6 +13,7 @@ from itertools import pairwise
 
 from privacy import chunks, codec
 from privacy.chunks import BODY_BYTES_MAX, HALF_BYTES, HASH_BYTES
+from privacy.deadlines import moment
 from privacy.opened_tickets import Ticket
 from privacy.ownership import (
     BASIS_POINTS,
@@ -239,7 +240,9 @@ def _merge(case: _Case) -> _Decided:
         merged_at = case.standing.ownership.holder(account).merged_at
         if merged_at is not None and case.at - merged_at < MERGE_SECONDS_MIN:
             raise Refused(
-                REASON_MERGE_TOO_SOON, "One of the accounts was merged within 30 days.", remedy="Wait."
+                REASON_MERGE_TOO_SOON,
+                "One of the accounts was merged within 30 days.",
+                remedy=f"Ask again from {moment(merged_at + MERGE_SECONDS_MIN)} on.",
             )
     if not case.replaying and older(case.standing, stays, ends) != stays:
         raise _misshapen("of a merge the older account stays")
@@ -332,7 +335,16 @@ def _check_state(case: _Case, account: bytes, *allowed: AccountState) -> None:
         raise Refused(REASON_ACCOUNT_FROZEN, "The account is frozen.", remedy="Ask the operator why.")
     if state is AccountState.OPEN:
         raise Conflict(REASON_ALREADY_EXISTS, "The account is not frozen.")
-    raise Refused(REASON_ACCOUNT_CLOSED, f"The account is {state.value}.")
+    raise closed(state)
+
+
+def closed(state: AccountState) -> Refused:
+    """Give the refusal of an act on an account that has ended."""
+    return Refused(
+        REASON_ACCOUNT_CLOSED,
+        f"The account is {state.value}.",
+        remedy="Nothing is earned or spent there any longer; a split gives its number a new account.",
+    )
 
 
 def _state_setter(case: _Case, state: AccountState) -> Callable[[], None]:

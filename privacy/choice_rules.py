@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from privacy import choices
+from privacy.account_changes import closed
 from privacy.chunks import HALF_BYTES
 from privacy.keys import checked_id
 from privacy.opened_tickets import Ticket
@@ -15,7 +16,6 @@ from protos.epochs import Epoch, checked_epoch, epoch_of, next_epoch
 from protos.problems import Malformed, Refused
 from protos.v1 import programme_pb2
 from protos.v1.problem_pb2 import (
-    REASON_ACCOUNT_CLOSED,
     REASON_EPOCH_CLOSED,
     REASON_UNKNOWN_FIELD_VALUE,
     REASON_WRONG_SHAPE,
@@ -86,7 +86,7 @@ def _check_choice(
         raise invalid("the choice is for another account than its person's")
     state = standing.ownership.holder(choice.account).state
     if state in (AccountState.CLOSED, AccountState.MERGED):
-        raise Refused(REASON_ACCOUNT_CLOSED, f"The account is {state.value}.")
+        raise closed(state)
     return taken
 
 

@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from hub.store.location import Location, SqliteFile
+from tests.simulator import EPOCH
+from tests.simulator.parties import DEFAULT_PACKS, SimulatedPack
+from tests.unit.accounting.programmes.programmes import programme
 from tests.unit.hub.stores import STORES, fresh_schema
 from tests.unit.hub.world import World, begin, enrol, world
 
@@ -21,6 +24,16 @@ def empty(tmp_path: Path) -> Iterator[World]:
 def enrolled(empty: World) -> World:
     """A hub whose documents are logged and whose persons are enrolled."""
     return enrol(begin(empty))
+
+
+@pytest.fixture
+def city(tmp_path: Path) -> Iterator[World]:
+    """A hub whose persons are enrolled, with a class to choose a recorder of and a programme to pool for."""
+    with world(tmp_path / "hub") as found:
+        found.packs = (SimulatedPack("bike", overlap_class="OC-WALK"), DEFAULT_PACKS[1])
+        begin(found)
+        found.publish_programme(programme(id="city-pool", first_epoch=EPOCH).canonical_bytes())
+        yield enrol(found)
 
 
 @pytest.fixture(scope="module")

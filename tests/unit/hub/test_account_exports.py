@@ -32,12 +32,6 @@ from tests.unit.hub.test_participation import (
 from tests.unit.hub.world import World, refused
 
 
-@pytest.fixture
-def city(enrolled: World) -> World:
-    """A city whose persons are enrolled."""
-    return enrolled
-
-
 def test_a_look_is_remembered_over_a_restart_and_shown_to_the_person(city: World) -> None:
     """Any enterprise with a person on its roster can look at the whole account: the person sees who did."""
     close(city, EPOCH)

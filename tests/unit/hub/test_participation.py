@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +29,11 @@ from protos.v1 import problem_pb2 as reasons
 from runtime.identity import Role
 from runtime.problems import problem_from_rpc_error
 from tests.simulator import EPOCH, key, pseudonym
+from tests.unit.accounting.programmes.programmes import programme
 from tests.unit.hub.world import World, begin, enrol, refused, running, stored, world
 
 BIKES, POWER = "bike-share", "utility"
 JANUARY = Epoch(202101)
-
-
-@pytest.fixture
-def city(tmp_path: Path) -> Iterator[World]:
-    with world(tmp_path / "hub") as found:
-        enrol(begin(found))
-        yield found
 
 
 def close(city: World, epoch: Epoch) -> None:
@@ -166,9 +161,36 @@ def test_a_choice_acts_from_the_month_after_and_is_answered_alike_again(city: Wo
     done = ask(city, lambda stub: stub.Choose(request))
     assert done.effective_epoch == 202102
     assert ask(city, lambda stub: stub.Choose(request)) == done
+    for nothing, reason in (
+        (recording("OC-WLAK", POWER), reasons.REASON_UNKNOWN_FIELD_VALUE),
+        (recording("OC-WALK", "nobody"), reasons.REASON_NOT_REGISTERED),
+        (pool("city-pond"), reasons.REASON_PROGRAMME_UNKNOWN),
+    ):
+        fresh = city.ticket(BIKES, 8, "choose", subject=subject(nothing))
+        asked = account_pb2.ChooseRequest(choice=nothing, ticket=fresh)
+        assert refused(partial(ask, city, partial(_choose, asked))).reason == reason
+    request.choice.recording.enterprise_id = BIKES
+    problem = refused(lambda: ask(city, lambda stub: stub.Choose(request)))
+    assert problem.reason == reasons.REASON_TICKET_INVALID
     assert shown(city, BIKES, 8)["choices"] == [
         {"from": "2021-02", "overlap_class": "OC-WALK", "enterprise": POWER}
     ]
+
+
+def _choose(request: account_pb2.ChooseRequest, stub: Any) -> Any:
+    return stub.Choose(request)
+
+
+def recording(overlap_class: str, enterprise: str) -> programme_pb2.Choice:
+    choice = programme_pb2.Choice()
+    choice.recording.overlap_class, choice.recording.enterprise_id = overlap_class, enterprise
+    return choice
+
+
+def pool(name: str) -> programme_pb2.Choice:
+    choice = programme_pb2.Choice()
+    choice.pool.programme, choice.pool.consents = name, True
+    return choice
 
 
 def pooling(city: World, *persons: int) -> account_pb2.ChooseAllRequest:
@@ -217,6 +239,7 @@ def test_a_retrospective_policy_lets_choices_act_from_what_is_not_settled(tmp_pa
     with world(tmp_path / "hub") as past:
         past.policy_changes = {"retrospective": True}
         enrol(begin(past))
+        past.publish_programme(programme(id="city-pool", first_epoch=EPOCH).canonical_bytes())
         [chosen] = ask(past, lambda stub: stub.ChooseAll(pooling(past, 3))).answers
         assert chosen.effective_epoch == EPOCH
 
@@ -328,7 +351,13 @@ def test_a_household_is_shared_out_and_explained_to_everybody(city: World) -> No
         shares_accounts=[account for account, _ in parts],
         shares_basis_points=[points for _, points in parts],
     )
-    ask(city, lambda stub: stub.ChangeAccount(request))
+    done = ask(city, lambda stub: stub.ChangeAccount(request))
+    assert ask(city, lambda stub: stub.ChangeAccount(request)) == done
+    others = account_pb2.ChangeAccountRequest()
+    others.CopyFrom(request)
+    others.shares_basis_points[:] = [5_000, 5_000]
+    problem = refused(lambda: ask(city, lambda stub: stub.ChangeAccount(others)))
+    assert problem.reason == reasons.REASON_TICKET_USED
     close(city, JANUARY)
     for person in (3, 4):
         content = shown(city, BIKES, person)
