@@ -19,6 +19,7 @@ from hub.certificates import Certificates
 from hub.charity import plantings
 from hub.log import PublicLog
 from hub.participation import Participation
+from hub.point_moves import PointMoves
 from hub.redemption import Caller, Redemptions
 from hub.ticket_text import TicketText, ticket_bytes
 from privacy.asked import PORTAL
@@ -73,6 +74,23 @@ class KeyBody(TicketBody):
     key: KeyText
 
 
+class CollectBody(BaseModel):
+    """What to collect; the ticket names the operation."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    key: KeyText
+    programme: Id
+    ticket: TicketText
+
+
+class GiftBody(CollectBody):
+    """Points for another account; the ticket names the operation."""
+
+    to_account: KeyText
+    points: Annotated[int, Field(ge=1, lt=2**53)]
+
+
 @dataclass(frozen=True, slots=True)
 class RewardParts:
     """What the routes answer from."""
@@ -80,6 +98,7 @@ class RewardParts:
     redemptions: Redemptions
     certificates: Certificates
     participation: Participation
+    moves: PointMoves
     readers: Engine
     log: PublicLog
 
@@ -88,6 +107,7 @@ def reward_routes(parts: RewardParts) -> APIRouter:
     """Make the routes."""
     router = APIRouter(tags=["rewards"])
     _order_routes(router, parts)
+    _move_routes(router, parts.moves)
     _certificate_routes(router, parts)
     return router
 
@@ -127,6 +147,21 @@ def _order_routes(router: APIRouter, parts: RewardParts) -> None:
         """Call an order off."""
         keys = bytes.fromhex(body.key), bytes.fromhex(order_key)
         return _json(redemptions.cancel(_known(parts, client, body.ticket), *keys))
+
+
+def _move_routes(router: APIRouter, moves: PointMoves) -> None:
+    @router.post("/v1/collections")
+    def collect(body: CollectBody, client: Peer) -> dict[str, int]:
+        """Take what waits to be collected in a programme."""
+        key, ticket = bytes.fromhex(body.key), ticket_bytes(body.ticket)
+        return {"points": moves.collect(_caller(client), key, body.programme, ticket)}
+
+    @router.post("/v1/gifts")
+    def give(body: GiftBody, client: Peer) -> dict[str, int]:
+        """Give points to another account, where the programme allows it."""
+        key, to_account = bytes.fromhex(body.key), bytes.fromhex(body.to_account)
+        ticket = ticket_bytes(body.ticket)
+        return {"points": moves.give(_caller(client), key, body.programme, to_account, body.points, ticket)}
 
 
 def _certificate_routes(router: APIRouter, parts: RewardParts) -> None:

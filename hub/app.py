@@ -11,8 +11,6 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Self
 
-from sqlalchemy import Engine
-
 from engine.eligibility import CelConditions
 from hub import rpc, rpc_accounts, rpc_operations, rpc_rewards
 from hub.account_exports import AccountExports
@@ -34,12 +32,12 @@ from hub.join import Registrar
 from hub.ledger import Ledger
 from hub.log import LogWriter, PublicLog, WriterLock
 from hub.participation import Participation
+from hub.point_moves import PointMoves
 from hub.programme_views import ProgrammeViews
 from hub.redemption import Redemptions
-from hub.replaying import replay
+from hub.replaying import first_trust_root, replay
 from hub.setup import Opened
 from hub.state import State
-from hub.store import entries
 from hub.store.database import open_readers, open_writer
 from hub.store.dialects import scrub
 from hub.store.erasures import ERASED_TABLES
@@ -262,7 +260,7 @@ class Hub:
             self._opened.authority,
             self._writer,
             self._readers,
-            first_trust_root=lambda: _first_trust_root(self._readers),
+            first_trust_root=lambda: first_trust_root(self._readers),
             clock=self._clock,
         )
 
@@ -276,6 +274,7 @@ class Hub:
         self._redemptions = Redemptions(
             self._state, self._ledger, self._readers, self._vouchers, clock=self._clock
         )
+        self._moves = PointMoves(self._state, self._ledger, clock=self._clock)
         self._certificates = Certificates(
             self._redemptions,
             self._ledger,
@@ -309,7 +308,10 @@ class Hub:
             self._metrics,
             self._waiting_for,
             settings.limits,
-            RewardParts(self._redemptions, self._certificates, self._participation, self._readers, public),
+            RewardParts(
+                *(self._redemptions, self._certificates, self._participation),
+                *(self._moves, self._readers, public),
+            ),
             self._book_views,
             ProgrammeViews(self._ledger, self._readers, self._book_views),
             BoardEntries(self._state, self._ledger, self._writer, self._clock),
@@ -340,7 +342,8 @@ class Hub:
             self._grpc.server, rpc_operations.OperationRpc(self._ledger, self._issuer, self._readers)
         )
         rpc_rewards.register(
-            self._grpc.server, rpc_rewards.RewardRpc(self._redemptions, self._certificates, self._vouchers)
+            self._grpc.server,
+            rpc_rewards.RewardRpc(self._redemptions, self._certificates, self._vouchers, self._moves),
         )
         self._grpc.start()
         stack.callback(self._grpc.stop)
@@ -390,10 +393,3 @@ class Hub:
                 self._identity = Identity.load(self._opened.home.server)
                 self._https.reload()
                 logger.info("certificates renewed")
-
-
-def _first_trust_root(readers: Engine) -> bytes | None:
-    """Give the first trust root's envelope, None before it is published."""
-    with readers.begin() as connection:
-        first = entries.read_entry(connection, 0)
-    return first.envelope if first is not None else None

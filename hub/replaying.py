@@ -64,3 +64,10 @@ def _check_origin(state: State) -> None:
             f"The log goes on under {root.origin}; hub.toml still says {state.origin}.",
             remedy="Finish what was begun: cgsp-hub trust succeed with the same file.",
         )
+
+
+def first_trust_root(readers: Engine) -> bytes | None:
+    """Give the first trust root's envelope, None before it is published."""
+    with readers.begin() as connection:
+        first = entries.read_entry(connection, 0)
+    return first.envelope if first is not None else None

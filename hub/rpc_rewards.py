@@ -8,6 +8,7 @@ import grpc
 
 from hub.bounds import CallerBounds
 from hub.certificates import Certificates
+from hub.point_moves import PointMoves
 from hub.redemption import Caller, Redemptions
 from hub.vouchers import Vouchers
 from privacy.asked import PORTAL
@@ -28,8 +29,11 @@ def register(server: grpc.Server, rewards: RewardRpc) -> None:
 class RewardRpc(reward_pb2_grpc.RewardServiceServicer):
     """Answers enterprises' apps, and the operator."""
 
-    def __init__(self, redemptions: Redemptions, certificates: Certificates, vouchers: Vouchers) -> None:
+    def __init__(
+        self, redemptions: Redemptions, certificates: Certificates, vouchers: Vouchers, moves: PointMoves
+    ) -> None:
         self._vouchers = vouchers
+        self._moves = moves
         self._redemptions = redemptions
         self._certificates = certificates
         self._bounds = CallerBounds(per_minute=CALLS_PER_MINUTE, at_once=CALLS_AT_ONCE)
@@ -75,6 +79,25 @@ class RewardRpc(reward_pb2_grpc.RewardServiceServicer):
         with self._bounds.admit(caller.channel):
             found = self._redemptions.cancel(caller, request.key, request.order_key)
         return reward_pb2.CancelResponse(redemption=found)
+
+    def Collect(
+        self, request: reward_pb2.CollectRequest, context: grpc.ServicerContext
+    ) -> reward_pb2.CollectResponse:
+        """Take what waits to be collected."""
+        caller = _caller(context)
+        with self._bounds.admit(caller.channel):
+            points = self._moves.collect(caller, request.key, request.programme, request.ticket)
+        return reward_pb2.CollectResponse(points=points)
+
+    def Give(self, request: reward_pb2.GiveRequest, context: grpc.ServicerContext) -> reward_pb2.GiveResponse:
+        """Give points to another account."""
+        caller = _caller(context)
+        with self._bounds.admit(caller.channel):
+            points = self._moves.give(
+                *(caller, request.key, request.programme),
+                *(request.to_account, request.points, request.ticket),
+            )
+        return reward_pb2.GiveResponse(points=points)
 
     def GetRedemption(
         self, request: reward_pb2.GetRedemptionRequest, context: grpc.ServicerContext

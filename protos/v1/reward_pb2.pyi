@@ -433,6 +433,107 @@ class LoadVouchersResponse(_message.Message):
 Global___LoadVouchersResponse: _TypeAlias = LoadVouchersResponse  # noqa: Y015
 
 @_typing.final
+class CollectRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    PROGRAMME_FIELD_NUMBER: _builtins.int
+    TICKET_FIELD_NUMBER: _builtins.int
+    key: _builtins.bytes
+    """16 fresh random bytes; the same again gives the first answer."""
+    programme: _builtins.str
+    ticket: _builtins.bytes
+    """Envelope of a LinkTicket for "redeem"; its subject is the SHA-256 of the Operation with this key, and Collect
+    with programme and the person's account.
+    """
+    def __init__(
+        self,
+        *,
+        key: _builtins.bytes = ...,
+        programme: _builtins.str = ...,
+        ticket: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "programme", b"programme", "ticket", b"ticket"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CollectRequest: _TypeAlias = CollectRequest  # noqa: Y015
+
+@_typing.final
+class CollectResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POINTS_FIELD_NUMBER: _builtins.int
+    points: _builtins.int
+    def __init__(
+        self,
+        *,
+        points: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["points", b"points"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CollectResponse: _TypeAlias = CollectResponse  # noqa: Y015
+
+@_typing.final
+class GiveRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    PROGRAMME_FIELD_NUMBER: _builtins.int
+    TO_ACCOUNT_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    TICKET_FIELD_NUMBER: _builtins.int
+    key: _builtins.bytes
+    """16 fresh random bytes; the same again gives the first answer."""
+    programme: _builtins.str
+    to_account: _builtins.bytes
+    """16 bytes; the receiver tells it."""
+    points: _builtins.int
+    ticket: _builtins.bytes
+    """As in CollectRequest, over the Operation with this key, and Gift with all but its ticket."""
+    def __init__(
+        self,
+        *,
+        key: _builtins.bytes = ...,
+        programme: _builtins.str = ...,
+        to_account: _builtins.bytes = ...,
+        points: _builtins.int = ...,
+        ticket: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "points", b"points", "programme", b"programme", "ticket", b"ticket", "to_account", b"to_account"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GiveRequest: _TypeAlias = GiveRequest  # noqa: Y015
+
+@_typing.final
+class GiveResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POINTS_FIELD_NUMBER: _builtins.int
+    points: _builtins.int
+    def __init__(
+        self,
+        *,
+        points: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["points", b"points"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GiveResponse: _TypeAlias = GiveResponse  # noqa: Y015
+
+@_typing.final
 class GetCertificateRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -71,6 +71,16 @@ class RewardServiceStub:
                 request_serializer=protos_dot_v1_dot_reward__pb2.GetCertificateRequest.SerializeToString,
                 response_deserializer=protos_dot_v1_dot_reward__pb2.GetCertificateResponse.FromString,
                 _registered_method=True)
+        self.Collect = channel.unary_unary(
+                '/cgsp.v1.RewardService/Collect',
+                request_serializer=protos_dot_v1_dot_reward__pb2.CollectRequest.SerializeToString,
+                response_deserializer=protos_dot_v1_dot_reward__pb2.CollectResponse.FromString,
+                _registered_method=True)
+        self.Give = channel.unary_unary(
+                '/cgsp.v1.RewardService/Give',
+                request_serializer=protos_dot_v1_dot_reward__pb2.GiveRequest.SerializeToString,
+                response_deserializer=protos_dot_v1_dot_reward__pb2.GiveResponse.FromString,
+                _registered_method=True)
         self.LoadVouchers = channel.unary_unary(
                 '/cgsp.v1.RewardService/LoadVouchers',
                 request_serializer=protos_dot_v1_dot_reward__pb2.LoadVouchersRequest.SerializeToString,
@@ -131,6 +141,20 @@ class RewardServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Collect(self, request, context):
+        """Takes what waits in a programme's claim window into the wallet.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Give(self, request, context):
+        """Gives points to another account, where the programme allows it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def LoadVouchers(self, request, context):
         """The operator's: codes for a reward with voucher_codes. Codes loaded before are left out.
         """
@@ -175,6 +199,16 @@ def add_RewardServiceServicer_to_server(servicer, server):
                     servicer.GetCertificate,
                     request_deserializer=protos_dot_v1_dot_reward__pb2.GetCertificateRequest.FromString,
                     response_serializer=protos_dot_v1_dot_reward__pb2.GetCertificateResponse.SerializeToString,
+            ),
+            'Collect': grpc.unary_unary_rpc_method_handler(
+                    servicer.Collect,
+                    request_deserializer=protos_dot_v1_dot_reward__pb2.CollectRequest.FromString,
+                    response_serializer=protos_dot_v1_dot_reward__pb2.CollectResponse.SerializeToString,
+            ),
+            'Give': grpc.unary_unary_rpc_method_handler(
+                    servicer.Give,
+                    request_deserializer=protos_dot_v1_dot_reward__pb2.GiveRequest.FromString,
+                    response_serializer=protos_dot_v1_dot_reward__pb2.GiveResponse.SerializeToString,
             ),
             'LoadVouchers': grpc.unary_unary_rpc_method_handler(
                     servicer.LoadVouchers,
@@ -373,6 +407,60 @@ class RewardService:
             '/cgsp.v1.RewardService/GetCertificate',
             protos_dot_v1_dot_reward__pb2.GetCertificateRequest.SerializeToString,
             protos_dot_v1_dot_reward__pb2.GetCertificateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Collect(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cgsp.v1.RewardService/Collect',
+            protos_dot_v1_dot_reward__pb2.CollectRequest.SerializeToString,
+            protos_dot_v1_dot_reward__pb2.CollectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Give(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/cgsp.v1.RewardService/Give',
+            protos_dot_v1_dot_reward__pb2.GiveRequest.SerializeToString,
+            protos_dot_v1_dot_reward__pb2.GiveResponse.FromString,
             options,
             channel_credentials,
             insecure,

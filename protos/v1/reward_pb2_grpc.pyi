@@ -48,6 +48,10 @@ class RewardServiceStub:
     GetRedemption: _grpc.UnaryUnaryMultiCallable[_reward_pb2.GetRedemptionRequest, _reward_pb2.GetRedemptionResponse]
     GetCertificate: _grpc.UnaryUnaryMultiCallable[_reward_pb2.GetCertificateRequest, _reward_pb2.GetCertificateResponse]
     """Of a confirmed honour or attestation; each time under a fresh salt."""
+    Collect: _grpc.UnaryUnaryMultiCallable[_reward_pb2.CollectRequest, _reward_pb2.CollectResponse]
+    """Takes what waits in a programme's claim window into the wallet."""
+    Give: _grpc.UnaryUnaryMultiCallable[_reward_pb2.GiveRequest, _reward_pb2.GiveResponse]
+    """Gives points to another account, where the programme allows it."""
     LoadVouchers: _grpc.UnaryUnaryMultiCallable[_reward_pb2.LoadVouchersRequest, _reward_pb2.LoadVouchersResponse]
     """The operator's: codes for a reward with voucher_codes. Codes loaded before are left out."""
 
@@ -71,6 +75,10 @@ class RewardServiceAsyncStub(RewardServiceStub):
     GetRedemption: _aio.UnaryUnaryMultiCallable[_reward_pb2.GetRedemptionRequest, _reward_pb2.GetRedemptionResponse]  # type: ignore[assignment]
     GetCertificate: _aio.UnaryUnaryMultiCallable[_reward_pb2.GetCertificateRequest, _reward_pb2.GetCertificateResponse]  # type: ignore[assignment]
     """Of a confirmed honour or attestation; each time under a fresh salt."""
+    Collect: _aio.UnaryUnaryMultiCallable[_reward_pb2.CollectRequest, _reward_pb2.CollectResponse]  # type: ignore[assignment]
+    """Takes what waits in a programme's claim window into the wallet."""
+    Give: _aio.UnaryUnaryMultiCallable[_reward_pb2.GiveRequest, _reward_pb2.GiveResponse]  # type: ignore[assignment]
+    """Gives points to another account, where the programme allows it."""
     LoadVouchers: _aio.UnaryUnaryMultiCallable[_reward_pb2.LoadVouchersRequest, _reward_pb2.LoadVouchersResponse]  # type: ignore[assignment]
     """The operator's: codes for a reward with voucher_codes. Codes loaded before are left out."""
 
@@ -133,6 +141,22 @@ class RewardServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_reward_pb2.GetCertificateResponse, _abc.Awaitable[_reward_pb2.GetCertificateResponse]]:
         """Of a confirmed honour or attestation; each time under a fresh salt."""
+
+    @_abc_1.abstractmethod
+    def Collect(
+        self,
+        request: _reward_pb2.CollectRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reward_pb2.CollectResponse, _abc.Awaitable[_reward_pb2.CollectResponse]]:
+        """Takes what waits in a programme's claim window into the wallet."""
+
+    @_abc_1.abstractmethod
+    def Give(
+        self,
+        request: _reward_pb2.GiveRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reward_pb2.GiveResponse, _abc.Awaitable[_reward_pb2.GiveResponse]]:
+        """Gives points to another account, where the programme allows it."""
 
     @_abc_1.abstractmethod
     def LoadVouchers(
