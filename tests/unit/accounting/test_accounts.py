@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -20,15 +20,8 @@ from accounting.accounts import (
 )
 from engine.engine import Engine
 from protos.problems import InvariantBroken
-from tests.unit.accounting import samples
 
 Row = tuple[str, int, str, int, bytes, int, int]
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with samples.new_engine() as opened:
-        yield opened
 
 
 def load(engine: Engine, rows: Sequence[Row], links: dict[bytes, bytes]) -> None:

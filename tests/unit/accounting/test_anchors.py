@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
 from fractions import Fraction
 
 import numpy as np
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accounting.accounts import WHOLE_MAX, anchor_weight, anchored_sql, sources_sql
 from engine.engine import Engine
-from tests.unit.accounting import samples
 
 KINDS = {"VARCHAR": object, "BLOB": object, "INTEGER": np.int32, "BIGINT": np.int64}
 STATEMENT = {
@@ -30,12 +27,6 @@ WEIGHT = dict.fromkeys(("months", "share", "whole", "variance"), "BIGINT")
 ANCHOR = 202012
 YEAR = tuple(range(202001, 202013))
 VARIANCES = st.one_of(st.integers(1, 10**6), st.integers(1, 2**62))
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with samples.new_engine() as opened:
-        yield opened
 
 
 def register(engine: Engine, name: str, schema: dict[str, str], rows: list[tuple[object, ...]]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,6 @@ from protos.epochs import first_day
 from tests.unit.accounting import samples
 
 CATALOGUE = tomllib.loads((Path(__file__).parent / "catalogue.toml").read_text(encoding="utf-8"))
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with samples.new_engine() as opened:
-        yield opened
 
 
 def catalogue_pack(name: str) -> CompiledPack:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -84,12 +83,6 @@ def history_pack(years: int, grid: str = "0.5306") -> CompiledPack:
     baseline = samples.document(samples.ENERGY)["baseline"] | {"years": years}
     parameters = {"grid": {"value": grid, "unit": "kgCO2e/kWh", **CO2E}}
     return samples.compiled(samples.ENERGY, baseline=baseline, parameters=parameters)
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with samples.new_engine() as opened:
-        yield opened
 
 
 def assert_days_agree(engine: Engine, one: CompiledPack, drawn: list[Any]) -> None:

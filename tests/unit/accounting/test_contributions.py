@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -29,12 +28,6 @@ from tests.unit.accounting.test_reach import energy, renamed
 
 RELATIONS = Relations(activities={"test.energy": "energy_acts", "test.trip": "trip_acts"}, persons="persons")
 START = first_day(samples.EPOCH)
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with samples.new_engine() as opened:
-        yield opened
 
 
 def trip(person: int, day: int, distance: int, region: str = "east") -> Record:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -32,12 +32,6 @@ from tests.unit.accounting.test_contributions import RELATIONS, START, load, tri
 from tests.unit.accounting.test_reach import energy
 
 DOMAINS = samples.DOMAINS
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with samples.new_engine() as opened:
-        yield opened
 
 
 def variant(one: CompiledPack, name: str, domain: str) -> CompiledPack:

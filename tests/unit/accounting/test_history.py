@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -25,12 +25,6 @@ from tests.unit.accounting.histories import DUAL, EACH, KINDS, POINTS, QUANTITY,
 RELATIONS = Relations({"test.energy": "acts"}, "persons")
 START = first_day(samples.EPOCH)
 ONCE = [HealthCheck.function_scoped_fixture]
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with samples.new_engine() as opened:
-        yield opened
 
 
 @st.composite

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -43,12 +43,6 @@ def measures(clamp: int) -> dict[str, Measure | PeriodMeasure]:
         "own history": plan_measure("m", [history_pack(2)], 0),
         "a period": plan_period("m", [signed], clamp),
     }
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with samples.new_engine() as opened:
-        yield opened
 
 
 def statement(engine: Engine, measure: Measure | PeriodMeasure) -> dict[int, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,12 +86,6 @@ def with_days(engine: Engine, packs: list[CompiledPack], relations: Relations) -
         days = relations.days_of(one, samples.EPOCH, samples.REGIONS)
         engine.execute(f"CREATE OR REPLACE TABLE {names[one.pack.id]} AS {days}")
     return replace(relations, days={(pack_id, samples.EPOCH): name for pack_id, name in names.items()})
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with samples.new_engine() as opened:
-        yield opened
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-
-import pytest
 
 from accounting.activities import InputKind
 from accounting.compiler import CompiledPack, compile_pack
@@ -21,12 +18,6 @@ CLAMP = 500
 # The neighbour of a person has the same records but those of the attacked day.
 WITHOUT = 10_000
 VARIANTS_MAX = 120
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with samples.new_engine() as opened:
-        yield opened
 
 
 def attacks(pack: Pack, day: int) -> list[list[Record]]:

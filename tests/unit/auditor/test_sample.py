@@ -16,7 +16,6 @@ import pytest
 import enterprise_node.commitments
 import enterprise_node.late
 from accounting.leaves import leaves_sql
-from auditor.cli import audit
 from auditor.findings import Verdict
 from auditor.sample_check import check_sample
 from auditor.sample_outcome import Outcome, SampleCheck
@@ -37,8 +36,8 @@ from protos.problems import Conflict, Malformed, Refused, Unavailable, Unverifie
 from protos.v1 import books_pb2, commitment_pb2
 from runtime.log_reader import FolderLog
 from runtime.pack_files import load_pack
-from runtime.problems import run_cli
 from tests.simulator import beacon_dealing
+from tests.unit.auditor.test_cli import run
 from tests.unit.enterprise_node.simulated_hub import PACKS, SimulatedHub, open_node, write_home
 from tests.unit.enterprise_node.simulators import ENTERPRISE, ORIGIN, Federation, signing_key
 from tests.unit.enterprise_node.test_commitments import ASKED, no_noise
@@ -335,13 +334,6 @@ def test_a_tree_over_other_slots_than_the_rosters_is_found(
     made = premises(tmp_path, federation)
     assert SampleCheck.PATHS in found(made.checked(made.opened()))
     made.app.close()
-
-
-def run(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as stopped:
-        run_cli(audit, list(arguments))
-    assert isinstance(stopped.value.code, int)
-    return stopped.value.code
 
 
 def test_the_commands_exit_as_the_others_do(

@@ -14,19 +14,11 @@ from privacy.envelope import Kind, open_envelope
 from privacy.rosters import parse_opening
 from protos.epochs import Epoch
 from protos.v1.evidence_pb2 import ErasureOrder
-from runtime.pack_files import load_pack
-from tests.unit.enterprise_node.simulated_hub import PACKS, RIDERS, SimulatedHub, open_node, write_home
+from tests.unit.enterprise_node.simulated_hub import RIDERS, SimulatedHub, open_node, write_home
 from tests.unit.enterprise_node.simulators import Federation
 
 DECEMBER, JANUARY, FEBRUARY = Epoch(202012), Epoch(202101), Epoch(202102)
 EMPTY = bytes(HALF_BYTES)
-
-
-@pytest.fixture
-def hub(federation: Federation) -> SimulatedHub:
-    started = SimulatedHub(federation)
-    started.publish_policy(load_pack(PACKS / "trv.shared_bike" / "1"))
-    return started
 
 
 @pytest.fixture

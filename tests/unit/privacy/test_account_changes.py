@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -27,15 +26,10 @@ from privacy.tickets import SKEW_SECONDS_MAX, TICKET_SECONDS_MAX, sign_ticket
 from protos.problems import Problem
 from protos.v1 import problem_pb2 as reasons
 from tests.simulator import EPOCH, ISSUED_AT, Federation, account, closed, enrolled, key, pseudonym
+from tests.unit.privacy.decisions import refused
 
 BIKES, POWER = "bike-share", "utility"
 DAYS_31 = 31 * 86_400
-
-
-def refused(act: Callable[[], Any], *expected: int) -> None:
-    with pytest.raises(Problem) as caught:
-        act()
-    assert caught.value.reason in expected, str(caught.value)
 
 
 def merge(federation: Federation, stays: int, ends: int, *, at: int = ISSUED_AT) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -29,6 +29,7 @@ from tests.simulator import (
     account,
     begun,
 )
+from tests.unit.privacy.decisions import refused
 from tests.unit.privacy.test_successions import rotated, succession
 
 WALKING = "OC-WALK"
@@ -45,12 +46,6 @@ ENTERPRISES = (
     SimulatedEnterprise(PHONE, range(3, 9), ("phone-walk",)),
     SimulatedEnterprise(BANK, range(9), ("pay",)),
 )
-
-
-def refused(act: Callable[[], Any], *expected: int) -> None:
-    with pytest.raises(Problem) as caught:
-        act()
-    assert caught.value.reason in expected, str(caught.value)
 
 
 def city(
