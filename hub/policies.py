@@ -57,7 +57,7 @@ from accounting.packs import Pack, Purpose
 from accounting.periods import plan_period
 from accounting.tariffs import plan_points
 from privacy.claims import ratio
-from privacy.difference import WHOLE_BASIS_POINTS
+from privacy.difference import DIFFERENCE_BASIS_POINTS_MAX
 from privacy.policy_reading import DEADLINE_DAYS_MAX, LAG_DAYS_MAX
 from privacy.spending import PER_MILLE, RESERVE_Z_MAX, SPEND_MONTHS_MAX
 from protos.epochs import parse_epoch
@@ -137,7 +137,7 @@ class EnterpriseFile(Settings):
     """What one enterprise releases."""
 
     month_clamp_grams: int = Field(default=MONTH_CLAMP_GRAMS, ge=1)
-    difference_basis_points_max: int = Field(default=0, ge=0, le=WHOLE_BASIS_POINTS)
+    difference_basis_points_max: int = Field(default=0, ge=0, le=DIFFERENCE_BASIS_POINTS_MAX)
     measures: dict[str, MeasureFile] = Field(min_length=1)
 
 

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 WHOLE_BASIS_POINTS = 10_000
+# Where days are clamped far below their usual amounts, cells hold a multiple of what statements do.
+DIFFERENCE_BASIS_POINTS_MAX = 10 * WHOLE_BASIS_POINTS
 # Powers of this below one over the largest scale are tried; any of them gives a bound that holds.
 _STEP = 2 ** (-1 / 4)
 _STEPS = 80
@@ -65,7 +67,7 @@ class Compared:
         """Say whether noise and what was agreed on may be all that the two differ by.
 
         A difference that is no more is called unexplained with a probability of false_alarm at most. Exact
-        cells are then between 1 - t and 1 + t times the exact statements, which may lie below zero.
+        cells are then between 1 - t and 1 + t times the exact statements; either may lie below zero.
         """
         away = {
             self._side(WHOLE_BASIS_POINTS + part, false_alarm)
@@ -77,7 +79,7 @@ class Compared:
         """Say on which side of a part of the statements the cells are, 0 within the noise of both."""
         off = WHOLE_BASIS_POINTS * self.cells.grams - weight * self.statements.grams
         scales: Counter[int] = Counter()
-        for side, times in ((self.cells, WHOLE_BASIS_POINTS), (self.statements, weight)):
+        for side, times in ((self.cells, WHOLE_BASIS_POINTS), (self.statements, abs(weight))):
             for scale, figures in side.scales.items() if times else ():
                 scales[scale * times] += figures
         bound = noise_bound(scales, false_alarm)

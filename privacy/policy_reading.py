@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Literal
 
 from privacy.claims import fraction
-from privacy.difference import WHOLE_BASIS_POINTS
+from privacy.difference import DIFFERENCE_BASIS_POINTS_MAX
 from privacy.keys import checked_id
 from privacy.policy import (
     NO_OVERLAP,
@@ -100,7 +100,7 @@ def _enterprise(message: policy_pb2.EnterprisePolicy) -> EnterprisePolicy:
         sum_reach_grams=_positive(message.sum_reach_grams, "sum_reach_grams"),
         count_reach=_positive(message.count_reach, "count_reach"),
         difference_basis_points_max=_at_most(
-            message.difference_basis_points_max, WHOLE_BASIS_POINTS, "difference_basis_points_max"
+            message.difference_basis_points_max, DIFFERENCE_BASIS_POINTS_MAX, "difference_basis_points_max"
         ),
     )
 

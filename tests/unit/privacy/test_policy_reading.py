@@ -58,6 +58,7 @@ def set_to(*names: str, value: Any) -> Callable[[policy_pb2.Policy], Any]:
         set_to("enterprises", "0", "sum_reach_grams", value=0),
         set_to("enterprises", "0", "count_reach", value=0),
         set_to("enterprises", "0", "month_clamp_grams", value=0),
+        set_to("enterprises", "0", "difference_basis_points_max", value=100_001),
         set_to("enterprises", "0", "measures", "0", "reach_grams", value=0),
         set_to("enterprises", "0", "measures", "0", "reach_grams", value=1 << 60),
         set_to("enterprises", "0", "measures", "0", "id", value=""),
