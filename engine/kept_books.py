@@ -46,8 +46,8 @@ class BooksFacts(Protocol):
         """Find a programme's version."""
         ...
 
-    def in_force(self, programme: str) -> Programme | None:
-        """Give the version in force for the open epoch."""
+    def in_force(self, programme: str, epoch: Epoch | None = None) -> Programme | None:
+        """Give the version in force for an epoch, the open one by default."""
         ...
 
     def status(self, account: bytes) -> AccountStatus:
@@ -153,9 +153,9 @@ class KeptBooks:
         """Find a programme's version."""
         return self.facts.programme(programme, version)
 
-    def in_force(self, programme: str) -> Programme | None:
-        """Give the version in force for the open epoch."""
-        return self.facts.in_force(programme)
+    def in_force(self, programme: str, epoch: Epoch | None = None) -> Programme | None:
+        """Give the version in force for an epoch, the open one by default."""
+        return self.facts.in_force(programme, epoch)
 
     def status(self, account: bytes) -> AccountStatus:
         """Say whether an account may be debited."""

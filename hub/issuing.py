@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from sqlalchemy import Connection, Engine
 
 from accounting.issuance import Pooled
-from accounting.ledger.units import batch_message, pool_epoch
+from accounting.ledger.units import batch_message, issuing, pool_epoch
 from accounting.packs import parse_canonical
 from accounting.programmes.issue_rules import IssueRule
 from accounting.serials import Owned, serials
@@ -106,7 +106,7 @@ class Issuer:
         self, connection: Connection, programme_id: str, name: str, last: Epoch
     ) -> ledger_pb2.IssuedBatch:
         books = self._ledger.books(connection)
-        programme = books.in_force(programme_id)
+        programme = issuing(books, programme_id, last)
         if programme is None or name not in programme.issue:
             raise Refused(REASON_PROGRAMME_UNKNOWN, f"{programme_id} issues nothing as {name} now.")
         first = pool_epoch(books, programme, name)

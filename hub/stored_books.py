@@ -118,8 +118,10 @@ class StoredBooks(KeptBooks):
         """Give how many standard deviations of its noise a wallet keeps."""
         return self.facts.reserve_z
 
-    def in_force(self, programme: str) -> Programme | None:
-        """Give the version in force for the open epoch."""
+    def in_force(self, programme: str, epoch: Epoch | None = None) -> Programme | None:
+        """Give the version in force for an epoch, the open one by default."""
+        if epoch is not None:
+            return self.facts.in_force(programme, epoch)
         if programme not in self._in_force:
             self._in_force[programme] = self.facts.in_force(programme)
         return self._in_force[programme]

@@ -155,8 +155,8 @@ class Books(Protocol):
         """Find a programme's version in the log."""
         ...
 
-    def in_force(self, programme: str) -> Programme | None:
-        """Give the version in force for the open epoch; None before the first and once withdrawn."""
+    def in_force(self, programme: str, epoch: Epoch | None = None) -> Programme | None:
+        """Give the version in force for an epoch, the open one by default; None where none holds."""
         ...
 
     def status(self, account: bytes) -> AccountStatus:

@@ -40,7 +40,7 @@ def issue(books: Books, operation: ledger_pb2.Operation) -> Decision:
     """Move a pool's claims behind whole tonnes; every figure of the message must be the books' own."""
     asked = operation.issue
     programme, rule = _rule(books, asked.programme, asked.programme_version, asked.rule)
-    if books.in_force(programme.id) != programme:
+    if issuing(books, programme.id, Epoch(asked.last_epoch)) != programme:
         raise Refused(REASON_PROGRAMME_UNKNOWN, f"Another version of {programme.id} is in force.")
     pooled = Pooled(asked.pooled_grams, asked.variance_grams2)
     expected = batch_message(books, programme, asked.rule, checked_epoch(asked.last_epoch), pooled)
@@ -165,6 +165,11 @@ def batch_message(
         buffer_tonnes=made.buffer_tonnes,
         first_serial=books.count(_serials(rule.registry)) + 1,
     )
+
+
+def issuing(books: Books, programme: str, last: Epoch) -> Programme | None:
+    """Give the version that issues: the one in force, or of an ended programme the one of the last epoch."""
+    return books.in_force(programme) or books.in_force(programme, last)
 
 
 def pool_epoch(books: Books, programme: Programme, name: str) -> Epoch:

@@ -31,7 +31,7 @@ class SimulatedFacts:
         """Find the programme."""
         return self.rules if (programme, version) == (self.rules.id, self.rules.version) else None
 
-    def in_force(self, programme: str) -> Programme | None:
+    def in_force(self, programme: str, epoch: Epoch | None = None) -> Programme | None:
         """Give the programme until it has ended."""
         return self.rules if programme == self.rules.id and not self.has_ended else None
 

@@ -129,6 +129,15 @@ def test_an_epoch_is_issued_from_once_and_after_its_close() -> None:
     assert reason(lambda: issue(found, 202507)) == REASON_EPOCH_NOT_READY
 
 
+def test_what_was_pooled_by_a_programme_that_has_ended_is_issued() -> None:
+    """Its last month is closed when it is over: without it no programme could issue its last batch."""
+    found = books(open_epoch=202601)
+    found.offered = found.offered.model_copy(update={"last_epoch": 202503})
+    assert issue(found).issued_tonnes == 2
+    later = Pooled(9_000_000, 100_000**2)
+    assert reason(lambda: issue(found, 202504, later)) == REASON_PROGRAMME_UNKNOWN
+
+
 def test_a_pool_that_supports_nothing_issues_nothing() -> None:
     assert reason(lambda: issue(books(), pooled=Pooled(1_100_000, 100_000**2))) == REASON_NOTHING_TO_ISSUE
     assert reason(lambda: issue(books(min_tonnes=3))) == REASON_NOTHING_TO_ISSUE

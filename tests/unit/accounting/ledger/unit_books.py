@@ -56,8 +56,9 @@ class UnitBooks:
     def programme(self, programme: str, version: int) -> Programme | None:
         return self.offered if (programme, version) == (self.offered.id, self.offered.version) else None
 
-    def in_force(self, programme: str) -> Programme | None:
-        return self.programme(programme, self.offered.version)
+    def in_force(self, programme: str, epoch: Epoch | None = None) -> Programme | None:
+        found = self.programme(programme, self.offered.version)
+        return found if found is not None and found.holds(epoch or self.epoch) else None
 
     def status(self, account: bytes) -> AccountStatus:
         return AccountStatus()
