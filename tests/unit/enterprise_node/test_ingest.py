@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from random import Random
 
 import duckdb
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from enterprise_node.exclusive import exclusive
 from enterprise_node.quarantine import remedy
@@ -100,6 +103,34 @@ def test_no_more_records_on_a_day_than_the_activity_allows(home: Home) -> None:
     with home.opened() as workspace:
         # The last record ids go, wherever their rows stand.
         assert [row.line for row in workspace.quarantine.rows(9)] == [599, 600, 601]
+
+
+@settings(max_examples=2, deadline=None)
+@given(st.integers(999, 1003), st.integers(2, 3), st.randoms(use_true_random=False))
+def test_a_crowded_day_keeps_whoever_came_first_and_no_other_day_notices(
+    tmp_path_factory: pytest.TempPathFactory, count: int, cuts: int, random: Random
+) -> None:
+    crowd = [f"t{number},{ANNA},2021-01-05 08:00:00,1" for number in range(count)]
+    rows = [*crowd, *(f"b{number},{BERT},2021-01-05 08:00:00,2" for number in range(9))]
+    random.shuffle(rows)
+    found = []
+    for cut, ordered in ((1, rows), (1, sorted(rows)), (cuts, rows)):
+        home = home_at(tmp_path_factory.mktemp("crowd") / "home")
+        before: set[object] = set()
+        for number in range(cut):
+            home.write(f"trips-{number}.csv", *ordered[number::cut])
+            home.read()
+            with home.opened() as workspace:
+                now = {row[0] for row in kept(workspace)}
+            assert before <= now
+            before = now
+        found.append(before)
+    # In one file the last record ids go, in whatever order rows stand; over files, those of the later ones.
+    assert found[0] == found[1]
+    assert {len(one) for one in found} == {min(count, 1000) + 9}
+    assert all(
+        {one for one in each if str(one).startswith("b")} == {f"b{n}" for n in range(9)} for each in found
+    )
 
 
 def test_rules_exclude_and_count(home: Home) -> None:
