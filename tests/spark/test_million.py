@@ -11,7 +11,6 @@ from accounting.compiler import CompiledPack
 from accounting.contributions import histogram_months_sql
 from engine.engine import Engine
 from tests.spark.comparison import assert_equal, assert_equal_rows
-from tests.spark.conftest import CLUSTER, LOCAL
 from tests.spark.oracle import evaluate_world
 from tests.spark.questions import by_pack, contributions, of_language, planned, reduced, with_days
 from tests.spark.world import EPOCH, RECORDS, World
@@ -24,9 +23,19 @@ LEAST = {"records": RECORDS, "days": 300_000, "months": 10_000, "reductions": 20
 
 # What is written on the way to the others.
 WRITTEN = ("reductions", "cell_months")
-# What the cluster is asked again; one process is asked everything.
-BOTH = ("records", *WRITTEN, "totals", "statements", "point_statements", "histogram")
-ONE_PROCESS = ("unmatched", "language_days", "language_months", "statement_losses", "histogram_losses")
+ASKED = (
+    "records",
+    *WRITTEN,
+    "unmatched",
+    "language_days",
+    "language_months",
+    "totals",
+    "statements",
+    "statement_losses",
+    "point_statements",
+    "histogram",
+    "histogram_losses",
+)
 
 
 def answer(engine: Engine, world: World, packs: Packs, folder: Path) -> dict[str, str]:
@@ -113,18 +122,13 @@ def comparison(
 
 
 # Only the engine is a parameter of the session: were the question one too, Spark would start for each anew.
-@pytest.mark.parametrize("spark", [LOCAL], indirect=True, scope="session")
-@pytest.mark.parametrize("name", [*BOTH, *ONE_PROCESS])
-def test_spark_in_one_process_agrees_with_duckdb(name: str, comparison: Comparison) -> None:
-    comparison.hold(name)
-
-
-@pytest.mark.parametrize("spark", [CLUSTER], indirect=True, scope="session")
-@pytest.mark.parametrize("name", BOTH)
-def test_two_workers_agree_with_duckdb(name: str, comparison: Comparison) -> None:
+@pytest.mark.parametrize("name", ASKED)
+def test_spark_agrees_with_duckdb_in_one_process_and_on_two_workers(
+    name: str, comparison: Comparison
+) -> None:
     comparison.hold(name)
 
 
 def test_every_question_is_asked(answered: dict[str, Path]) -> None:
     """Days, months and points of shipped packs are inside what a release asks."""
-    assert {*BOTH, *ONE_PROCESS, "days", "months", "points"} == set(answered)
+    assert {*ASKED, "days", "months", "points"} == set(answered)

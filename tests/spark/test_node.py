@@ -22,6 +22,7 @@ from enterprise_node.workspace import Workspace
 from protos.epochs import Epoch
 from runtime.configuration import format_toml
 from tests.spark.cluster import Cluster
+from tests.spark.conftest import LOCAL
 from tests.unit.enterprise_node.homes import ANNA, BERT, CARL, REGISTER, TRIPS, Home, home_at
 from tests.unit.enterprise_node.test_reductions import METERS
 
@@ -99,6 +100,7 @@ def figures(reductions: Reductions) -> list[Any]:
     ]
 
 
+@pytest.mark.parametrize("spark", [LOCAL], indirect=True, scope="session")
 def test_a_node_on_spark_releases_the_same_figures(spark: Engine, home: Home) -> None:
     with opened_on(home, spark) as workspace:
         list(workspace.read())
