@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from accounting.ledger import chart
+from hub.book_pages import WORDS, label
 from hub.store.boards import read_entries
 from privacy import codec
 from privacy.tickets import subject_of
@@ -139,6 +141,22 @@ def test_every_book_has_a_page_in_both_languages(world: RewardWorld, language: s
     # A ticket opens it once, so both languages are there, and links within the page change between them.
     for words in ('href="#other"', 'href="#content"', 'id="other"', "Personal book", "个人账本"):
         assert words in person
+
+
+def test_every_line_has_words_in_both_languages(world: RewardWorld) -> None:
+    books = [get(world, "/v1/books/government"), get(world, f"/v1/books/person?ticket={view(world, 0)}")]
+    lines = {
+        (one["key"][:1], each["key"]) for book in books for one in book["sections"] for each in one["figures"]
+    }
+    lines |= {(ledger, kind) for ledger, kinds in chart.NATURES.items() for kind in kinds}
+    regions = {one["key"] for epoch in get(world, "/v1/population")["epochs"] for one in epoch["regions"]}
+    # A wallet's own accounts are shown by their parts; sources and regions go by their own names.
+    named = regions | set(chart.WALLET_PARTS)
+    for language, words in WORDS.items():
+        for section, key in sorted(lines):
+            if key in named or section == "s":
+                continue
+            assert label(language, section, key) in words["lines"].values(), (language, section, key)
 
 
 def test_a_board_shows_large_groups_with_their_noise(world: RewardWorld) -> None:
