@@ -69,7 +69,7 @@ def serve(
     from auditor.witness_server import WitnessServer
     from privacy.checkpoint import parse_vkey
     from runtime.logs import configure_logs
-    from runtime.servers import stop_event
+    from runtime.stopping import stop_event
 
     configure_logs("witness", level="INFO", form="json")
     opened = WitnessHome(home)

@@ -80,7 +80,7 @@ def serve(folder: Path, log_form: Any, log_level: str, *, as_json: bool) -> None
     from custodian.app import Custodian
     from custodian.setup import Opened
     from runtime.logs import configure_logs
-    from runtime.servers import stop_event
+    from runtime.stopping import stop_event
 
     configure_logs("custodian", level=log_level, form=log_form)
     stop = stop_event()

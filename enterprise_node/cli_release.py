@@ -197,7 +197,7 @@ def recover(home: Path, as_json: bool) -> None:
 def run(epochs: list[Epoch], once: bool, home: Path, as_json: bool) -> None:
     """Read, enrol, release and submit; go on where a run was stopped. 运行节点。"""
     from enterprise_node.serving import serving
-    from runtime.servers import stop_event
+    from runtime.stopping import stop_event
 
     with _opened(home, as_json=as_json) as app, serving(app):
         stop = None if once else stop_event()

@@ -83,7 +83,7 @@ def serve(folder: Path, log_form: Any, log_level: str, *, as_json: bool) -> None
     """Serve until SIGTERM, then finish what runs. 运行服务。"""
     from hub.app import Hub
     from runtime.logs import configure_logs
-    from runtime.servers import stop_event
+    from runtime.stopping import stop_event
 
     configure_logs("hub", level=log_level, form=log_form)
     stop = stop_event()

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import signal
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any, Self
 
 import grpc
@@ -149,16 +147,3 @@ def _reflect(server: grpc.Server, services: Sequence[str]) -> None:
 
     names = (*services, health.SERVICE_NAME, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server)
-
-
-def stop_event() -> threading.Event:
-    """Give an event that SIGTERM and SIGINT set; call it from the main thread. A second one ends at once."""
-    event = threading.Event()
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        event.set()
-        signal.signal(number, signal.SIG_DFL)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)
-    return event

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 from collections.abc import Iterator
 
@@ -16,7 +14,7 @@ from protos.problems import Unavailable
 from runtime.authority import CertificateAuthority
 from runtime.channels import open_channel
 from runtime.identity import Identity, Role, SpiffeName
-from runtime.servers import GrpcServer, ServerOptions, stop_event
+from runtime.servers import GrpcServer, ServerOptions
 from tests.unit.runtime.grpc_service import SERVICE, call, call_stream, server_of
 
 PATIENCE_SECONDS = 30
@@ -93,15 +91,3 @@ def test_renewed_certificate_serves_without_a_restart(
 def test_port_in_use_is_told(hub: Identity) -> None:
     with server_of(hub) as server, pytest.raises(Unavailable, match="Cannot listen"):
         server_of(hub, address=server.address)
-
-
-def test_signal_sets_the_event() -> None:
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        event = stop_event()
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert event.wait(2)
-        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
