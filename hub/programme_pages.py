@@ -55,6 +55,7 @@ WORDS: Mapping[str, Mapping[str, Any]] = {
         "left": "Left",
         "given": "Points given for it",
         "planted": "{} planted",
+        "payout": "pays out what sales of the pool owe, from {}",
         "attestation": "at least {grams_min} g in {months} months",
         "kinds": {
             "commercial": "commercial",
@@ -124,6 +125,7 @@ WORDS: Mapping[str, Mapping[str, Any]] = {
         "left": "剩余",
         "given": "已用积分",
         "planted": "已种 {}",
+        "payout": "领取减排池出售分成，{} 起",
         "attestation": "{months} 个月内至少 {grams_min} 克",
         "kinds": {
             "commercial": "商业激励",
@@ -238,6 +240,8 @@ def _reward(language: str, seen: ProgrammeView, one: RewardView) -> dict[str, st
     notes = [words["claims"][one.claim].format(one.claim_grams)] if one.claim != "stays" else []
     if one.attestation is not None:
         notes.append(words["attestation"].format(**one.attestation))
+    if one.payout_fen_min is not None:
+        notes.append(words["payout"].format(_yuan(language, one.payout_fen_min)))
     if one.lots_planted is not None:
         notes.append(words["planted"].format(one.lots_planted))
     cost = f"{one.cost_points:,} {_name(language, seen.unit)}" if one.cost_points else words["free"]

@@ -17,6 +17,7 @@ from accounting.ledger.funds import spent
 from accounting.ledger.limits import stock
 from accounting.ledger.transfers import Balance, Code
 from accounting.programmes.earn_rules import EarnRule
+from accounting.programmes.issue_rules import PARTICIPANTS
 from accounting.programmes.programme import Programme
 from accounting.programmes.rewards import Reward
 from accounting.programmes.versions import Span
@@ -82,6 +83,7 @@ class RewardView(View):
     left: int | None
     points_redeemed: int
     lots_planted: int | None
+    payout_fen_min: int | None
 
 
 class FundView(View):
@@ -161,7 +163,7 @@ class ProgrammeViews:
             parts: dict[str, Any] = {
                 "points": seen.points(),
                 "rewards": [seen.reward(*one) for one in found.rewards.items()],
-                "funds": [seen.fund(one) for one in found.funds],
+                "funds": [*(seen.fund(one) for one in found.funds), *seen.participants()],
                 "batches": list(seen.batches()),
             }
             line = _line(spans, facts.epoch)
@@ -226,6 +228,7 @@ class _Seen:
             left=reward.stock - given if reward.stock else None,
             points_redeemed=redeemed + planted,
             lots_planted=planted // reward.tree.points if reward.tree else None,
+            payout_fen_min=reward.payout.fen_min if reward.payout else None,
         )
 
     def fund(self, name: str) -> FundView:
@@ -245,6 +248,22 @@ class _Seen:
             overall_fen_max=terms.overall_fen_max,
             overall_spent_fen=self._count(spent(programme.id, name)),
         )
+
+    def participants(self) -> Iterator[FundView]:
+        """Show what waits for those whose grams were sold, where a rule gives them a share."""
+        programme = self._programme
+        payouts = [name for name, one in programme.rewards.items() if one.payout is not None]
+        if payouts:
+            yield FundView(
+                id=PARTICIPANTS,
+                names=Named(en="Participants' share of sales", zh="参与者出售分成"),
+                fen=self._of(chart.fund(programme.id, PARTICIPANTS)),
+                kept_fen=sum(self._of(chart.refundable(programme.id, one)) for one in payouts),
+                epoch_fen_max=0,
+                epoch_spent_fen=self._count(spent(programme.id, PARTICIPANTS, self._epoch)),
+                overall_fen_max=0,
+                overall_spent_fen=self._count(spent(programme.id, PARTICIPANTS)),
+            )
 
     def batches(self) -> Iterator[BatchView]:
         """Show the batches issued, oldest first."""

@@ -21,6 +21,7 @@ from accounting.ledger.closing import close_system
 from accounting.ledger.decide import act_hash
 from accounting.ledger.transfers import Balance
 from accounting.ledger.wallets import Moves
+from accounting.programmes.issue_rules import PARTICIPANTS
 from hub.setup import Opened
 from hub.store import entries, sums
 from hub.store.database import open_readers, told
@@ -36,6 +37,8 @@ from runtime.checks import Check
 _OPEN = frozenset({ReservationState.RESERVED})
 _PAID = frozenset({ReservationState.CONFIRMED})
 _NAMED_MAX = 5
+# Colons in the name of what all persons together gave to a pool before a batch.
+_COLONS_OF_ALL = 2
 _REMEDY = "Run cgsp-hub rebuild: it decides again from the log and says what differs."
 
 
@@ -289,6 +292,30 @@ def _funds(found: Pass) -> Iterable[str]:
             yield f"{account.path} is below zero"
 
 
+def _participants(found: Pass) -> Iterable[str]:
+    """Persons' stakes are the pools', and what waits for them is what sales brought less what they drew."""
+    whole = sums.counts(found.connection, "staked")
+    yield from _unequal(
+        {name: given for name, given in whole.items() if name.count(":") == _COLONS_OF_ALL},
+        sums.account_counts(found.connection, "staked"),
+    )
+    drawn: dict[str, int] = defaultdict(int)
+    for one in _in(found, _OPEN | _PAID):
+        if one.fund == PARTICIPANTS:
+            drawn[f"drawn:{one.programme}"] += one.fen
+    yield from _unequal(drawn, sums.account_counts(found.connection, "drawn"))
+    waiting: dict[str, int] = defaultdict(int)
+    for name, fen in sums.counts(found.connection, "proceeds").items():
+        waiting[name.partition(":")[2].partition("/")[0]] += fen
+    for name, fen in drawn.items():
+        waiting[name.partition(":")[2]] -= fen
+    funds = _named(found.of(MONEY, "fund"))
+    yield from _unequal(
+        {f"fund:{programme}:{PARTICIPANTS}": fen for programme, fen in waiting.items()},
+        {path: fen for path, fen in funds.items() if path.endswith(f":{PARTICIPANTS}")},
+    )
+
+
 def _units(found: Pass) -> Iterable[str]:
     """Every tonne issued stands for claims that nobody else has."""
     tonnes = sum(found.of(UNITS, "issuer").values())
@@ -312,6 +339,7 @@ CHECKS: Mapping[str, Callable[[Pass], Iterable[str]]] = {
     "reservations": _pending,
     "redemptions": _redeemed,
     "funds": _funds,
+    "participants": _participants,
     "units": _units,
 }
 

@@ -8,10 +8,12 @@ from sqlalchemy import Connection, and_, func, literal, select, union_all
 
 from accounting.ledger.books import ReservationState
 from accounting.ledger.transfers import Balance
-from hub.store.ledger_schema import credit, operation, reservation, segment, transfer, wallet
+from hub.store.ledger_schema import counter, credit, operation, reservation, segment, transfer, wallet
 from hub.store.wallets import WalletKey
 
 _NONE = literal(0)
+# A colon and an account in hex, as counters of one account end.
+_ACCOUNT_CHARACTERS = 33
 
 
 class JournalSums(NamedTuple):
@@ -130,3 +132,18 @@ def reserved_sums(connection: Connection) -> list[ReservedSums]:
         ReservedSums(row[0], row[1], row[2], ReservationState(row[3]), int(row[4]), int(row[5]), int(row[6]))
         for row in rows
     ]
+
+
+def account_counts(connection: Connection, kind: str) -> dict[str, int]:
+    """Add up the counters of a kind that end with an account, by what stands before it."""
+    before = func.substr(counter.c.name, 1, func.length(counter.c.name) - _ACCOUNT_CHARACTERS)
+    query = select(before, func.sum(counter.c.value)).where(
+        counter.c.name.like(f"{kind}:%"), func.length(counter.c.name) > _ACCOUNT_CHARACTERS + len(kind)
+    )
+    return {row[0]: int(row[1]) for row in connection.execute(query.group_by(before))}
+
+
+def counts(connection: Connection, kind: str) -> dict[str, int]:
+    """Give the counters of a kind."""
+    query = select(counter.c.name, counter.c.value).where(counter.c.name.like(f"{kind}:%"))
+    return {row[0]: int(row[1]) for row in connection.execute(query)}

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import text
 
 from accounting.issuance import MG_PER_TONNE
 from auditor.findings import Check, Verdict
 from hub.cli import hub as program
 from hub.lookup import settlement_of
 from hub.operation_client import OperationClient
+from hub.reconcile import reconciled
+from hub.store.dialects import connect_writer
 from protos.v1 import problem_pb2 as reasons
 from protos.v1 import reward_pb2
 from runtime.identity import Role
@@ -84,21 +87,41 @@ def test_an_export_and_an_explanation_say_what_each_batch_owes(world: PoolWorld)
     account = world.account_of(1).hex()
     asked = ("account", "explain", account, "--home", world.opened.home.folder)
     shown = run(*asked)
-    text = CliRunner().invoke(program, [*map(str, asked)]).output
+    told = CliRunner().invoke(program, [*map(str, asked)]).output
     sections = {
         one["key"]: {figure["key"]: figure["amount"] for figure in one["figures"]} for one in shown["wallets"]
     }
     pool, batch = sections["pool:city"], sections["batch:city/bikes/2020-12"]
     assert (pool["contributed"], pool["owed"], pool["drawn"], pool["due"]) == (4 * MG_PER_TONNE, 300, 0, 300)
     assert batch == {"taken": 4 * MG_PER_TONNE - pool["waiting"], "owed": 300}
-    assert "due 可领取 300 fen" in text
-    assert "批次 city/bikes/2020-12" in text
+    assert "due 可领取 300 fen" in told
+    assert "批次 city/bikes/2020-12" in told
 
 
 @pytest.mark.parametrize(("language", "word"), [("en", "may be drawn"), ("zh", "可领取")])
 def test_the_page_says_it_in_both_languages(world: PoolWorld, language: str, word: str) -> None:
     ticket = base64.urlsafe_b64encode(world.ticket(BIKES, 1, "view")).decode()
     assert word in world.get(f"/books/person?ticket={ticket}&lang={language}").decode()
+
+
+@pytest.mark.parametrize("kind", ["staked", "drawn", "proceeds"])
+def test_a_counter_that_was_changed_is_named_by_the_reconciliation(world: PoolWorld, kind: str) -> None:
+    _, made = draw(world, 1) if book(world, 1)["pool:city"]["due"] else (None, None)
+    engine = connect_writer(world.opened.home.database)
+    with engine.connect() as connection, connection.begin() as transaction:
+        assert [str(check) for check in reconciled(connection) if not check.is_good] == []
+        change = text(
+            "update counter set value = value + 1 where name = "
+            "(select name from counter where name like :kind order by length(name) desc limit 1)"
+        )
+        assert connection.execute(change, {"kind": f"{kind}:%"}).rowcount == 1
+        wrong = [check.name for check in reconciled(connection) if not check.is_good]
+        transaction.rollback()
+    engine.dispose()
+    assert wrong == ["participants"]
+    if made is not None:
+        with world.rewards(Role.NODE, BIKES) as stub:
+            call(stub.Cancel, reward_pb2.CancelRequest(key=world.fresh_key(), order_key=made.order_key))
 
 
 def test_an_auditor_pays_out_the_same_from_the_log_alone(world: PoolWorld, tmp_path: Path) -> None:
