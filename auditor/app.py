@@ -23,7 +23,7 @@ from auditor.log import EntryStream, Head, check_witnesses, read_head
 from auditor.population import check_population
 from auditor.programmes import check_programmes
 from auditor.receipts import AuditedLog, check_receipts
-from auditor.replay import Replay, begin, leave_unchecked, replay
+from auditor.replay import Replay, begin, begin_anew, leave_unchecked, replay
 from auditor.report import Report
 from auditor.rules import check_budgets, check_completeness, check_packs
 from auditor.saved import SAVE_BODY_BYTES, SAVE_ENTRIES, Saved, files_folder, read_state, write_state
@@ -95,13 +95,24 @@ def verify(
     kept = None if options.state is None else files_folder(options.state)
     with StatementFiles(kept) as files:
         saved = _saved(options, root, pinned)
+        seen = Seen(saved.tree.size, saved.tree.root())
         try:
             return _verify(source, reader, root, results, options, _Run(files, saved))
         except _ErasedSinceError:
-            # Bodies read before no longer are what they were: nothing but a whole audit can say more.
-            run = _Run(files, Saved(root.origin, pinned, begin(pinned)))
+            # Bodies read before no longer are what they were: all are read again.
+            files.forget()
+            run = _Run(files, Saved(root.origin, pinned, begin_anew(pinned, saved.replayed)), seen)
+            run.saved.results.keep(saved.results[Check.LEDGERS])
             results.forget(Check.CHECKPOINT)
             return _verify(source, reader, root, results, options, run)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A beginning of the log that an audit has verified before."""
+
+    size: int = 0
+    root: bytes = b""
 
 
 @dataclass(slots=True)
@@ -110,6 +121,7 @@ class _Run:
 
     files: StatementFiles
     saved: Saved
+    seen: Seen = Seen()
     unsaved_entries: int = 0
     unsaved_bytes: int = 0
 
@@ -142,6 +154,7 @@ def _verify(
         results.leave_unchecked(_AFTER_TREE, "the log could not be read")
         return Report(source, root.origin, 0, b"", "unknown", results, {})
     replayed = saved.replayed
+    _check_same(run, results)
     leave_unchecked(replayed, results)
     received: Mapping[int, int] = {}
     if options.receipts is not None:
@@ -177,6 +190,15 @@ def _has_grown(head: Head, saved: Saved, results: Results) -> bool:
         says = f"Its root over {head.size} entries is not the one seen before: two histories."
     results[Check.CHECKPOINT].find("checkpoint", says)
     return False
+
+
+def _check_same(run: _Run, results: Results) -> None:
+    """Find a log whose beginning is another than the one verified before bodies were read again."""
+    state, seen = run.saved.replayed.state, run.seen
+    if seen.size and (state.size < seen.size or state.root(seen.size) != seen.root):
+        results[Check.CHECKPOINT].find(
+            "checkpoint", f"Its first {seen.size} entries are not those verified before: two histories."
+        )
 
 
 def _replay(stream: EntryStream, reader: LogReader, options: Options, run: _Run) -> None:

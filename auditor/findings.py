@@ -151,6 +151,10 @@ class Results:
         """Forget what a check looked at and found: it is made again."""
         self._results[check] = Result(check)
 
+    def keep(self, result: Result) -> None:
+        """Take over what a check looked at and found before."""
+        self._results[result.check] = result
+
     def include(self, other: Results) -> None:
         """Add what another part of the audit looked at and found."""
         for mine, its in zip(self.all(), other.all(), strict=True):

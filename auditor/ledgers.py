@@ -1,7 +1,8 @@
 """The ledgers replayed: operations decided again where they stand, closes made again, roots compared.
 
 Transfers are not in the log: they follow from operations, so one that the rules refuse shows by itself.
-After an erasure the books before it cannot be told apart any more; then the closes' totals alone are held.
+Whoever begins after an erasure cannot tell the books before it apart any more, and holds the closes' totals
+alone; whoever had followed until then goes on.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from engine.eligibility import CelConditions
 from engine.log_facts import LogFacts
 from engine.released import BooksSum, ReleasedFiles
 from engine.replayed_books import ReplayedBooks
+from privacy.asked import is_emptied, ticket_of
 from privacy.journal import JournalRows
 from protos.epochs import Epoch, format_epoch
 from protos.problems import Problem
@@ -74,6 +76,10 @@ class LedgerReplay:
             return
         books = self._bound()
         operations = [ledger_pb2.Operation.FromString(one) for one in rows.operations]
+        if any(is_emptied(ticket_of(one)) for one in operations):
+            self.leave_parts(erased=True)
+            self.decide(index, rows, result)
+            return
         books.prefetch(operations)
         for number, operation in enumerate(operations, start=rows.first):
             result.examined += 1

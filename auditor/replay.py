@@ -6,7 +6,7 @@ An entry that is refused ends the replay there: what follows stands on it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from auditor.commitments import CommitmentSeen
@@ -126,6 +126,8 @@ class Replay:
     participation: Participation = field(default_factory=Participation)
     ledgers: LedgerReplay = field(default_factory=LedgerReplay)
     issued: IssuedSeen = field(default_factory=IssuedSeen)
+    # Entries before this one were followed in the ledgers while their bodies were whole.
+    carried: int = 0
 
     def stated(
         self, close: books_pb2.EpochClose, files: StatementFiles
@@ -160,14 +162,26 @@ class Replay:
         return found
 
     @property
-    def is_erased(self) -> bool:
-        """Say whether somebody was erased from what was seen: earlier books cannot be told apart then."""
-        return bool(self.erased or self.links_erased or self.state.erasures)
+    def awaits_orders(self) -> bool:
+        """Say whether rows are empty that no order has named yet: books before it cannot be told apart.
+
+        Once it stands in the log, the hub folds as whoever reads the empty rows does.
+        """
+        return any(found - self.state.erased_slots(one) for one, found in self.erased.items())
 
 
 def begin(pinned: bytes) -> Replay:
     """Give a replay that has seen nothing but the trust root handed over."""
     return Replay(LogState(pinned=pinned, replaying=True))
+
+
+def begin_anew(pinned: bytes, before: Replay) -> Replay:
+    """Give a replay that reads all bodies again, for persons were erased from them since.
+
+    Closes that were found right stay so, and the ledgers go on from where they are.
+    """
+    size = max(before.state.size, before.carried)
+    return replace(begin(pinned), ledgers=before.ledgers, compared=set(before.compared), carried=size)
 
 
 def replay(
@@ -311,12 +325,16 @@ def _keep(replayed: Replay, admission: Admission, bodies: list[bytes] | None, fi
 def _keep_ledgers(replayed: Replay, admission: Admission, files: StatementFiles, result: Result) -> None:
     """Decide operations again where they stand; make each close again and hold it against what it says."""
     ledgers = replayed.ledgers
-    if replayed.is_erased or replayed.state.unchecked:
-        ledgers.leave_parts(erased=replayed.is_erased)
+    if admission.index < replayed.carried:
+        return
+    if replayed.state.unchecked:
+        ledgers.leave_parts(erased=False)
     match admission.kind:
         case Kind.JOURNAL_SEGMENT if isinstance(admission.rows, JournalRows):
             ledgers.decide(admission.index, admission.rows, result)
         case Kind.EPOCH_CLOSE:
+            if replayed.awaits_orders:
+                ledgers.leave_parts(erased=True)
             stated = replayed.stated(admission.message, files)
             if ledgers.close(admission.index, admission.message, stated, result):
                 replayed.compared.add(admission.index)

@@ -58,6 +58,11 @@ class StatementFiles:
         """Write one link batch's rows."""
         return write_links(self._engine, self._folder, leaf_hash, links)
 
+    def forget(self) -> None:
+        """Remove the files that name pseudonyms: persons were erased since they were written."""
+        for path in self._folder.glob("*.parquet"):
+            path.unlink()
+
     def moved(
         self, statements: Sequence[ReleasedFiles], links: Sequence[Path], moves: Sequence[Move]
     ) -> tuple[list[ReleasedFiles], list[Path]]:

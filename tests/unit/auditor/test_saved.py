@@ -137,6 +137,16 @@ def test_erasures_since_make_the_audit_begin_anew(tmp_path: Path) -> None:
     assert min(reader.bodies_of) < 10
 
 
+def test_an_erasure_does_not_hide_another_history(tmp_path: Path) -> None:
+    options = Options(state=tmp_path / "audit.state")
+    audited(closed(**parts()), tmp_path / "one", options)
+    other = closed(**parts(), batch_min=2)
+    other.enrol("bike-share", [], effective=NEXT, withdrawn=[0])
+    other.erase("bike-share", [0])
+    report, _ = audited(grown(other), tmp_path / "two", options)
+    assert any("two histories" in one.message for one in report.results.findings)
+
+
 def test_a_state_is_its_owners_and_its_logs(tmp_path: Path) -> None:
     state = tmp_path / "audit.state"
     federation = closed(**parts())

@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import text, update
 from sqlalchemy.exc import IntegrityError
 
-from auditor.app import verify_source
+from auditor.app import NO_OPTIONS, Options, verify_source
 from auditor.findings import Check
+from auditor.report import Report
 from hub.export import export_bundle
 from hub.rebuild import rebuild
 from hub.reconcile import reconcile
@@ -191,6 +192,51 @@ def test_an_order_is_refused_twice_and_for_strangers(withdrawn: World) -> None:
     assert isinstance(refused(lambda: withdrawn.send(again)), Conflict)
     enrolled = withdrawn.signed(Kind.ERASURE_ORDER, withdrawn.erasure(BIKES, [3]), BIKES)
     assert isinstance(refused(lambda: withdrawn.send(enrolled)), Refused)
+
+
+def test_an_audit_that_followed_stays_exact_over_an_erasure(tmp_path: Path) -> None:
+    """Whoever begins after it compares totals; who had seen the books before tells every ledger apart."""
+    world = World(opened=make_home(tmp_path / "hub"))
+    options = Options(state=tmp_path / "audit.state")
+    with running(world.opened) as hub:
+        world.hub = hub
+        accounts = settled(world)
+        person = next(one for one in range(6) if world.linked[pseudonym(one)][0] in accounts)
+        mine = world.linked[pseudonym(person)][0]
+        other = next(one for one in accounts if one != mine)
+        for account in (mine, other):
+            submit(world, reserve=reserve(account))
+        world.hub._writer.call(world.hub.ledger.seal)
+        world.follow()
+        before = audited(world, tmp_path / "before", options)
+        world.enrol(BIKES, [], effective=NEXT, withdrawn=[person])
+        world.send(world.signed(Kind.ERASURE_ORDER, world.erasure(BIKES, [person]), BIKES))
+        world.follow()
+        world.rows[BIKES][person] = erased_account(BIKES)
+        submit(world, reserve=reserve(other))
+        close(release_all(world, NEXT), NEXT)
+        world.follow()
+        followed = audited(world, tmp_path / "followed", options)
+        again = audited(world, tmp_path / "again", options)
+        fresh = audited(world, tmp_path / "fresh")
+    for report in (before, followed, again):
+        for check in (Check.ACCOUNTS, Check.LEDGERS):
+            result = report.results[check]
+            assert (result.findings, result.unchecked, result.remarks) == ([], [], [])
+    assert followed.results[Check.LEDGERS].examined > before.results[Check.LEDGERS].examined
+    assert fresh.results[Check.LEDGERS].findings == []
+    assert fresh.results[Check.LEDGERS].unchecked != []
+    assert fresh.results[Check.ACCOUNTS].remarks != []
+
+
+def audited(world: World, folder: Path, options: Options = NO_OPTIONS) -> Report:
+    wait_published(world)
+    readers = open_readers(world.opened.home.database)
+    log_key = key("log").verify_key
+    export_bundle(world.opened.home.folder, readers, folder / "bundle", origin=ORIGIN, log_key=log_key)
+    readers.dispose()
+    (folder / "trust-root").write_bytes(world.entries[0].data)
+    return verify_source(str(folder / "bundle"), folder / "trust-root", None, options)
 
 
 def test_tickets_inside_operations_go_and_every_root_holds(tmp_path: Path) -> None:
