@@ -119,7 +119,12 @@ def test_a_late_release_goes_into_the_next_close(enrolled: World) -> None:
     enrolled.release("utility")
     response = close(release_all(enrolled, NEXT), NEXT)
     check_books(enrolled, response, NEXT)
-    assert (before.accounts, message_of(response).accounts) == (12, 20)
+    after = message_of(response)
+    assert (before.accounts, after.accounts) == (12, 20)
+    # What is late keeps its epoch: claims drawn now, of the vintage they were stated for.
+    vintages = [(one.enterprise_id, one.epoch) for one in after.sources]
+    assert vintages == [("bike-share", NEXT), ("utility", EPOCH), ("utility", NEXT)]
+    assert before.total_mg + sum(one.milligrams for one in after.sources) == after.total_mg
 
 
 def test_epochs_close_in_order(enrolled: World) -> None:
