@@ -19,6 +19,7 @@ from runtime.metrics import Metrics
 from tests.unit.hub.spending import PROGRAMME, reserve, settled, submit
 from tests.unit.hub.world import World, make_home, refused, running
 
+GUIDES = Path(__file__).parents[3] / "docs" / "operating"
 UNIT_FEN = 500
 # The epoch's ceiling leaves money for three of one reward, and for hundreds of another.
 CITY = (
@@ -93,9 +94,13 @@ def test_metrics_count_operations_and_what_the_look_finds(world: World) -> None:
 
 
 def test_the_operators_guide_names_every_figure(world: World) -> None:
-    guide = (Path(__file__).parents[3] / "docs" / "operating" / "hub.md").read_text("utf-8")
+    guide = (GUIDES / "hub.md").read_text("utf-8")
     shown = re.findall(r"^# TYPE cgsp_hub_(\w+?)(?:_total|_created)? ", world.get("/metrics").decode(), re.M)
     assert not [one for one in shown if f"`{one}" not in guide]
+    alerts = (GUIDES / "alerts.yml").read_text("utf-8")
+    alerted = set(re.findall(r"cgsp_hub_(\w+?)(?:_total|_bucket)?\b", alerts))
+    assert alerted
+    assert alerted <= set(shown)
 
 
 def test_operations_of_a_hub_that_is_down_stand_out(world: World) -> None:
