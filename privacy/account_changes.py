@@ -23,16 +23,16 @@ from privacy.ownership import (
     Merge,
     ShareOut,
     Split,
+    ended,
     owner,
 )
 from privacy.standing import Standing
 from privacy.tickets import NO_SUBJECT, check_distinct, check_ticket, invalid, is_erased, subject_of
 from privacy.verdicts import Submission, Verdict
-from protos.epochs import Epoch, checked_epoch
+from protos.epochs import Epoch, checked_epoch, format_epoch
 from protos.problems import Conflict, Malformed, Refused
 from protos.v1 import envelope_pb2, programme_pb2
 from protos.v1.problem_pb2 import (
-    REASON_ACCOUNT_CLOSED,
     REASON_ACCOUNT_FROZEN,
     REASON_ALREADY_EXISTS,
     REASON_EPOCH_CLOSED,
@@ -136,14 +136,15 @@ def build_change(
 def check_account_change(
     standing: Standing, message: programme_pb2.AccountChange, submission: Submission
 ) -> Verdict:
-    """Take a change whose tickets hold and whose account may change, for epochs whose books are open."""
+    """Take a change whose tickets hold and whose account may change, from the first epoch with open books."""
     effective = checked_epoch(message.effective_epoch)
     if message.kind not in _RULES:
         raise Malformed(REASON_UNKNOWN_FIELD_VALUE, f"A change of kind {message.kind} is not known.")
     if len(message.commitment) != HASH_BYTES:
         raise Malformed(REASON_WRONG_SHAPE, f"A commitment has {HASH_BYTES} bytes.")
-    if standing.is_closed(effective):
-        raise Refused(REASON_EPOCH_CLOSED, f"A change cannot act from {effective}: its books are closed.")
+    first = standing.open_epoch
+    if first is None or effective != first:
+        raise acts_from("change", first, effective)
     if submission.bodies is None:
         return Verdict(bodies_checked=False)
     if submission.replaying and submission.bodies and is_erased(submission.bodies[0]):
@@ -335,15 +336,16 @@ def _check_state(case: _Case, account: bytes, *allowed: AccountState) -> None:
         raise Refused(REASON_ACCOUNT_FROZEN, "The account is frozen.", remedy="Ask the operator why.")
     if state is AccountState.OPEN:
         raise Conflict(REASON_ALREADY_EXISTS, "The account is not frozen.")
-    raise closed(state)
+    raise ended(state)
 
 
-def closed(state: AccountState) -> Refused:
-    """Give the refusal of an act on an account that has ended."""
+def acts_from(what: str, first: Epoch | None, effective: Epoch) -> Refused:
+    """Give the refusal of an act that would reach back, or be put off; `first` is None before any policy."""
+    due = "an epoch of the first policy" if first is None else format_epoch(first)
     return Refused(
-        REASON_ACCOUNT_CLOSED,
-        f"The account is {state.value}.",
-        remedy="Nothing is earned or spent there any longer; a split gives its number a new account.",
+        REASON_EPOCH_CLOSED,
+        f"A {what} made now acts from {due} on, not from {format_epoch(effective)}.",
+        remedy="Log it for the epoch from which it acts.",
     )
 
 

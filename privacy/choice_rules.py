@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from privacy import choices
-from privacy.account_changes import closed
+from privacy.account_changes import acts_from
 from privacy.chunks import HALF_BYTES
 from privacy.keys import checked_id
 from privacy.opened_tickets import Ticket
-from privacy.ownership import AccountState, owner
+from privacy.ownership import AccountState, ended, owner
 from privacy.policy import NO_OVERLAP, in_force
 from privacy.standing import Standing
 from privacy.tickets import check_distinct, check_ticket, invalid
 from privacy.verdicts import Submission, Verdict
 from protos.epochs import Epoch, checked_epoch, epoch_of, next_epoch
-from protos.problems import Malformed, Refused
+from protos.problems import Malformed
 from protos.v1 import programme_pb2
 from protos.v1.problem_pb2 import (
-    REASON_EPOCH_CLOSED,
     REASON_UNKNOWN_FIELD_VALUE,
     REASON_WRONG_SHAPE,
 )
@@ -31,11 +30,14 @@ _LAST_SECOND = 253_000_000_000
 def check_choice_batch(
     standing: Standing, message: programme_pb2.ChoiceBatch, submission: Submission
 ) -> Verdict:
-    """Take choices with their tickets, for an epoch that nobody has reserved and that has not begun."""
+    """Take choices with their tickets, from the first epoch that has not begun and nobody has reserved.
+
+    From no later one either: the hub cannot put off what a person chose.
+    """
     effective = checked_epoch(message.effective_epoch)
     first = first_effective(standing, message.header.issued_at)
-    if effective < first:
-        raise Refused(REASON_EPOCH_CLOSED, f"A choice made now acts from {first} on, not from {effective}.")
+    if effective != first:
+        raise acts_from("choice", first, effective)
     if message.count < 1:
         raise Malformed(REASON_WRONG_SHAPE, "A choice batch holds at least one choice.")
     if submission.bodies is None:
@@ -86,7 +88,7 @@ def _check_choice(
         raise invalid("the choice is for another account than its person's")
     state = standing.ownership.holder(choice.account).state
     if state in (AccountState.CLOSED, AccountState.MERGED):
-        raise closed(state)
+        raise ended(state)
     return taken
 
 

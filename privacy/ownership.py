@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from protos.epochs import Epoch
+from protos.problems import Refused
+from protos.v1.problem_pb2 import REASON_ACCOUNT_CLOSED
 
 BASIS_POINTS = 10_000
 MERGE_SECONDS_MIN = 30 * 86_400
@@ -143,3 +145,12 @@ def owner(ownership: Ownership, linked: Mapping[bytes, bytes], pseudonym: bytes)
     """Give the account of a pseudonym as the log stands; None for one without a link."""
     account = linked.get(pseudonym)
     return None if account is None else ownership.current(account)
+
+
+def ended(state: AccountState) -> Refused:
+    """Give the refusal of an act on an account that has ended."""
+    return Refused(
+        REASON_ACCOUNT_CLOSED,
+        f"The account is {state.value}.",
+        remedy="Nothing is earned or spent there any longer; a split gives its number a new account.",
+    )

@@ -26,7 +26,7 @@ from privacy.rosters import RosterState
 from privacy.spent_tickets import SpentTickets, Use
 from privacy.successions import Successions
 from privacy.trust import TrustRoot
-from protos.epochs import Epoch
+from protos.epochs import Epoch, next_epoch
 from protos.problems import Refused
 from protos.v1 import programme_pb2
 from protos.v1.problem_pb2 import REASON_POLICY_NOT_IN_FORCE, REASON_TRUST_ROOT_INVALID
@@ -280,6 +280,13 @@ class Standing:
     def entry_of(self, enterprise_id: str) -> EnterpriseStanding:
         """Give an enterprise's record to change it."""
         return self.enterprises.setdefault(enterprise_id, EnterpriseStanding())
+
+    @property
+    def open_epoch(self) -> Epoch | None:
+        """Give the first epoch whose books are open; None before the first policy."""
+        if self.last_closed is not None:
+            return next_epoch(self.last_closed)
+        return min((policy.first_epoch for policy in self.policies), default=None)
 
     def is_closed(self, epoch: Epoch) -> bool:
         """Say whether an epoch's books are closed (with it, every epoch before)."""

@@ -23,6 +23,7 @@ from privacy.envelope import Kind
 from privacy.ownership import AccountState, ShareOut
 from privacy.standing import HUB_ID, Role
 from privacy.tickets import SKEW_SECONDS_MAX, TICKET_SECONDS_MAX, sign_ticket
+from protos.epochs import next_epoch
 from protos.problems import Problem
 from protos.v1 import problem_pb2 as reasons
 from tests.simulator import EPOCH, ISSUED_AT, Federation, account, closed, enrolled, key, pseudonym
@@ -230,7 +231,11 @@ def test_a_household_is_shared_out_by_everybodys_consent_to_the_same_parts() -> 
 def test_changes_act_on_open_books_only_and_come_from_the_hub() -> None:
     federation = closed()
     ticket = federation.ticket(BIKES, 3, "prove")
-    refused(lambda: federation.change(PROVE, account(3), ticket), reasons.REASON_EPOCH_CLOSED)
+    for other in (EPOCH, next_epoch(next_epoch(EPOCH))):
+        refused(
+            lambda epoch=other: federation.change(PROVE, account(3), ticket, effective=epoch),  # type: ignore[misc]
+            reasons.REASON_EPOCH_CLOSED,
+        )
     built = build_change(
         federation.header(Role.ENTERPRISE, BIKES),
         kind=FREEZE,

@@ -35,7 +35,7 @@ from tests.unit.privacy.test_successions import rotated, succession
 WALKING = "OC-WALK"
 MAP, PHONE, BANK = "map-app", "phone-maker", "bank"
 # A choice logged in January acts from February on.
-FEBRUARY = Epoch(202102)
+FEBRUARY, MARCH = Epoch(202102), Epoch(202103)
 PACKS = (
     SimulatedPack("map-walk", overlap_class=WALKING),
     SimulatedPack("phone-walk", body=b"phone", overlap_class=WALKING),
@@ -149,12 +149,12 @@ def test_a_choice_of_somebody_who_does_not_know_the_person_leaves_the_default() 
     assert recorders(federation, FEBRUARY)[4] == [MAP]
 
 
-def test_a_choice_does_not_reach_back_nor_rest_on_anothers_ticket() -> None:
+def test_a_choice_does_not_reach_back_nor_wait_nor_rest_on_anothers_ticket() -> None:
     federation = city()
-    refused(
-        lambda: federation.choose(PHONE, 4, WALKING, PHONE, effective=Epoch(202101)),
-        reasons.REASON_EPOCH_CLOSED,
-    )
+    for other in (Epoch(202101), MARCH):
+        refused(
+            partial(federation.choose, PHONE, 4, WALKING, PHONE, effective=other), reasons.REASON_EPOCH_CLOSED
+        )
     choice = programme_pb2.Choice(account=account(4))
     choice.recording.overlap_class, choice.recording.enterprise_id = WALKING, PHONE
     forged = programme_pb2.Choice(account=account(4))
@@ -191,11 +191,14 @@ def test_pooled_slots_are_those_of_whoever_consents() -> None:
     federation = city()
     federation.consent(MAP, 2, "city-pool", effective=FEBRUARY)
     federation.consent(MAP, 5, "city-pool", effective=FEBRUARY)
-    federation.consent(PHONE, 5, "city-pool", effective=Epoch(202103), consents=False)
     pooled = {}
-    for epoch in (EPOCH, FEBRUARY, Epoch(202103)):
+    for epoch in (EPOCH, FEBRUARY):
         pooled[epoch] = federation.state.participants.select(MAP, epoch).pooled_slots
-    assert pooled == {EPOCH: (), FEBRUARY: (2, 5), Epoch(202103): (2,)}
+    # Whoever reserves has settled the epoch: what is chosen from here on acts from the next.
+    federation.reserve(MAP, FEBRUARY)
+    federation.consent(PHONE, 5, "city-pool", effective=MARCH, consents=False)
+    pooled[MARCH] = federation.state.participants.select(MAP, MARCH).pooled_slots
+    assert pooled == {EPOCH: (), FEBRUARY: (2, 5), MARCH: (2,)}
 
 
 def test_another_selection_than_the_logs_settles_nothing() -> None:
