@@ -14,11 +14,11 @@ from protos.problems import InvariantBroken
 from protos.v1 import ledger_pb2
 from protos.v1.problem_pb2 import REASON_INVARIANT_BROKEN
 
-HOLD, BUFFER, CANCELLED = "hold", "buffer", "cancelled"
+HOLD, BUFFER, CANCELLED, RETIRED = "hold", "buffer", "cancelled", "retired"
 
 
 class Owned(NamedTuple):
-    """A block and whose it is: hold, buffer, cancelled, sold:<buyer> or retired:<buyer>."""
+    """A block and whose it is: hold, buffer, cancelled, sold:<buyer>, retired:<buyer> or retired."""
 
     owner: str
     block: SerialBlock
@@ -45,6 +45,8 @@ def _after(owned: list[Owned], batch: ledger_pb2.IssuedBatch, operation: ledger_
         return owned
     if act == "sell":
         return _moved(owned, HOLD, f"sold:{asked.buyer}", asked.tonnes)
+    if act == "retire" and not asked.buyer:
+        return _moved(owned, HOLD, RETIRED, asked.tonnes)
     if act == "retire":
         return _moved(owned, f"sold:{asked.buyer}", f"retired:{asked.buyer}", asked.tonnes)
     from_buffer = min(asked.tonnes, sum(one.block.tonnes for one in owned if one.owner == BUFFER))

@@ -164,7 +164,9 @@ def sell(
 @home_option
 @_programme_option
 @_batch_option
-@_buyer_option
+@click.option(
+    "--buyer", default="", help="Left out: units nobody bought, for no obligation. 买方；不填则注销未售出的。"
+)
 @_tonnes_option
 @click.option("--purpose", type=click.Choice(["compliance", "voluntary"]), required=True, help="用途。")
 @click.option("--obligation", type=click.IntRange(min=0), default=0, help="Tonnes surrendered for. 清缴量。")

@@ -305,8 +305,8 @@ def units_sold(batch: str, buyer: str) -> LedgerAccount:
 
 
 def units_retired(batch: str, buyer: str) -> LedgerAccount:
-    """Name a batch's units a buyer has used."""
-    return _account(UNITS, f"retired:{batch}:{buyer}")
+    """Name a batch's units a buyer has used; without a buyer, those retired unsold."""
+    return _account(UNITS, f"retired:{batch}:{buyer}" if buyer else f"retired:{batch}")
 
 
 def units_cancelled(batch: str) -> LedgerAccount:

@@ -82,7 +82,7 @@ MOVES: Mapping[Code, frozenset[tuple[str, str, str]]] = {
         }
     ),
     Code.SELL: frozenset({(UNITS, "hold", "sold"), (MONEY, "src", "fund"), (MONEY, "src", "fee")}),
-    Code.RETIRE: frozenset({(UNITS, "sold", "retired")}),
+    Code.RETIRE: frozenset({(UNITS, "sold", "retired"), (UNITS, "hold", "retired")}),
     Code.CANCEL_UNITS: frozenset(
         {
             (UNITS, "hold", "cancelled"),

@@ -99,10 +99,15 @@ def sell(books: Books, operation: ledger_pb2.Operation) -> Decision:
 
 
 def retire(books: Books, operation: ledger_pb2.Operation) -> Decision:
-    """Use a buyer's units; against an obligation only within the programme's caps, by calendar year."""
+    """Use a buyer's units; against an obligation only within the programme's caps, by calendar year.
+
+    Without a buyer the operator retires what is for sale: for nobody's obligation, and nobody is paid.
+    """
     asked = operation.retire
     batch = _batch(books, asked.programme, asked.batch)
     _, rule = _rule(books, batch.programme, batch.version, batch.rule)
+    if not asked.buyer:
+        return _retire_unsold(books, batch, asked)
     _check_tonnes(asked.tonnes, asked.buyer)
     sold = chart.units_sold(batch.name, asked.buyer)
     _check_there(books.balance(sold).of(sold), asked.tonnes, "are the buyer's")
@@ -114,6 +119,17 @@ def retire(books: Books, operation: ledger_pb2.Operation) -> Decision:
         raise Malformed(REASON_UNKNOWN_FIELD_VALUE, f"Units are used for {COMPLIANCE} or {VOLUNTARY}.")
     transfers = moved(asked.tonnes, sold, chart.units_retired(batch.name, asked.buyer), Code.RETIRE)
     return Decision(Outcome(milligrams=asked.tonnes * MG_PER_TONNE), tuple(transfers), counts=counts)
+
+
+def _retire_unsold(books: Books, batch: Batch, asked: ledger_pb2.Retire) -> Decision:
+    if asked.purpose != VOLUNTARY or asked.obligation_tonnes or asked.tonnes < 1:
+        raise Malformed(
+            REASON_UNKNOWN_FIELD_VALUE, "Whole tonnes that nobody bought are retired, and for no obligation."
+        )
+    hold = chart.units_hold(batch.name)
+    _check_there(books.balance(hold).of(hold), asked.tonnes, "are for sale")
+    transfers = moved(asked.tonnes, hold, chart.units_retired(batch.name, ""), Code.RETIRE)
+    return Decision(Outcome(milligrams=asked.tonnes * MG_PER_TONNE), tuple(transfers))
 
 
 def cancel_units(books: Books, operation: ledger_pb2.Operation) -> Decision:

@@ -496,6 +496,7 @@ class Retire(_message.Message):
     PROGRAMME_FIELD_NUMBER: _builtins.int
     batch: _builtins.str
     buyer: _builtins.str
+    """Empty: units nobody bought are retired by the operator, for no obligation."""
     tonnes: _builtins.int
     purpose: _builtins.str
     """"compliance" or "voluntary"."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -204,6 +205,23 @@ def test_offsets_stay_within_both_caps_of_their_year() -> None:
     assert reason(lambda: found.take(retirement(found, batch, purpose="sport"))) != 0
 
 
+def test_units_nobody_bought_are_retired_for_no_obligation() -> None:
+    found = books()
+    batch = issue(found)
+    found.take(retirement(found, batch.batch, buyer="", purpose="voluntary", obligation_tonnes=0))
+    assert found.of(chart.units_retired(batch.batch, "")) == 1
+    assert [(one.owner, one.block.first) for one in serials(batch, found.done)] == [
+        ("retired", 1),
+        ("hold", 2),
+        ("buffer", 3),
+    ]
+    for wrong in ({"purpose": "compliance", "obligation_tonnes": 0}, {"purpose": "voluntary"}, {"tonnes": 0}):
+        asked = retirement(found, batch.batch, **{"buyer": "", "purpose": "voluntary", **wrong})
+        assert reason(partial(found.take, asked)) == REASON_UNKNOWN_FIELD_VALUE
+    asked = retirement(found, batch.batch, buyer="", purpose="voluntary", obligation_tonnes=0, tonnes=2)
+    assert reason(lambda: found.take(asked)) == REASON_NOTHING_TO_ISSUE
+
+
 def test_cancelling_takes_the_buffer_first_and_ends_the_claims() -> None:
     found = books()
     batch = issue(found).batch
@@ -240,10 +258,11 @@ class UnitMachine(RuleBasedStateMachine):
         self._attempt(lambda: sold(self.books, tonnes, data.draw(st.sampled_from(self.batches)).batch, buyer))
 
     @precondition(lambda self: self.batches)
-    @rule(data=st.data(), tonnes=st.integers(1, 3), buyer=st.sampled_from(["works", "mill"]))
+    @rule(data=st.data(), tonnes=st.integers(1, 3), buyer=st.sampled_from(["works", "mill", ""]))
     def retire(self, data: st.DataObject, tonnes: int, buyer: str) -> None:
         batch = data.draw(st.sampled_from(self.batches)).batch
-        asked = retirement(self.books, batch, tonnes=tonnes, buyer=buyer, purpose="voluntary")
+        named = {"tonnes": tonnes, "buyer": buyer, "purpose": "voluntary", "obligation_tonnes": 0}
+        asked = retirement(self.books, batch, **named)
         self._attempt(lambda: self.books.take(asked))
 
     @precondition(lambda self: self.batches)
@@ -280,6 +299,7 @@ class UnitMachine(RuleBasedStateMachine):
     def _accounts(self, batch: str) -> dict[str, chart.LedgerAccount]:
         found = {"hold": chart.units_hold(batch), "buffer": chart.units_buffer(batch)}
         found["cancelled"] = chart.units_cancelled(batch)
+        found["retired"] = chart.units_retired(batch, "")
         for buyer in ("works", "mill"):
             found[f"sold:{buyer}"] = chart.units_sold(batch, buyer)
             found[f"retired:{buyer}"] = chart.units_retired(batch, buyer)
