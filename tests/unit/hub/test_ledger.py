@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -284,6 +284,11 @@ def test_lazy_wallets_equal_those_of_the_close(rich: tuple[World, bytes]) -> Non
     for holder, *amounts in rows:
         lazy = wallet(world, bytes(holder)).wallet
         assert [lazy.available, lazy.claimable, lazy.pending, lazy.deficit, lazy.deficit_since] == amounts
+    # Who was touched before the close is decided on as the close left them, not as they were at hand.
+    had = wallet(world, account).wallet
+    world.hub.ledger.submit(asked(world, reserve(3, account)))
+    now = wallet(world, account).wallet
+    assert now == replace(had, available=had.available - 10, pending=had.pending + 10)
 
 
 class Killed(BaseException):
