@@ -35,7 +35,7 @@ from protos.epochs import Epoch, next_epoch
 from protos.problems import Problem
 from protos.v1 import ledger_pb2
 from tests.unit.engine.simulated_facts import SimulatedFacts
-from tests.unit.engine.test_invariants import CONDITIONS, FIRST, PERSONS, rules_of
+from tests.unit.engine.story_books import CONDITIONS, FIRST, PERSONS, rules_of
 from tests.unit.engine.test_ledgers import position_sql
 
 PERSON = st.integers(0, len(PERSONS) - 1)
