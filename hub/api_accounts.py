@@ -78,8 +78,8 @@ def add_account_routes(app: FastAPI, participation: Participation, exports: Acco
         """Show and explain the account of whoever the ticket logs in, and give its signed export."""
         with bounds.admit(_caller(request)):
             account = participation.viewed(ticket_bytes(body.ticket))
-            export = base64.b64encode(exports.export(account)).decode()
-            return {"account": exports.content(account), "export": export}
+            content = exports.content(account)
+            return {"account": content, "export": base64.b64encode(exports.sign(content)).decode()}
 
     @app.post("/v1/my/account/changes", tags=["accounts"])
     def change(body: ChangeBody, request: Request) -> dict[str, Any]:
