@@ -115,10 +115,15 @@ def confirm(world: PoolWorld, order_key: bytes) -> Any:
         return call(stub.Confirm, request).redemption
 
 
-def close_next(world: PoolWorld) -> None:
-    """Close the epoch after the first, with all operations sealed before it."""
+def follow_all(world: PoolWorld) -> None:
+    """Have all operations sealed, and take the entries."""
     world.hub._writer.call(world.hub.ledger.seal)
     world.follow()
+
+
+def close_next(world: PoolWorld) -> None:
+    """Close the epoch after the first, with all operations sealed before it."""
+    follow_all(world)
     world.close_epoch(NEXT)
 
 
