@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, insert, select
@@ -11,7 +11,7 @@ from accounting.ledger.books import Outcome, Received
 from accounting.ledger.transfers import Code, Transfer
 from hub.store.keyed import Keyed, read_keyed
 from hub.store.ledger_schema import operation, received, segment, transfer
-from hub.store.rows import ROWS_AT_ONCE, Row, Rows, write
+from hub.store.rows import ROWS_AT_ONCE, Row, Rows
 from protos.epochs import Epoch
 
 
@@ -104,19 +104,9 @@ def read_operations(connection: Connection, first: int, end: int | None = None) 
         yield _operation(row)
 
 
-def add_operations(connection: Connection, rows: Sequence[StoredOperation]) -> None:
-    """Store operations with their answers."""
-    write(connection, operation_rows(rows))
-
-
 def operation_rows(rows: Iterable[StoredOperation]) -> Rows:
     """Lay out operations as rows."""
     return Rows(operation, [(*row[:5], *row.outcome) for row in rows])
-
-
-def add_transfers(connection: Connection, rows: Iterable[tuple[int, int, Transfer]], epoch: Epoch) -> None:
-    """Store transfers, each with its operation's number and its place among that operation's."""
-    write(connection, transfer_rows(rows, epoch))
 
 
 def transfer_rows(rows: Iterable[tuple[int, int, Transfer]], epoch: Epoch) -> Rows:
@@ -126,11 +116,6 @@ def transfer_rows(rows: Iterable[tuple[int, int, Transfer]], epoch: Epoch) -> Ro
         for seq, place, one in rows
     ]
     return Rows(transfer, values)
-
-
-def add_received(connection: Connection, rows: Iterable[tuple[int, Received]]) -> None:
-    """Store points that operations gave, each with its operation's number."""
-    write(connection, received_rows(rows))
 
 
 def received_rows(rows: Iterable[tuple[int, Received]]) -> Rows:

@@ -100,11 +100,6 @@ def waiting_reservations(connection: Connection, programme: str) -> list[Reserva
     return [_reservation(row) for row in connection.execute(query.order_by(operation.c.seq))]
 
 
-def put_reservations(connection: Connection, reservations: Iterable[Reservation]) -> None:
-    """Store reservations as they are now."""
-    write(connection, reservation_rows(reservations))
-
-
 def reservation_rows(reservations: Iterable[Reservation]) -> Rows:
     """Lay out reservations as rows."""
     return Rows(reservation, [(*_PARTS(one), int(one.state)) for one in reservations], ("key",))
@@ -118,11 +113,6 @@ def read_counts(connection: Connection, names: Collection[str]) -> dict[str, int
 def count_lookup(names: Collection[str]) -> Keyed:
     """Say how counters are found; a row is a name and a value."""
     return Keyed(counter, "name", names)
-
-
-def put_counts(connection: Connection, counts: Mapping[str, int]) -> None:
-    """Store counters as they are now."""
-    write(connection, count_rows(counts))
 
 
 def count_rows(counts: Mapping[str, int]) -> Rows:

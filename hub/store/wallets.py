@@ -56,13 +56,6 @@ class StoredCredit(NamedTuple):
     variance: int
 
 
-def read_wallets(connection: Connection, keys: Collection[WalletKey]) -> dict[WalletKey, StoredWallet]:
-    """Read the wallets that somebody has touched; the others are what closes credited."""
-    asked = set(keys)
-    found = keyed_wallets(read_keyed(connection, wallet_lookup({account for _, account in asked}))[0])
-    return {key: one for key, one in found.items() if key in asked}
-
-
 def wallet_lookup(accounts: Collection[bytes]) -> Keyed:
     """Say how all wallets of accounts are found."""
     return Keyed(wallet, "account", accounts)

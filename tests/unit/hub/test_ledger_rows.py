@@ -17,6 +17,7 @@ from hub.store.database import create_database, open_writer
 from hub.store.keyed import read_keyed
 from hub.store.location import Location
 from hub.store.operations import StoredOperation
+from hub.store.rows import write
 from hub.store.wallets import StoredWallet
 from protos.epochs import Epoch
 
@@ -45,8 +46,8 @@ def test_operations_are_found_by_key_and_read_in_order(writer: Engine) -> None:
     rows = [performed(seq) for seq in range(1000)]
     with writer.begin() as connection:
         assert (operations.next_operation(connection), operations.sealed_operations(connection)) == (0, 0)
-        operations.add_operations(connection, rows)
-        operations.add_operations(connection, [])
+        write(connection, operations.operation_rows(rows))
+        write(connection, operations.operation_rows([]))
         operations.add_segment(connection, 0, 600, 7)
         operations.add_segment(connection, 600, 100, 9)
         assert operations.next_operation(connection) == 1000
@@ -59,16 +60,16 @@ def test_operations_are_found_by_key_and_read_in_order(writer: Engine) -> None:
 
 def test_a_key_is_used_once(writer: Engine) -> None:
     with writer.begin() as connection:
-        operations.add_operations(connection, [performed(0)])
+        write(connection, operations.operation_rows([performed(0)]))
     with pytest.raises(IntegrityError), writer.begin() as connection:
-        operations.add_operations(connection, [performed(1)._replace(key=performed(0).key)])
+        write(connection, operations.operation_rows([performed(1)._replace(key=performed(0).key)]))
 
 
 def test_transfers_have_two_sides_and_a_positive_amount(writer: Engine) -> None:
     moved = Transfer(chart.wallet("x", ANNA), chart.pending("P:x", ANNA), 5, Code.RESERVE)
     with writer.begin() as connection:
-        operations.add_transfers(connection, [(0, 0, moved), (0, 1, moved)], EPOCH)
-        operations.add_transfers(connection, [], EPOCH)
+        write(connection, operations.transfer_rows([(0, 0, moved), (0, 1, moved)], EPOCH))
+        write(connection, operations.transfer_rows([], EPOCH))
     with pytest.raises(IntegrityError), writer.begin() as connection:
         connection.exec_driver_sql(
             "insert into transfer (operation, position, ledger, debit, credit, amount, code, epoch) "
@@ -88,7 +89,8 @@ def test_wallets_are_replaced_by_key_and_never_below_zero(writer: Engine) -> Non
         wallets.put_wallets(connection, [WALLET, other])
         wallets.put_wallets(connection, [newer])
         wallets.put_wallets(connection, [])
-        found = wallets.read_wallets(connection, keys)
+        rows = read_keyed(connection, wallets.wallet_lookup({account for _, account in keys}))[0]
+        found = wallets.keyed_wallets(rows)
         assert found == {("P:x", ANNA): newer, ("P:x", BERT): other}
         assert list(wallets.walk_all(connection)) == [newer, other]
     for wrong in (replace(WALLET, available=-1), replace(WALLET, deficit=1)):
@@ -99,15 +101,18 @@ def test_wallets_are_replaced_by_key_and_never_below_zero(writer: Engine) -> Non
 def test_points_received_come_in_the_order_of_operations(writer: Engine) -> None:
     first, second = Received("P:x", ANNA, EPOCH, 5), Received("P:x", ANNA, Epoch(202012), 7)
     with writer.begin() as connection:
-        operations.add_received(connection, [(3, second), (1, first), (2, Received("P:x", BERT, EPOCH, 1))])
+        write(
+            connection,
+            operations.received_rows([(3, second), (1, first), (2, Received("P:x", BERT, EPOCH, 1))]),
+        )
         assert wallets.read_received(connection, {("P:x", ANNA)}) == {("P:x", ANNA): [first, second]}
 
 
 def test_counters_and_balances_are_as_they_were_put_last(writer: Engine) -> None:
     fund, paid = chart.fund("x", "main"), chart.paid("shop")
     with writer.begin() as connection:
-        reservations.put_counts(connection, {"stock:x:tree": 1, "spent:x:main": LARGEST})
-        reservations.put_counts(connection, {"stock:x:tree": 2})
+        write(connection, reservations.count_rows({"stock:x:tree": 1, "spent:x:main": LARGEST}))
+        write(connection, reservations.count_rows({"stock:x:tree": 2}))
         found = reservations.read_counts(connection, {"stock:x:tree", "spent:x:main", "never"})
         assert found == {"stock:x:tree": 2, "spent:x:main": LARGEST}
         reservations.put_balances(connection, {fund: Balance(1, 2), paid: Balance(0, 3)})
@@ -120,10 +125,11 @@ def test_reservations_lapse_in_the_order_of_their_time(writer: Engine) -> None:
     later = replace(RESERVED, key=b"l" * 16, expires_at=60)
     done = replace(RESERVED, key=b"d" * 16, state=ReservationState.CONFIRMED)
     with writer.begin() as connection:
-        reservations.put_reservations(
-            connection, [later, RESERVED, replace(done, state=ReservationState.RESERVED)]
+        write(
+            connection,
+            reservations.reservation_rows([later, RESERVED, replace(done, state=ReservationState.RESERVED)]),
         )
-        reservations.put_reservations(connection, [done])
+        write(connection, reservations.reservation_rows([done]))
         assert reservations.lapsing_reservations(connection, 60, 10) == [RESERVED, later]
         assert reservations.lapsing_reservations(connection, 59, 10) == [RESERVED]
         assert reservations.lapsing_reservations(connection, 60, 1) == [RESERVED]
@@ -138,10 +144,13 @@ def test_who_waits_for_money_is_given_in_the_order_of_operations(writer: Engine)
     aside |= {"free": replace(first, key=b"2" * 16, fen=0)}
     aside |= {"over": replace(first, key=b"3" * 16, state=ReservationState.LAPSED)}
     with writer.begin() as connection:
-        operations.add_operations(
-            connection, [*rows, *(performed(9 + at)._replace(key=bytes([49 + at]) * 16) for at in range(3))]
+        write(
+            connection,
+            operations.operation_rows(
+                [*rows, *(performed(9 + at)._replace(key=bytes([49 + at]) * 16) for at in range(3))]
+            ),
         )
-        reservations.put_reservations(connection, [second, first, *aside.values()])
+        write(connection, reservations.reservation_rows([second, first, *aside.values()]))
         assert reservations.waiting_reservations(connection, "x") == [first, second]
 
 
@@ -149,8 +158,8 @@ def test_any_text_and_bytes_come_back_as_they_were(writer: Engine) -> None:
     names = {'plain"quote', "back\\slash", "{a,b}", "NULL", "", " 公交 ", "new\nline"}
     odd = replace(RESERVED, key=bytes(range(16)), account=b"\\x\x00\"'{},;\xff\xfe......", fund='"\\", 税')
     with writer.begin() as connection:
-        reservations.put_counts(connection, {name: -at for at, name in enumerate(sorted(names))})
-        reservations.put_reservations(connection, [odd])
+        write(connection, reservations.count_rows({name: -at for at, name in enumerate(sorted(names))}))
+        write(connection, reservations.reservation_rows([odd]))
         assert reservations.read_counts(connection, names) == {n: -at for at, n in enumerate(sorted(names))}
         assert reservations.read_reservations(connection, [odd.key]) == {odd.key: odd}
 
@@ -158,8 +167,8 @@ def test_any_text_and_bytes_come_back_as_they_were(writer: Engine) -> None:
 def test_lookups_of_many_keys_and_of_none_are_answered_each_for_itself(writer: Engine) -> None:
     rows = [performed(seq) for seq in range(1000)]
     with writer.begin() as connection:
-        operations.add_operations(connection, rows)
-        reservations.put_counts(connection, {"stock": 5})
+        write(connection, operations.operation_rows(rows))
+        write(connection, reservations.count_rows({"stock": 5}))
         asked = (
             operations.operation_lookup([row.key for row in rows]),
             reservations.reservation_lookup([]),

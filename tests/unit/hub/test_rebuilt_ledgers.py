@@ -29,10 +29,11 @@ from hub.store.dialects import wipe
 from hub.store.location import Location, SqliteFile
 from hub.store.operations import (
     StoredOperation,
-    add_operations,
     last_operation_at,
     next_operation,
+    operation_rows,
 )
+from hub.store.rows import write
 from hub.store.schema import balance, closed_epoch, link, metadata, points_balance
 from privacy import codec
 from privacy.account_changes import MERGE
@@ -203,7 +204,7 @@ def test_an_answer_that_the_rules_refuse_is_named_and_never_written(lived: Lived
         forged = operation(200, confirm=ledger_pb2.Confirm(reserve_key=(3).to_bytes(16, "big")))
         forged.at = last_operation_at(connection)
         row = StoredOperation(last, forged.key, act_hash(forged), forged.at, codec.encode(forged), NOTHING)
-        add_operations(connection, [row])
+        write(connection, operation_rows([row]))
     engine.dispose()
     made = rebuild(home, write=True)
     assert made.differences[0].startswith(f"the open segment: operation {last} does not hold")

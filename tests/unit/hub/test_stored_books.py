@@ -26,8 +26,9 @@ from engine.log_facts import LogFacts
 from hub.closing import Attempt, operated, write_closed
 from hub.store.database import create_database, open_writer
 from hub.store.location import SqliteFile
-from hub.store.operations import add_received
-from hub.store.reservations import put_reservations
+from hub.store.operations import received_rows
+from hub.store.reservations import reservation_rows
+from hub.store.rows import write
 from hub.store.wallets import put_wallets
 from hub.stored_books import Shared, Stepped, StoredBooks
 from privacy.spent_tickets import SpentTickets
@@ -162,8 +163,8 @@ class Story:
         except Problem:
             return
         put_wallets(self.connection, books.written())
-        put_reservations(self.connection, [decision.reservation] if decision.reservation else [])
-        add_received(self.connection, [(self.number, one) for one in decision.received])
+        write(self.connection, reservation_rows([decision.reservation] if decision.reservation else []))
+        write(self.connection, received_rows([(self.number, one) for one in decision.received]))
         self.shared = books.shared(self.number, operation.at)
         if operation.HasField("reserve"):
             self.keys.append(operation.key)
