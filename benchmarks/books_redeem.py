@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psycopg
 
+from hub.app import Hub
 from hub.store.location import PostgresServer
 from privacy.asked import PURPOSE, subject
 from protos.v1 import ledger_pb2
@@ -75,9 +76,28 @@ def measure(clients: int, seconds: float, connect: Connect) -> Rate:
     return Rate(clients, sum(counts) / (time.perf_counter() - began))
 
 
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A hub that redeems: what connects a client to its ledger, and what its transfers take."""
+
+    connect: Connect
+    hub: Hub
+
+    def bytes_per_transfer(self) -> int:
+        """Give what a stored transfer takes, keys and free space in pages included."""
+        with self.hub._readers.begin() as connection:
+            size = (
+                "select sum(pgsize) from dbstat where name = 'transfer'"
+                if connection.dialect.name == "sqlite"
+                else "select pg_total_relation_size('transfer')"
+            )
+            counted = connection.exec_driver_sql("select count(*) from transfer").scalar_one()
+            return round(int(connection.exec_driver_sql(size).scalar_one()) / counted)
+
+
 @contextmanager
-def ledger(folder: Path, persons: int, server: PostgresServer | None) -> Iterator[Connect]:
-    """Run a hub whose persons have points to spend; give what connects a client to its ledger.
+def ledger(folder: Path, persons: int, server: PostgresServer | None) -> Iterator[Running]:
+    """Run a hub whose persons have points to spend.
 
     Orders are ready, each with its ticket: signing is the enterprise's work, on a machine of its own.
     """
@@ -94,7 +114,7 @@ def ledger(folder: Path, persons: int, server: PostgresServer | None) -> Iterato
             ready = [_order(world, account, persons_of[account]) for account in chosen]
             yield (partial(world.hub.ledger.submit, one) for one in ready)
 
-        yield connect
+        yield Running(connect, hub)
 
 
 def _order(world: World, account: bytes, person: int) -> ledger_pb2.Operation:

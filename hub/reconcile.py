@@ -7,7 +7,7 @@ every night, and names the sum that does not hold.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -18,7 +18,7 @@ from accounting.ledger import chart, sources
 from accounting.ledger.books import ReservationState
 from accounting.ledger.chart import CLAIMS, MONEY, OWNERS, UNITS, LedgerAccount, points_ledger
 from accounting.ledger.closing import close_system
-from accounting.ledger.decide import act_hash
+from accounting.ledger.decide import accounts_of, act_hash
 from accounting.ledger.transfers import Balance
 from accounting.ledger.wallets import Moves
 from accounting.programmes.issue_rules import PARTICIPANTS
@@ -27,7 +27,7 @@ from hub.store import entries, sums
 from hub.store.database import open_readers, told
 from hub.store.operations import read_operations
 from hub.store.reservations import walk_balances
-from hub.store.wallets import StoredWallet, walk_all
+from hub.store.wallets import WalletKey
 from privacy import envelope, merkle
 from privacy.envelope import Kind
 from privacy.journal import leaf
@@ -42,12 +42,34 @@ _COLONS_OF_ALL = 2
 _REMEDY = "Run cgsp-hub rebuild: it decides again from the log and says what differs."
 
 
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """The operations, each looked at once: what is wrong with them, and the wallets that they name."""
+
+    wrong: list[str]
+    wallets: set[WalletKey]
+
+
 @dataclass
 class Pass:
     """What every check reads, read once."""
 
     connection: Connection
     closes: list[books_pb2.EpochClose] = field(default_factory=list)
+
+    @cached_property
+    def journal(self) -> Journal:
+        """Look at every operation."""
+        wrong, wallets, last_at = [], set[WalletKey](), 0
+        for one in read_operations(self.connection, 0):
+            operation = ledger_pb2.Operation.FromString(one.data)
+            if (operation.key, act_hash(operation), operation.at) != (one.key, one.act_hash, one.at):
+                wrong.append(f"operation {one.seq} is not what was asked")
+            if one.at < last_at:
+                wrong.append(f"operation {one.seq} is before the one before it")
+            last_at = one.at
+            wallets.update(_named_wallets(operation))
+        return Journal(wrong, wallets)
 
     @cached_property
     def transfers(self) -> dict[bytes, tuple[str, Balance]]:
@@ -101,6 +123,12 @@ class Pass:
                 found |= {change.account, change.other_account}
         return frozenset(found)
 
+    @cached_property
+    def merged_wallets(self) -> set[WalletKey]:
+        """Give their wallets in every ledger of persons."""
+        ledgers = {ledger for ledger, _ in self.transfers.values()} - {MONEY, UNITS}
+        return {(ledger, account) for ledger in ledgers for account in self.merged}
+
     def of(self, ledger: str, *kinds: str) -> Mapping[LedgerAccount, int]:
         """Give the balances of these kinds in a ledger, each on its own side."""
         return {
@@ -143,14 +171,17 @@ def _journal(found: Pass) -> Iterable[str]:
         yield f"{journal.operations} operations are numbered {journal.lowest} to {journal.highest}"
     if journal.orphans:
         yield f"{journal.orphans} transfers are of no operation"
-    last_at = 0
-    for one in read_operations(found.connection, 0):
-        operation = ledger_pb2.Operation.FromString(one.data)
-        if (operation.key, act_hash(operation), operation.at) != (one.key, one.act_hash, one.at):
-            yield f"operation {one.seq} is not what was asked"
-        if one.at < last_at:
-            yield f"operation {one.seq} is before the one before it"
-        last_at = one.at
+    yield from found.journal.wrong
+
+
+def _named_wallets(operation: ledger_pb2.Operation) -> Iterator[WalletKey]:
+    """Give the wallets whose parts an operation's own transfers, or those that follow it, may name."""
+    accounts = accounts_of(operation)
+    if accounts:
+        act = getattr(operation, operation.WhichOneof("act") or "")
+        for account in accounts:
+            yield CLAIMS, account
+            yield points_ledger(act.programme), account
 
 
 def _segments(found: Pass) -> Iterable[str]:
@@ -185,24 +216,24 @@ def _closes(found: Pass) -> Iterable[str]:
 
 def _wallets(found: Pass) -> Iterable[str]:
     """Each wallet has what closes credited and transfers moved, less what ended."""
-    credited = sums.applied_credits(found.connection)
-    for one in walk_all(found.connection):
-        if one.account in found.merged:
-            continue
-        if credited.get((one.ledger, one.account), 0) != one.credited:
-            yield f"{one.ledger} {one.account.hex()}: credited otherwise than by closes"
-        has = one.available + one.claimable + one.pending - one.deficit
-        if has != one.credited - one.expired + one.written_off + _moved(found, one):
-            yield f"{one.ledger} {one.account.hex()}: not what closes and transfers amount to"
+    for ledger, account in sums.miscredited_wallets(found.connection):
+        if account not in found.merged:
+            yield f"{ledger} {account.hex()}: credited otherwise than by closes"
+    moved = sums.moved_wallets(found.connection)
+    known = {one.id for one in found.system}
+    for ledger, account in sorted({*moved, *found.journal.wallets, *found.merged_wallets}):
+        parts = [one.id for one in _parts(ledger, account)]
+        known.update(parts)
+        if account not in found.merged and moved.get((ledger, account), 0) != _moved(found, parts):
+            yield f"{ledger} {account.hex()}: not what closes and transfers amount to"
+    if strangers := found.transfers.keys() - known:
+        yield f"transfers name {len(strangers)} ledger accounts that are nobody's"
 
 
-def _moved(found: Pass, one: StoredWallet) -> int:
+def _moved(found: Pass, parts: Iterable[bytes]) -> int:
     """Give what transfers brought a wallet, all its parts together."""
-    return sum(
-        balance.credits - balance.debits
-        for account in _parts(one.ledger, one.account)
-        for _, balance in [found.transfers.get(account.id, ("", Balance()))]
-    )
+    balances = (found.transfers[one][1] for one in parts if one in found.transfers)
+    return sum(one.credits - one.debits for one in balances)
 
 
 def _parts(ledger: str, account: bytes) -> list[LedgerAccount]:

@@ -108,9 +108,18 @@ def credit_sums(connection: Connection) -> dict[tuple[int, str], CreditSums]:
     return {(row[0], row[1]): CreditSums(*map(int, row[2:])) for row in connection.execute(query)}
 
 
-def applied_credits(connection: Connection) -> dict[WalletKey, int]:
-    """Give what closes credited to each touched wallet up to the one it was stepped to."""
-    joined = wallet.join(
+def moved_wallets(connection: Connection) -> dict[WalletKey, int]:
+    """Give what touched wallets have beyond their credits, less what ended: what transfers brought them."""
+    has = wallet.c.available + wallet.c.claimable + wallet.c.pending - wallet.c.deficit
+    moved = has - wallet.c.credited + wallet.c.expired - wallet.c.written_off
+    query = select(wallet.c.ledger, wallet.c.account, moved).where(moved != 0)
+    return {(row[0], row[1]): int(row[2]) for row in connection.execute(query)}
+
+
+def miscredited_wallets(connection: Connection) -> list[WalletKey]:
+    """Give the touched wallets that closes up to the one they were stepped to credited otherwise."""
+    keys = (credit.c.account, credit.c.ledger)
+    applied = wallet.join(
         credit,
         and_(
             credit.c.account == wallet.c.account,
@@ -118,9 +127,16 @@ def applied_credits(connection: Connection) -> dict[WalletKey, int]:
             credit.c.epoch <= wallet.c.applied_epoch,
         ),
     )
-    query = select(credit.c.ledger, credit.c.account, func.sum(credit.c.delta)).select_from(joined)
-    rows = connection.execute(query.group_by(credit.c.ledger, credit.c.account))
-    return {(row[0], row[1]): int(row[2]) for row in rows}
+    total = func.sum(credit.c.delta).label("total")
+    given = select(*keys, total).select_from(applied).group_by(*keys).subquery()
+    theirs = and_(given.c.account == wallet.c.account, given.c.ledger == wallet.c.ledger)
+    query = (
+        select(wallet.c.ledger, wallet.c.account)
+        .select_from(wallet.outerjoin(given, theirs))
+        .where(func.coalesce(given.c.total, 0) != wallet.c.credited)
+        .order_by(wallet.c.account, wallet.c.ledger)
+    )
+    return [(row.ledger, row.account) for row in connection.execute(query)]
 
 
 def reserved_sums(connection: Connection) -> list[ReservedSums]:

@@ -36,7 +36,14 @@ CHANGES = {
     },
     "update wallet set available = available + 1 where ledger = 'P:city' and deficit = 0": {"wallets"},
     "update wallet set pending = pending + 1 where ledger = 'P:city'": {"wallets", "reservations"},
+    # What is available follows from what is credited; the closes say otherwise.
+    "update wallet set available = available + 1, credited = credited + 1 "
+    "where ledger = 'P:city' and deficit = 0": {"wallets"},
     "update transfer set amount = amount + 1 where operation = 0": {"balances"},
+    # From wallets to accounts that are nobody's.
+    "update transfer set credit = (select act_hash from operation where seq = 0) where ledger = 'P:city'": {
+        "wallets"
+    },
     "update system_balance set debits = debits + 1 where path = 'mint'": {"balances", "zero-sums"},
     "update system_balance set credits = credits + 1 where path = 'payable:transit'": {
         "balances",
