@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import logging
 import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -22,7 +24,7 @@ from engine.engine import OWN_FOLDER
 from engine.engine import Engine as QueryEngine
 from engine.moved import apply_moves
 from engine.released import BooksSum, ReleasedRows, fold_accounts, fold_points, write_links, write_statements
-from hub.closing import Attempt, LedgerCloser
+from hub.closing import LEDGER_FOLDER, Attempt, LedgerCloser
 from hub.erasures import remove_folded
 from hub.intake import Intake, Own, Step, following
 from hub.setup import Opened
@@ -73,9 +75,21 @@ class Resources:
         close = opened.settings.close
         return cls(Path(close.folder) if close.folder else opened.home.work, close.engine)
 
+    @property
+    def ledgers(self) -> Path:
+        """Give the folder of what closes left of ledgers, one for each close."""
+        return self.folder / LEDGER_FOLDER
+
     def embedded(self) -> Self:
         """Give the same for the engine inside this process: another than the one that closed, maybe."""
         return replace(self, engine=self.engine.embedded())
+
+    @contextmanager
+    def apart(self) -> Iterator[Self]:
+        """Give the same with a folder of its own for a while, so that no file made before is taken."""
+        folder = open_home(self.folder, create=True)
+        with tempfile.TemporaryDirectory(prefix=OWN_FOLDER, dir=folder) as fresh:
+            yield replace(self, folder=Path(fresh))
 
 
 class Closer:

@@ -22,7 +22,7 @@ from hub.board_entries import BoardEntries
 from hub.book_meters import BookMeters
 from hub.book_views import BookViews
 from hub.certificates import Certificates
-from hub.closing import LEDGER_FOLDER, LedgerCloser
+from hub.closing import LedgerCloser
 from hub.custodian_client import connected_custodian
 from hub.deadlines import Deadlines
 from hub.https import HttpsServer
@@ -216,7 +216,7 @@ class Hub:
             resources,
             random=secrets.token_bytes,
             step=self._step,
-            ledgers=LedgerCloser(self._state, self._ledger, self._readers, resources.folder / LEDGER_FOLDER),
+            ledgers=LedgerCloser(self._state, self._ledger, self._readers, resources.ledgers),
             wait_witnessed=self._wait_witnessed,
         )
         self._closer.measure(self._meters.close_seconds.observe)

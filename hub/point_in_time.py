@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from engine.duckdb_engine import DuckDbEngine
 from engine.ledgers import LedgerFiles, find_wallets, wallets_file
-from hub.closing import LEDGER_FOLDER
+from hub.accounts import Resources
 from hub.setup import Opened
 from hub.store import entries
 from hub.store.database import open_readers, told
@@ -25,7 +25,7 @@ from protos.v1.problem_pb2 import REASON_NOT_FOUND
 def wallets_after(opened: Opened, account: bytes, epoch: Epoch) -> dict[str, Any]:
     """Give an account's wallets by ledger right after an epoch's close; raises Unavailable without one."""
     entry, close = _close_of(opened, epoch)
-    folder = opened.home.work / LEDGER_FOLDER / entry.leaf_hash.hex()
+    folder = Resources.of(opened).ledgers / entry.leaf_hash.hex()
     found: dict[str, Any] = {}
     with DuckDbEngine(threads=1) as engine:
         for ledger in [one.ledger for one in close.ledgers]:

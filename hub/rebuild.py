@@ -92,11 +92,10 @@ def compared(opened: Opened) -> Rebuilt:
 @contextmanager
 def _remade(opened: Opened) -> Iterator[tuple[Rebuilt, RebuiltLedgers]]:
     """Make books and ledgers again and compare them with what is stored."""
-    resources = Resources.of(opened).embedded()
     readers = open_readers(opened.home.database)
     made = Rebuilt()
     try:
-        with opened_engine(resources) as engine:
+        with Resources.of(opened).embedded().apart() as resources, opened_engine(resources) as engine:
             state = State(opened.settings.origin)
             ledgers = RebuiltLedgers(readers, state, resources, engine, made.differ)
             with closing(ledgers):
