@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hub.account_exports import AccountExports
 from hub.bounds import CallerBounds
-from hub.participation import TICKETS_MAX, Asked, Done, Participation
+from hub.choosing import Done
+from hub.participation import TICKETS_MAX, Asked, Participation
 from hub.ticket_text import TicketText, ticket_bytes
 from privacy import account_changes as changes
 from protos.epochs import format_epoch

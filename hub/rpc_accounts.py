@@ -10,7 +10,8 @@ import grpc
 
 from hub.account_exports import AccountExports
 from hub.bounds import CallerBounds
-from hub.participation import Asked, Chosen, Participation
+from hub.choosing import Chosen
+from hub.participation import Asked, Participation
 from privacy.chunks import HALF_BYTES
 from protos.problems import Malformed, Refused
 from protos.v1 import account_pb2, account_pb2_grpc
