@@ -14,7 +14,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from hub.backup import backup
 from hub.cli import hub as program
+from hub.store import ledger_schema
+from hub.store.database import open_writer
+from hub.store.dialects import wipe
+from hub.store.schema import link, metadata
 from privacy import keys
 from protos.epochs import next_epoch
 from protos.problems import Refused
@@ -37,8 +42,8 @@ def blocks() -> dict[str, list[str]]:
     return {title: re.findall(r"^```sh\n(.*?)^```$", part, re.M | re.S) for title, part in found}
 
 
-def run(block: str) -> list[dict[str, Any]]:
-    """Run a block's lines as an operator would; give what its commands say, as JSON."""
+def run(block: str, code: int = 0) -> list[dict[str, Any]]:
+    """Run a block's lines as an operator would, each ending in this code; give what they say, as JSON."""
     said = []
     for line in block.splitlines():
         if not line.startswith("cgsp-hub "):
@@ -48,7 +53,7 @@ def run(block: str) -> list[dict[str, Any]]:
         result = CliRunner().invoke(program, arguments, standalone_mode=False)
         if result.exception is not None:
             raise result.exception
-        assert not result.return_value, result.output
+        assert (result.return_value or 0) == code, result.output
         said.append(json.loads(result.stdout))
     return said
 
@@ -81,11 +86,13 @@ def test_the_runbooks_lead_where_they_say(world: World) -> None:
         "An enterprise must be suspended",
         "A programme was wrong",
         "The database is lost",
+        "The books are damaged",
     ]
     check_late(world, books["An enterprise is late"])
     check_suspended(world, books["An enterprise must be suspended"])
     check_withdrawn(world, books["A programme was wrong"])
     check_restored(world, books["The database is lost"])
+    check_rebuilt(world, books["The books are damaged"])
 
 
 def check_late(world: World, book: list[str]) -> None:
@@ -141,3 +148,19 @@ def check_restored(world: World, book: list[str]) -> None:
     assert restored["log_root"] == copied["log_root"]
     with running(world.opened) as hub:
         assert hub.log_size == size
+
+
+def check_rebuilt(world: World, book: list[str]) -> None:
+    """The log gives back what the tables held."""
+    home = world.opened.home
+    before = backup(world.opened, home.folder.parent / "whole").tables
+    engine = open_writer(home.database)
+    with engine.begin() as connection:
+        wipe(connection, metadata, [ledger_schema.credit, ledger_schema.system_balance, link])
+    engine.dispose()
+    [named] = run(book[0], code=1)
+    assert "the table credit is missing" in named["differences"]
+    assert named["written"]
+    again, proved = run(book[1])
+    assert (again["differences"], proved["ok"]) == ([], True)
+    assert backup(world.opened, home.folder.parent / "again").tables == before
