@@ -189,7 +189,8 @@ def vouchers(programme_id: str, reward: str, file: Path, folder: Path, *, as_jso
     from hub.vouchers import CODES_TOGETHER_MAX
     from runtime.configuration import read_bounded
 
-    codes = read_bounded(file, CODES_BYTES_MAX).decode("utf-8").split()
+    lines = read_bounded(file, CODES_BYTES_MAX).decode("utf-8").splitlines()
+    codes = [code for line in lines if (code := line.strip())]
     loaded = 0
     with OperatorClient(opened_home(folder)) as client:
         for start in range(0, len(codes), CODES_TOGETHER_MAX):

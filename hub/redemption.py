@@ -35,6 +35,7 @@ from protos.v1.problem_pb2 import (
     REASON_CONTROL_NOT_PROVED,
     REASON_PROGRAMME_UNKNOWN,
     REASON_RESERVATION_UNKNOWN,
+    REASON_REWARD_UNKNOWN,
     REASON_ROLE_NOT_ALLOWED,
     REASON_TICKET_INVALID,
 )
@@ -149,6 +150,18 @@ class Redemptions:
         """Say how an order stands."""
         made = self.own(caller, order_key)
         return self._told(made, self._codes(made))
+
+    def check_gives_codes(self, programme: str, reward: str) -> None:
+        """Refuse codes for what no version of a programme gives as codes; raises REWARD_UNKNOWN."""
+        with self._readers.begin() as connection:
+            spans = self._ledger.facts(connection).spans(programme)
+        offered = (one.programme.rewards.get(reward) for one in spans)
+        if not any(one is not None and one.voucher_codes for one in offered):
+            raise Refused(
+                REASON_REWARD_UNKNOWN,
+                f"{programme} gives no voucher codes as {reward}.",
+                remedy="Name a published programme and a reward of it with voucher_codes = true.",
+            )
 
     def _has_codes(self, order: reward_pb2.RewardOrder) -> bool:
         """Say whether the reward ordered is given as voucher codes."""

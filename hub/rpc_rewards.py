@@ -124,6 +124,7 @@ class RewardRpc(reward_pb2_grpc.RewardServiceServicer):
     ) -> reward_pb2.LoadVouchersResponse:
         """Take voucher codes from the operator."""
         require_role(context, Role.OPERATOR)
+        self._redemptions.check_gives_codes(request.programme, request.reward)
         loaded = self._vouchers.load(request.programme, request.reward, request.codes)
         return reward_pb2.LoadVouchersResponse(loaded=loaded)
 

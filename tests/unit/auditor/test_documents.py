@@ -56,7 +56,8 @@ def handed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Handed]:
     folder = tmp_path_factory.mktemp("documents")
     with reward_world(folder / "hub") as world:
         earn = {"all": {"names": NAMES, "ratio": [1, 10]}}
-        rewards = {**REWARDS, "bus": coupon(cost_points=100, partner="bus")}
+        rewards = {name: REWARDS[name] for name in ("badge", "steady", "tree")}
+        rewards["bus"] = coupon(cost_points=100, partner="bus")
         world.publish_programme(programme(first_epoch=EPOCH, earn=earn, rewards=rewards).canonical_bytes())
         world.figures[BIKES, EPOCH] = [10_000] * 12
         world.close_epoch()

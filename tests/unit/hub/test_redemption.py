@@ -29,6 +29,7 @@ REWARDS = {
     "bus": coupon(cost_points=100),
     "badge": {"names": NAMES, "kind": "honour", "eligible": "lifetime_points >= 900"},
     "coupon": coupon(cost_points=10, stock=5, voucher_codes=True, quantity_max=2),
+    "gadget": coupon(cost_points=10, stock=5, voucher_codes=True),
     "steady": {
         "names": NAMES,
         "kind": "policy",
@@ -91,6 +92,7 @@ def test_offers_are_those_in_force(world: RewardWorld) -> None:
             ("city", "bus", "commercial"),
             ("city", "bike", "commercial"),
             ("city", "coupon", "commercial"),
+            ("city", "gadget", "commercial"),
             ("city", "badge", "honour"),
             ("city", "pool", "trading"),
             ("city", "steady", "policy"),

@@ -49,11 +49,18 @@ def test_a_code_is_handed_out_once_and_only_when_confirmed(world: RewardWorld) -
 
 
 def test_the_operator_loads_codes_from_a_file(world: RewardWorld, tmp_path: Path) -> None:
-    file = tmp_path / "codes.txt"
-    file.write_text("EEE-6\nFFF-7\n", encoding="utf-8")
-    arguments = ("programme", "vouchers", "city", "bus", file, "--home", world.opened.home.folder)
+    file, home = tmp_path / "codes.txt", ("--home", world.opened.home.folder)
+    file.write_text("EEE 6\r\n\n  FFF-7\n", encoding="utf-8")
+    arguments = ("programme", "vouchers", "city", "gadget", file, *home)
     assert run(*arguments)["loaded"] == 2
     assert run(*arguments)["loaded"] == 0
+    for wrong in (("city", "bus"), ("city", "gadgets"), ("village", "gadget")):
+        refusal = fails("programme", "vouchers", *wrong, file, *home)
+        assert refusal.reason == reasons.REASON_REWARD_UNKNOWN
+    order = world.order("city", "gadget")
+    reserve(world, order, world.order_ticket(order, 1, BIKES))
+    end(world, "Confirm", order)
+    assert codes_of(world, order) == ["EEE 6"]
     file.write_bytes(b"G" * 300)
     assert fails(*arguments).reason == reasons.REASON_WRONG_SHAPE
 
