@@ -47,17 +47,6 @@ _NOT_YET = (REASON_NOT_REGISTERED, REASON_POLICY_NOT_IN_FORCE)
 
 
 @dataclass(frozen=True, slots=True)
-class Ingested:
-    """What reading the sources brought."""
-
-    files: int
-    files_new: int
-    lines: int
-    taken: int
-    quarantined: int
-
-
-@dataclass(frozen=True, slots=True)
 class Enrolled:
     """How many persons were enrolled and withdrawn now, and how many wait for a batch large enough."""
 
@@ -131,18 +120,11 @@ class Pipeline:
             self.submit(epoch)
         self.course.say("done")
 
-    def ingest(self) -> Ingested:
+    def ingest(self) -> None:
         """Read the register of persons and every source's new files."""
         self.course.say("reading sources")
-        files = new = lines = taken = quarantined = 0
-        for report in self.workspace.read(lambda text: self.course.say(f"reading {text}")):
-            files += 1
-            if report.outcome is not None:
-                new += 1
-                lines += report.outcome.lines
-                taken += report.outcome.taken
-                quarantined += report.outcome.quarantined
-        return Ingested(files, new, lines, taken, quarantined)
+        for _ in self.workspace.read(lambda text: self.course.say(f"reading {text}")):
+            pass  # Each file is taken in as its report is asked for.
 
     def wait_until_ready(self, epoch: Epoch) -> Policy:
         """Wait until the trust root names this enterprise and a policy is in force; give the policy."""
