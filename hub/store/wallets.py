@@ -136,10 +136,3 @@ def load_credits(
 def _credit_rows(ledger: str, epoch: Epoch, batch: Mapping[str, Column]) -> Mapping[str, Column]:
     figures = {name: batch[name] for name in ("account", "delta", "capped", "variance")}
     return {"epoch": int(epoch), "ledger": ledger, **figures}
-
-
-def walk_all(connection: Connection) -> Iterator[StoredWallet]:
-    """Give the touched wallets of all ledgers, by account and ledger."""
-    query = select(wallet).order_by(wallet.c.account, wallet.c.ledger)
-    for row in connection.execute(query).yield_per(ROWS_AT_ONCE):
-        yield StoredWallet(*row)
