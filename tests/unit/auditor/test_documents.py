@@ -201,7 +201,7 @@ def test_another_document_or_another_hubs_is_refused(handed: Handed, tmp_path: P
         check_document(other, handed.roots, now=handed.now)
     for text in ("[]", "{", '{"certificate": 1}', '{"certificate": "?"}', '{"tlog_proof": ""}'):
         other.write_text(text, encoding="utf-8")
-        with pytest.raises(Malformed, match="damaged"):
+        with pytest.raises(Malformed, match="damaged" if text.startswith("{") else "Envelope"):
             check_document(other, handed.roots, now=handed.now)
 
 
