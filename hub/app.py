@@ -265,9 +265,11 @@ class Hub:
         )
 
     def _build_rewards(self) -> None:
+        with self._readers.begin() as connection:
+            key = voucher_key(self._opened.home.voucher_key, connection, secrets.token_bytes)
         self._vouchers = Vouchers(
             self._writer,
-            voucher_key(self._opened.home.voucher_key, secrets.token_bytes),
+            key,
             clock=self._clock,
             random=secrets.token_bytes,
         )

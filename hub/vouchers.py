@@ -17,8 +17,8 @@ from accounting.ledger.books import Reservation
 from hub.store import vouchers as store
 from hub.store.writer import Writer
 from privacy.sealing import KEY_BYTES, open_sealed, seal
-from protos.problems import Malformed, Refused
-from protos.v1.problem_pb2 import REASON_OUT_OF_STOCK, REASON_WRONG_SHAPE
+from protos.problems import Malformed, Problem, Refused, Unverified
+from protos.v1.problem_pb2 import REASON_KEY_UNKNOWN, REASON_OUT_OF_STOCK, REASON_WRONG_SHAPE
 from runtime.files import read_private, write_private
 
 CODE_CHARACTERS_MAX = 256
@@ -28,11 +28,24 @@ STALE_SECONDS = 3_600
 _TAG = b"cgsp voucher\x1f"
 
 
-def voucher_key(path: Path, random: Callable[[int], bytes]) -> bytes:
-    """Read the key codes are sealed with; the first start makes it."""
-    if not path.exists():
+def voucher_key(path: Path, connection: Connection, random: Callable[[int], bytes]) -> bytes:
+    """Read the key codes are sealed with; the first start makes it.
+
+    Raises Unverified KEY_UNKNOWN where codes lie sealed and this key does not open them, or none is there: a
+    new one would make a loss of what was only mislaid.
+    """
+    code = store.any_code(connection)
+    if code is None and not path.exists():
         write_private(path, random(KEY_BYTES))
-    return read_private(path, KEY_BYTES)
+    if not path.exists():
+        raise _other_key(f"{path.name} is not there")
+    key = read_private(path, KEY_BYTES)
+    if code is not None:
+        try:
+            open_sealed(code.sealed, key=key, associated=_associated(code.programme, code.reward))
+        except Problem:
+            raise _other_key(f"{path.name} is another one") from None
+    return key
 
 
 class Vouchers:
@@ -85,6 +98,15 @@ class Vouchers:
 
     def _mark(self, code: str) -> bytes:
         return hmac.new(self._key, _TAG + code.encode(), hashlib.sha256).digest()
+
+
+def _other_key(why: str) -> Unverified:
+    return Unverified(
+        REASON_KEY_UNKNOWN,
+        f"The database holds sealed voucher codes, and the key that opens them is gone: {why}.",
+        remedy="Put back the key that was kept apart. If it is lost for good, so are the codes: delete the "
+        "rows of table voucher, and load new codes.",
+    )
 
 
 def _associated(programme: str, reward: str) -> bytes:

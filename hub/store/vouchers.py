@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from sqlalchemy import Connection, and_, func, insert, or_, select, update
 
@@ -11,6 +12,21 @@ from hub.store.ledger_schema import reservation
 from hub.store.reward_schema import voucher
 
 _GIVEN_BACK = (int(ReservationState.CANCELLED), int(ReservationState.LAPSED))
+
+
+class SealedCode(NamedTuple):
+    """A code as it is kept, and what it is good for."""
+
+    programme: str
+    reward: str
+    sealed: bytes
+
+
+def any_code(connection: Connection) -> SealedCode | None:
+    """Give one of the codes, None where there are none."""
+    query = select(voucher.c.programme, voucher.c.reward, voucher.c.sealed).limit(1)
+    row = connection.execute(query).first()
+    return SealedCode(*row) if row else None
 
 
 def add_codes(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import secrets
 from functools import partial
 from pathlib import Path
 
+from hub.vouchers import voucher_key
+from privacy.sealing import KEY_BYTES
 from protos.v1 import problem_pb2 as reasons
 from protos.v1 import reward_pb2
+from runtime.files import read_private, write_private
 from runtime.identity import Role
 from tests.unit.hub.redeeming import RewardWorld, call
 from tests.unit.hub.test_cli import fails, run
@@ -89,6 +93,22 @@ def test_codes_lie_sealed(world: RewardWorld) -> None:
     with world.rewards(Role.NODE, BIKES) as stub:
         request = reward_pb2.LoadVouchersRequest(programme="city", reward="coupon", codes=["X"])
         assert refused(partial(call, stub.LoadVouchers, request)).reason == reasons.REASON_ROLE_NOT_ALLOWED
+
+
+def test_sealed_codes_are_never_left_behind_by_a_new_key(world: RewardWorld, tmp_path: Path) -> None:
+    path, kept = tmp_path / "vouchers.key", world.opened.home.voucher_key
+
+    def key() -> bytes:
+        with world.hub._readers.begin() as connection:
+            return voucher_key(path, connection, secrets.token_bytes)
+
+    load(world, "LOCKED-CODE")
+    assert refused(key).reason == reasons.REASON_KEY_UNKNOWN
+    assert not path.exists()
+    write_private(path, secrets.token_bytes(KEY_BYTES))
+    assert refused(key).reason == reasons.REASON_KEY_UNKNOWN
+    write_private(path, read_private(kept, KEY_BYTES))
+    assert key() == read_private(kept, KEY_BYTES)
 
 
 def test_the_key_of_an_order_opens_nothing(world: RewardWorld) -> None:
