@@ -46,8 +46,9 @@ REWARDS = {
         "tree": {"points": 200, "names": NAMES},
     },
     "pool": {"names": NAMES, "kind": "trading", "claim": "to_pool", "claim_grams": 1_000},
-    "bike": coupon(cost_points=1, funds=["patient"], unit_cost_fen=300),
 }
+# Paid by a fund that lets orders wait.
+BIKE = coupon(cost_points=1, funds=["patient"], unit_cost_fen=300)
 FUNDS = {
     "city": {"names": NAMES, "sources": ["government"]},
     "patient": {"names": NAMES, "sources": ["government"], "when_empty": "queue"},
@@ -58,7 +59,7 @@ FUNDS = {
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RewardWorld]:
     with reward_world(tmp_path_factory.mktemp("rewards") / "hub") as found:
         earn = {"all": {"names": NAMES, "ratio": [1, 10]}}
-        made = programme(first_epoch=EPOCH, earn=earn, rewards=REWARDS, funds=FUNDS)
+        made = programme(first_epoch=EPOCH, earn=earn, rewards={**REWARDS, "bike": BIKE}, funds=FUNDS)
         found.publish_programme(made.canonical_bytes())
         found.figures[BIKES, EPOCH] = [10_000] * 6 + [500] * 6
         found.close_epoch()
@@ -208,7 +209,7 @@ def test_the_portal_redeems_over_https(world: RewardWorld) -> None:
     order = world.order("city", "bus")
     body = order_body(order, world.order_ticket(order, 3, BIKES))
     offered = [one["reward"] for one in get(world, "/v1/rewards?programme=city")]
-    assert offered == sorted(REWARDS)
+    assert offered == sorted([*REWARDS, "bike"])
     assert post(world, "/v1/quotes", body)["points"] == 100
     made = post(world, "/v1/redemptions", body)
     assert (made["state"], made["order_key"]) == ("reserved", order.key.hex())
