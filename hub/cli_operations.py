@@ -109,7 +109,9 @@ def show(folder: Path, ledger: str, *, as_json: bool) -> None:
     from hub.operation_client import OperationClient
 
     with OperationClient(opened_home(folder)) as client:
-        print_result({"ledger": ledger, "balances": client.balances(ledger)}, as_json=as_json)
+        found = client.balances(ledger)
+    lines = [f"{path:<60}{balance:>20,}" for path, balance in found.items()]
+    print_result({"ledger": ledger, "balances": found}, as_json=as_json, lines=lines or ["nothing yet 暂无"])
 
 
 @click.group()
@@ -221,7 +223,9 @@ def serials(folder: Path, batch: str, *, as_json: bool) -> None:
     from hub.operation_client import OperationClient
 
     with OperationClient(opened_home(folder)) as client:
-        print_result({"batch": batch, "ranges": client.serials(batch)}, as_json=as_json)
+        found = client.serials(batch)
+    lines = [f"{one['first']:>12,} to {one['last']:>12,}  {one['owner']}" for one in found]
+    print_result({"batch": batch, "ranges": found}, as_json=as_json, lines=lines)
 
 
 def _operate(folder: Path, key: str | None, name: str, act: Mapping[str, Any], *, as_json: bool) -> None:

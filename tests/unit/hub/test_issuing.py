@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,9 @@ def test_units_are_sold_and_used_from_the_command_line(world: PoolWorld) -> None
     )
     assert claims["retired:cancelled"] == MG_PER_TONNE
     assert "fund:city:city" in run("fund", "show")
+    home = ["--home", str(world.opened.home.folder)]
+    told = CliRunner().invoke(program, ["units", "serials", "--batch", batch, *home], standalone_mode=False)
+    assert re.search(r"^ +1 to +2  retired:works$", told.stdout, re.M)
 
 
 class RefusesOnce:
