@@ -82,6 +82,7 @@ def _daemon(folder: Path, log: Path, *command: str) -> Iterator[None]:
         "SPARK_LOCAL_IP": "127.0.0.1",
         "SPARK_LOCAL_DIRS": str(folder / "local"),
         "SPARK_DAEMON_MEMORY": "192m",
+        "SPARK_DAEMON_JAVA_OPTS": QUICK,
     }
     with log.open("wb") as output:
         process = subprocess.Popen(

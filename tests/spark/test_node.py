@@ -115,7 +115,8 @@ def test_a_node_on_spark_releases_the_same_figures(spark: Engine, home: Home) ->
 
 def test_node_toml_alone_moves_a_node_to_a_cluster(cluster: Cluster, tmp_path: Path) -> None:
     said = []
-    on_cluster = format_toml({"engine": {"at": cluster.master, "spark": cluster.settings}})
+    settings = {**cluster.settings, "spark.cores.max": "1"}
+    on_cluster = format_toml({"engine": {"at": cluster.master, "spark": settings}})
     for name, engine in (("on_duckdb", ""), ("on_cluster", on_cluster)):
         home = home_at(tmp_path / name, TRIPS, METERS, REGISTER, engine)
         write_sources(home)
