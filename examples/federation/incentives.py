@@ -14,6 +14,8 @@ from examples.federation.layout import ENTERPRISES, EPOCHS, Layout
 from examples.federation.prepare import FULL, RawData, Scale
 from examples.federation.processes import StepFailed
 from examples.federation.progress import Progress
+from protos.problems import Refused
+from protos.v1.problem_pb2 import REASON_NOT_ELIGIBLE
 
 CITY, FOREST = "demo-city", "demo-forest"
 RULE = "electricity"
@@ -101,13 +103,19 @@ class Incentives:
         return done
 
     def certificates(self, redemptions: Sequence[dict[str, Any]]) -> dict[str, dict[str, str]]:
-        """Give the certificates of what was redeemed, by reward."""
+        """Give the certificates of what was redeemed, by reward; without those that noise makes uncertain."""
         names = {one.reward for one in CERTIFIED}
         found: dict[str, dict[str, str]] = {}
         for one in redemptions:
-            if one["reward"] in names:
-                with self._app(one["enterprise"]) as app:
+            if one["reward"] not in names:
+                continue
+            with self._app(one["enterprise"]) as app:
+                try:
                     found[one["reward"]] = app.certificate(one["order"])
+                except Refused as refused:
+                    if refused.reason != REASON_NOT_ELIGIBLE:
+                        raise
+                    self._progress.say(f"  {one['reward']} is not certified: {refused}")
         return found
 
     def issue(self) -> dict[str, Any]:
