@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from sqlalchemy import Engine
@@ -15,11 +16,13 @@ from accounting.ledger.transfers import Balance, Code, Transfer
 from hub.store import operations, reservations, wallets
 from hub.store.database import create_database, open_writer
 from hub.store.keyed import read_keyed
+from hub.store.ledger_schema import RARE_CODES, transfer
 from hub.store.location import Location
 from hub.store.operations import StoredOperation
-from hub.store.rows import write
+from hub.store.rows import Rows, write
 from hub.store.wallets import StoredWallet
 from protos.epochs import Epoch
+from tests.unit.hub.plans import plan_of
 
 EPOCH = Epoch(202101)
 ANNA, BERT = b"a" * 16, b"b" * 16
@@ -80,6 +83,21 @@ def test_transfers_have_two_sides_and_a_positive_amount(writer: Engine) -> None:
             "insert into transfer (operation, position, ledger, debit, credit, amount, code, epoch) "
             "select operation, 2, ledger, debit, debit, 1, code, epoch from transfer where position = 0"
         )
+
+
+@pytest.mark.parametrize("code", RARE_CODES)
+def test_rare_transfers_are_found_without_a_scan_of_all(writer: Engine, code: Code) -> None:
+    codes = [code if seq % 700 == 699 else Code.RESERVE for seq in range(2000)]
+    rows = [(seq, 0, "P:x", ANNA, BERT, 5, int(one), EPOCH) for seq, one in enumerate(codes)]
+    with writer.begin() as connection:
+        write(connection, operations.operation_rows(performed(seq) for seq in range(2000)))
+        write(connection, Rows(transfer, rows))
+        for read in (operations.operations_moving, operations.numbered_moving):
+            assert len(read(connection, code)) == 2
+            plan = plan_of(connection, partial(read, connection, code))
+            assert "transfer_by_rare_code" in plan
+            assert "Seq Scan on transfer" not in plan
+        assert [one.seq for one in operations.numbered_moving(connection, code, 1000)] == [1399]
 
 
 def test_wallets_are_replaced_by_key_and_never_below_zero(writer: Engine) -> None:
