@@ -1,4 +1,4 @@
-"""Commands for one person: show, export, correct, erase; and the tickets the enterprise signs for them."""
+"""Commands for one person: show, export, correct, erase, reassign; and tickets the enterprise signs."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from enterprise_node.cli_options import home_option, opened_workspace
 from runtime.console import json_option, print_result
 
 if TYPE_CHECKING:
+    import datetime
+
     from enterprise_node.workspace import Workspace
 
 
@@ -43,7 +45,7 @@ def _number(workspace: Workspace, number: int | None, identifier: TextIO | None)
 
 @click.group()
 def person() -> None:
-    """Show, export, correct or erase one person's data. 查看、导出、更正或删除个人数据。"""
+    """Show, export, correct, erase a person's data; reassign a number. 查看、导出、更正、删除、换人。"""
 
 
 @person.command("show")
@@ -134,6 +136,35 @@ def person_erase(folder: Path, number: int | None, identifier: TextIO | None, *,
     with opened_workspace(folder) as workspace:
         erasure = erase(workspace, _number(workspace, number, identifier))
     print_result(erasure.to_json(), as_json=as_json, lines=erasure.lines())
+
+
+@person.command("reassign")
+@home_option
+@click.option(
+    "--identifier",
+    type=click.File("r"),
+    required=True,
+    help="File with the identifier, or - to read it from standard input. 身份标识文件，- 表示标准输入。",
+)
+@click.option(
+    "--since",
+    type=click.DateTime(["%Y-%m-%d"]),
+    required=True,
+    help="First civil day of the new holder. 新持有人首日。",
+)
+@click.option(
+    "--consents", is_flag=True, help="The new holder consents; where no register says so. 新持有人已同意。"
+)
+@json_option
+def person_reassign(
+    folder: Path, identifier: TextIO, since: datetime.datetime, *, consents: bool, as_json: bool
+) -> None:
+    """Give a number that changed hands a new person from a day on. 号码换人：自该日起归新持有人。"""
+    from enterprise_node.reassign import reassign
+
+    with opened_workspace(folder) as workspace:
+        done = reassign(workspace, identifier.read().strip(), since.date(), consents=consents)
+    print_result(done.to_json(), as_json=as_json, lines=done.lines())
 
 
 @click.command()

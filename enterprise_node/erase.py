@@ -14,8 +14,10 @@ import csv
 import io
 import itertools
 import shutil
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,14 +26,16 @@ from enterprise_node.exclusive import exclusive
 from enterprise_node.ingest import reading_folder
 from enterprise_node.removal import removal_session, rows_gone
 from enterprise_node.source_files import write_parquet
+from enterprise_node.sources.delimited import rows_in_memory
 from enterprise_node.sql_text import literal
 from enterprise_node.store.erasure import erase_person
 from enterprise_node.workspace import LOCK_FILE
-from protos.problems import Problem, Unavailable
+from protos.problems import Unavailable
 from protos.v1.problem_pb2 import REASON_NOT_FOUND
 from runtime.configuration import write_atomic
 
 if TYPE_CHECKING:
+    from enterprise_node.configuration import SourceSettings
     from enterprise_node.workspace import Workspace
 
 
@@ -93,27 +97,36 @@ def _unpush(workspace: Workspace, number: int) -> int:
         if settings.person not in columns:
             continue
         place = columns.index(settings.person)
-        is_theirs = _matcher(workspace, number, settings.identifier_kind)
         for batch in spool.table.batches(source):
-            text = spool.rows(source, batch.id).decode()
-            rows = list(csv.reader(io.StringIO(text, newline="")))
-            left = [row for row in rows if not is_theirs(row[place])]
-            if len(left) < len(rows):
-                removed += len(rows) - len(left)
+            data = spool.rows(source, batch.id)
+            rows = list(csv.reader(io.StringIO(data.decode(), newline="")))
+            values = [row[place] for row in rows]
+            named = _identifiers(workspace, number, values, settings.identifier_kind)
+            theirs = {line for line, value in enumerate(values, 1) if value in named}
+            if workspace.persons.former_holders(named, kind=settings.identifier_kind):
+                theirs &= _lines_of(workspace, number, settings, data)
+            if theirs:
+                removed += len(theirs)
+                left = [row for line, row in enumerate(rows, 1) if line not in theirs]
                 spool.reseal(source, batch.id, left)
     return removed
 
 
-def _matcher(workspace: Workspace, number: int, kind: str | None) -> Callable[[str], bool]:
-    """Tell whether a raw identifier is the person's."""
+def _identifiers(workspace: Workspace, number: int, values: Sequence[str], kind: str | None) -> set[str]:
+    """Give the raw identifiers that are the person's, or were."""
+    numbers = workspace.persons.number_all(values, kind=kind, store=False)
+    formers = workspace.persons.former_holders(values, kind=kind)
+    theirs = {value for value, found in numbers.items() if found == number}
+    return theirs | {value for value, held in formers.items() if number in {one.person for one in held}}
 
-    def is_theirs(value: str) -> bool:
-        try:
-            return workspace.persons.find(value, kind=kind) == number
-        except Problem:
-            return False
 
-    return is_theirs
+def _lines_of(workspace: Workspace, number: int, settings: SourceSettings, data: bytes) -> set[int]:
+    """Give the lines of a batch that are a person's on the days they speak of."""
+    with tempfile.TemporaryDirectory(dir=workspace.home / "temp") as folder:
+        relate = partial(rows_in_memory, data=data, types=dict.fromkeys(settings.columns, "VARCHAR"))
+        staged = workspace.stage(store=False).read(settings, relate, Path(folder) / "staged.parquet")
+        sql = f"SELECT line FROM read_parquet({literal(staged.path)}) WHERE person = {int(number)}"
+        return {int(line) for (line,) in workspace.engine.rows(sql)}
 
 
 def _erase_caches(workspace: Workspace, number: int) -> int:

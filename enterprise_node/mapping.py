@@ -27,6 +27,9 @@ from enterprise_node.store.persons import ERASED
 from protos.problems import Problem
 
 PERSON = "#person"
+# Whose the identifier was before, a list of until_day and person, NULL where it never changed hands.
+FORMER_HOLDERS = "#former_holders"
+_HOLDER = "#holder"
 ERASED_RULE = RULE_PREFIX + "erased"
 RETENTION_RULE = RULE_PREFIX + "past-retention"
 RECORD_JOINER = "/"
@@ -114,8 +117,9 @@ class _Planner:
         record = self._record()
         self._test(f"{self._text(self._settings.person)} IS NULL", Flaw.PERSON_MISSING, self._settings.person)
         self._test(f"{quoted(PERSON)} IS NULL", Flaw.IDENTIFIER_INVALID, self._settings.person)
-        self._test(f"{quoted(PERSON)} = {ERASED}", ERASED_RULE, self._settings.person, excludes=True)
+        self._test(f"{quoted(_HOLDER)} = {ERASED}", ERASED_RULE, self._settings.person, excludes=True)
         day = self._day()
+        self._parsed[_HOLDER] = _holder()
         version = self._version()
         region = self._region()
         number, activities = self._activities()
@@ -125,7 +129,7 @@ class _Planner:
             "problem": self._problem(),
             "activity": f"CAST({number} AS SMALLINT)",
             "record": record,
-            "person": quoted(PERSON),
+            "person": quoted(_HOLDER),
             "day": day,
             "region": region,
             VERSION: version,
@@ -329,6 +333,13 @@ def source_fields(settings: SourceSettings, types: Mapping[str, str]) -> dict[st
         for name, column in lookup.columns.items():
             fields[name] = Field(name, quoted(name), "VARCHAR", column)
     return fields
+
+
+def _holder() -> str:
+    """Give the SQL of who held the identifier on the record's day."""
+    earlier = f"{day_number(quoted('#day'))} < former.until_day"
+    found = f"[former.person FOR former IN {quoted(FORMER_HOLDERS)} IF {earlier}]"
+    return f"coalesce({found}[1], {quoted(PERSON)})"
 
 
 def _constant(settings: Input, one: ActivityInput, where: str) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from enterprise_node.local_keys import LocalKeys
-from enterprise_node.store.persons import PersonTable, StoredContract
+from enterprise_node.store.persons import FormerHolder, PersonTable, StoredContract
 from privacy.identifiers import canonical
 from privacy.sealing import open_sealed, seal
 from protos.problems import InvariantBroken, Malformed
@@ -81,18 +81,52 @@ class Persons:
     def register(self, entries: Iterable[RegisterEntry], *, kind: str | None = None) -> list[int]:
         """Take the register's contract dates and consents; give the positions of invalid identifiers.
 
-        A person with several contracts is a customer from the first day of any to the last day of any.
+        A person with several contracts is a customer from the first day of any to the last day of any. A
+        contract begun before its number changed hands is the former holder's, and no consent any longer.
         """
         listed = list(entries)
         numbers = self.number_all([entry.identifier for entry in listed], kind=kind)
+        formers = self.former_holders([entry.identifier for entry in listed], kind=kind)
         contracts: dict[int, StoredContract] = {}
         for entry in listed:
             number = numbers[entry.identifier]
             if number is not None:
-                one = StoredContract(entry.since_day, entry.until_day, entry.consented, number)
-                contracts[number] = _widened(contracts.get(number), one)
+                one = _contract(entry, number, formers.get(entry.identifier, ()))
+                contracts[one.number] = _widened(contracts.get(one.number), one)
         self._table.set_contracts(contracts.values())
         return [index for index, entry in enumerate(listed) if numbers[entry.identifier] is None]
+
+    def former_holders(
+        self, values: Iterable[str], *, kind: str | None = None
+    ) -> dict[str, tuple[FormerHolder, ...]]:
+        """Give whose each raw value was before its present holder's, earliest first; only those that were."""
+        known = self._table.former_holders()
+        if not known:
+            return {}
+        identifiers = {value: self._canonical(value, kind) for value in dict.fromkeys(values)}
+        lookups = {value: self._lookup(one) for value, one in identifiers.items() if one is not None}
+        return {value: known[lookup] for value, lookup in lookups.items() if lookup in known}
+
+    def present_holder(self, value: str) -> int | None:
+        """Give the number behind an identifier, an erased person's too; None for one nobody here had."""
+        return self._table.number(self._lookup(canonical(self._kind, value)))
+
+    def next_number(self) -> int:
+        """Give the number the next new person gets."""
+        return self._table.last_number() + 1
+
+    def hand_over(self, value: str, number: int, day: int) -> None:
+        """Make a new person, without consent, the holder of an identifier from a day on."""
+        identifier = canonical(self._kind, value)
+        self._table.hand_over(self._lookup(identifier), number, self._seal(number, identifier), day)
+
+    def holders_on(self, day: int) -> dict[int, int]:
+        """Give, for every number of an identifier that changed hands, who held that identifier on a day."""
+        return self._table.holders_on(day)
+
+    def consent(self, number: int) -> None:
+        """Note that a person consents, where no register says so."""
+        self._table.set_consented(number)
 
     def find(self, value: str, *, kind: str | None = None) -> int | None:
         """Give the number of the person with this identifier, or None; raises Malformed if it is invalid."""
@@ -169,6 +203,15 @@ class Persons:
 def _associated(number: int) -> bytes:
     """Bind a sealed identifier to its person's number."""
     return _ASSOCIATED + str(number).encode()
+
+
+def _contract(entry: RegisterEntry, number: int, formers: Sequence[FormerHolder]) -> StoredContract:
+    """Tell whose contract a line of the register is, by its first day."""
+    for former in formers:
+        if entry.since_day is not None and entry.since_day < former.until_day:
+            until = former.until_day if entry.until_day is None else min(entry.until_day, former.until_day)
+            return StoredContract(entry.since_day, until, consented=False, number=former.person)
+    return StoredContract(entry.since_day, entry.until_day, entry.consented, number)
 
 
 def _widened(known: StoredContract | None, one: StoredContract) -> StoredContract:

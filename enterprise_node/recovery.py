@@ -9,7 +9,7 @@ Exact figures behind recovered releases are gone with the state that drew them.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,7 +24,7 @@ from enterprise_node.store.releases import ReleaseState, StoredRelease
 from privacy import envelope, releases
 from privacy.claims import Claim
 from privacy.envelope import Kind
-from protos.epochs import Epoch
+from protos.epochs import Epoch, end_day
 from protos.problems import InvariantBroken, Unavailable
 from protos.v1 import commitment_pb2, evidence_pb2, release_pb2, roster_pb2
 from protos.v1.problem_pb2 import REASON_INVARIANT_BROKEN, REASON_NOT_FOUND
@@ -186,7 +186,7 @@ class Recovery:
         self._chain.adopt(lost.sequence, lost.opened.kind, lost.epoch, lost.data, lost.bodies, lost.index)
         match lost.opened.kind:
             case Kind.ROSTER_BATCH:
-                return self._roster.adopt(_batch(lost), lost.bodies, named)
+                return self._roster.adopt(_batch(lost), lost.bodies, self._holding(lost, named))
             case Kind.RESERVATION:
                 self._charge(lost.opened.parse(release_pb2.Reservation))
             case Kind.ERASURE_ORDER:
@@ -203,6 +203,11 @@ class Recovery:
                 place = (lost.sequence, lost.sequence, 0)
                 self._table.add(StoredRelease(silence.epoch, ReleaseState.DRAWN, b"", NO_NONCE, *place))
         return 0
+
+    def _holding(self, lost: _Lost, named: Mapping[bytes, int]) -> dict[bytes, int]:
+        """Give whose pseudonyms were at the end of a batch's first epoch: a number may have changed hands."""
+        then = self._persons.holders_on(end_day(Epoch(lost.epoch)) - 1)
+        return {pseudonym: then.get(person, person) for pseudonym, person in named.items()}
 
     def _charge(self, reservation: release_pb2.Reservation) -> None:
         """Charge what a logged reservation says, unless it is charged already."""

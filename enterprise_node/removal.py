@@ -1,4 +1,4 @@
-"""Rows leave kept activities: a file without them takes the place of each that held some, all in one step."""
+"""Rows leave kept activities or change hands: new files take the place of theirs, all in one step."""
 
 # ruff: noqa: S608  (SQL is made of names and literals that passed sql_text)
 
@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Removed:
-    """How many rows go out of the files, and of those of superseded versions."""
+    """How many rows go out of the files or change hands, and of those of superseded versions."""
 
     activities: int = 0
     superseded: int = 0
@@ -32,7 +32,7 @@ class Removed:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """Takes rows out of the files of a home; whoever uses it holds the reading lock."""
+    """Takes rows out of the files of a home, or gives them to others; its user holds the reading lock."""
 
     home: Path
     engine: EngineSettings
@@ -45,38 +45,52 @@ class Removal:
             pass
         return removed.activities
 
-    @contextmanager
-    def removing(self, gone: str, name: str, *, before: int | None = None) -> Iterator[Removed]:
+    def removing(self, gone: str, name: str, *, before: int | None = None) -> AbstractContextManager[Removed]:
         """Put files without the rows in place, in one durable step with the block; then remove the old ones.
 
         `gone` is a condition over a file's columns, `name` the rule that takes rows away; files whose days
         all lie from `before` on are not looked into.
         """
+        return self._replacing(gone, "*", f"NOT ({gone})", name, before=before)
+
+    def handing_over(self, theirs: str, number: int, name: str) -> AbstractContextManager[Removed]:
+        """Give rows to another person, in one durable step with the block, in the files they stand in."""
+        person = f"CASE WHEN {theirs} THEN CAST({int(number)} AS BIGINT) ELSE person END"
+        return self._replacing(theirs, f"* REPLACE ({person} AS person)", "true", name)
+
+    @contextmanager
+    def _replacing(
+        self, touched: str, columns: str, left: str, name: str, *, before: int | None = None
+    ) -> Iterator[Removed]:
+        """Replace each file that has touched rows by columns of the rows left of it."""
         removed, old = Removed(), list[Path]()
         replaced: list[Replacement] = []
         replaced_superseded: list[tuple[str, ActivityFile | None]] = []
         with removal_session(self.home, self.engine) as connection:
+
+            def written(path: Path, activity: str, source: str, *, superseded: bool) -> ActivityFile | None:
+                target = self.activities.new_path(activity, source, name, superseded=superseded)
+                sql = f"SELECT {columns} FROM read_parquet({literal(path)}) WHERE {left}"
+                return self.activities.write(connection, sql, activity, target)
+
             for one in self.files.activity_files():
                 path = self.activities.absolute(one.path)
-                if count := rows_gone(connection, path, gone, one.first_day, before):
+                if count := rows_gone(connection, path, touched, one.first_day, before):
                     removed.activities += count
-                    replaced.append(self.activities.without(connection, one, gone, name=name))
+                    file = written(path, one.activity, one.source, superseded=False)
+                    replaced.append(Replacement(one.path, file))
                     old.append(path)
             for past in self.files.superseded_files():
                 path = self.activities.absolute(past.path)
-                if count := rows_gone(connection, path, gone, past.first_day, before):
+                if count := rows_gone(connection, path, touched, past.first_day, before):
                     removed.superseded += count
-                    target = self.activities.new_path(
-                        past.activity, path.name.split(".")[0], name, superseded=True
-                    )
-                    sql = f"SELECT * FROM read_parquet({literal(path)}) WHERE NOT ({gone})"
-                    left = self.activities.write(connection, sql, past.activity, target)
-                    replaced_superseded.append((past.path, left))
+                    file = written(path, past.activity, path.name.split(".")[0], superseded=True)
+                    replaced_superseded.append((past.path, file))
                     old.append(path)
         with self.files.transaction():
             self.files.replace(replaced)
-            for was, left in replaced_superseded:
-                self.files.replace_superseded(was, left)
+            for was, file in replaced_superseded:
+                self.files.replace_superseded(was, file)
             yield removed
         for path in old:
             path.unlink(missing_ok=True)
@@ -96,7 +110,7 @@ def removal_session(home: Path, engine: EngineSettings) -> Iterator[DuckDBPyConn
 def rows_gone(
     connection: DuckDBPyConnection, path: Path, gone: str, first_day: int = 0, before: int | None = None
 ) -> int:
-    """Count the rows of a file that go."""
+    """Count the rows of a file that a condition names."""
     if before is not None and first_day >= before:
         return 0
     sql = f"SELECT count(*) FROM read_parquet({literal(path)}) WHERE {gone}"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from enterprise_node.configuration import Lookup, SourceSettings
 from enterprise_node.fields import Field, text_of
 from enterprise_node.file_settings import Column, FileSettings
-from enterprise_node.mapping import PERSON, Plan, Surroundings, plan_source, source_fields
+from enterprise_node.mapping import FORMER_HOLDERS, PERSON, Plan, Surroundings, plan_source, source_fields
 from enterprise_node.sessions import RawSession, raw_session
 from enterprise_node.sources.delimited import broken_lines
 from enterprise_node.sources.files import find_files, reader_for
@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from enterprise_node.sources.source import Relation
+    from enterprise_node.store.persons import FormerHolder
     from runtime.engines import EngineSettings
 
 _NUMBERS = "person_number"
+_FORMERS = "former_holder"
 _KEY = "#key"
 
 
@@ -38,6 +40,14 @@ class Numbering(Protocol):
 
     def __call__(self, values: Sequence[str], kind: str | None) -> Mapping[str, int | None]:
         """Give each value its number, None if it is no valid identifier."""
+        ...
+
+
+class Remembering(Protocol):
+    """Remembers whose raw identifiers were before they changed hands."""
+
+    def __call__(self, values: Sequence[str], kind: str | None) -> Mapping[str, Sequence[FormerHolder]]:
+        """Give the former holders of those that did, the earliest first."""
         ...
 
 
@@ -59,6 +69,7 @@ class Stage:
     engine: EngineSettings
     around: Surroundings
     numbering: Numbering
+    remembering: Remembering
 
     def read(
         self, settings: SourceSettings, relate: Callable[[RawSession], Relation], target: Path
@@ -73,9 +84,11 @@ class Stage:
                 self._load_lookup(session, index, lookup, fields[lookup.key].column)
             joined = _joined(f"SELECT * FROM {relation.sql}", settings, fields)
             self._number_persons(connection, settings, joined, fields[settings.person])
+            identifier = text_of(fields[settings.person])
             numbered = (
-                f"SELECT r.*, n.number AS {quoted(PERSON)} FROM ({joined}) r"
-                f" LEFT JOIN {_NUMBERS} n ON n.identifier = {text_of(fields[settings.person])}"
+                f"SELECT r.*, n.number AS {quoted(PERSON)}, f.holders AS {quoted(FORMER_HOLDERS)}"
+                f" FROM ({joined}) r LEFT JOIN {_NUMBERS} n ON n.identifier = {identifier}"
+                f" LEFT JOIN {_FORMERS} f ON f.identifier = {identifier}"
             )
             rows = _write(connection, plan.select(numbered), target)
             return Staged(target, plan, rows, broken_lines(session))
@@ -118,8 +131,10 @@ class Stage:
             f"SELECT DISTINCT {text_of(person)} AS identifier FROM ({rows})"
             " WHERE identifier IS NOT NULL ORDER BY identifier"
         ).fetchnumpy()["identifier"]
-        numbers = self.numbering([str(value) for value in found], settings.identifier_kind)
+        values = [str(value) for value in found]
+        numbers = self.numbering(values, settings.identifier_kind)
         load_persons(connection, _NUMBERS, {value: one for value, one in numbers.items() if one is not None})
+        _load_former_holders(connection, self.remembering(values, settings.identifier_kind))
 
 
 def load_persons(connection: DuckDBPyConnection, table: str, numbers: Mapping[str, int]) -> None:
@@ -135,6 +150,19 @@ def load_persons(connection: DuckDBPyConnection, table: str, numbers: Mapping[st
         connection.register("arrays", arrays)
         connection.execute(f"INSERT INTO {table} SELECT identifier, number FROM arrays")
         connection.unregister("arrays")
+
+
+def _load_former_holders(
+    connection: DuckDBPyConnection, formers: Mapping[str, Sequence[FormerHolder]]
+) -> None:
+    """Put whose identifiers were before into a table of the session's memory."""
+    connection.execute(
+        f"CREATE TEMP TABLE {_FORMERS}"
+        " (identifier VARCHAR, holders STRUCT(until_day INTEGER, person BIGINT)[])"
+    )
+    for identifier, holders in formers.items():
+        rows = [one._asdict() for one in holders]
+        connection.execute(f"INSERT INTO {_FORMERS} VALUES (?, ?)", [identifier, rows])
 
 
 def _joined(rows: str, settings: SourceSettings, fields: Mapping[str, Field]) -> str:

@@ -38,6 +38,7 @@ from enterprise_node.store import selections as selection_store
 from enterprise_node.store import sources as source_store
 from enterprise_node.store.database import Database, Schema
 from enterprise_node.store.marks import MarkTable
+from enterprise_node.store.persons import FormerHolder
 from enterprise_node.store.push import PushTable
 from enterprise_node.store.releases import ReleaseState, ReleaseTable
 from enterprise_node.store.selections import SelectionTable
@@ -102,6 +103,9 @@ class Workspace:
         def numbering(values: Sequence[str], kind: str | None) -> Mapping[str, int | None]:
             return self.persons.number_all(values, kind=kind, store=store)
 
+        def remembering(values: Sequence[str], kind: str | None) -> Mapping[str, Sequence[FormerHolder]]:
+            return self.persons.former_holders(values, kind=kind)
+
         first = self.keep_from_day()
         around = Surroundings(
             self.activities.registry,
@@ -110,7 +114,7 @@ class Workspace:
             self.today,
             None if first is None else _ORIGIN + datetime.timedelta(days=first),
         )
-        return Stage(self.home, self.configuration.engine, around, numbering)
+        return Stage(self.home, self.configuration.engine, around, numbering, remembering)
 
     def keep_from_day(self) -> int | None:
         """Give the first day the retention rule keeps, None without a rule."""

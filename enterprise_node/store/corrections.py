@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from enterprise_node.store.database import Database, Schema
@@ -44,6 +45,13 @@ class CorrectionTable:
             "INSERT INTO correction (person, record, activity, inputs, reason, corrected_at)"
             " VALUES (?, ?, ?, ?, ?, ?)",
             (person, *correction),
+        )
+
+    def hand_over(self, former: int, number: int, records: Iterable[str]) -> None:
+        """Give the corrections of records to the person the records are now; joins the transaction."""
+        self._database.execute_many(
+            "UPDATE correction SET person = ? WHERE person = ? AND record = ?",
+            ((number, former, record) for record in records),
         )
 
     def of_person(self, person: int) -> list[Correction]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -26,6 +27,13 @@ SCHEMA = Schema(
         ) STRICT""",
         "CREATE INDEX person_to_enrol ON person (number) WHERE consented AND NOT enrolled",
         "ALTER TABLE person ADD COLUMN erased INTEGER NOT NULL DEFAULT 0",
+        # Whose an identifier was before the present holder's: until a civil day, exclusive.
+        """CREATE TABLE former_holder (
+            person INTEGER PRIMARY KEY REFERENCES person,
+            lookup BLOB NOT NULL,
+            until_day INTEGER NOT NULL,
+            UNIQUE (lookup, until_day)
+        ) STRICT""",
     ),
 )
 
@@ -47,6 +55,13 @@ class StoredContract(NamedTuple):
     number: int
 
 
+class FormerHolder(NamedTuple):
+    """Whose an identifier was until a civil day, exclusive; ERASED for who asked for it."""
+
+    until_day: int
+    person: int
+
+
 class PersonTable:
     """Reads and writes persons."""
 
@@ -61,6 +76,57 @@ class PersonTable:
             sql = f"SELECT lookup, iif(erased, {ERASED}, number) FROM person WHERE lookup IN ({marks})"  # noqa: S608 (marks only)
             found.update((row[0], row[1]) for row in self._database.rows(sql, part))
         return found
+
+    def former_holders(self) -> dict[bytes, tuple[FormerHolder, ...]]:
+        """Give whose identifiers were before, by keyed hash, the earliest holder first."""
+        sql = (
+            f"SELECT f.lookup, f.until_day, iif(p.erased, {ERASED}, p.number)"  # noqa: S608 (a constant)
+            " FROM former_holder AS f JOIN person AS p ON p.number = f.person ORDER BY f.until_day"
+        )
+        found: dict[bytes, tuple[FormerHolder, ...]] = {}
+        for lookup, until_day, person in self._database.rows(sql):
+            found[lookup] = (*found.get(lookup, ()), FormerHolder(until_day, person))
+        return found
+
+    def number(self, lookup: bytes) -> int | None:
+        """Give the number behind a keyed hash, whether erased or not."""
+        found: int | None = self._database.value("SELECT number FROM person WHERE lookup = ?", (lookup,))
+        return found
+
+    def hand_over(self, lookup: bytes, number: int, sealed: bytes, day: int) -> None:
+        """Make a new number, without consent, the holder of an identifier from a day on.
+
+        The former keeps its sealed identifier, is found by it no longer, and consents no longer.
+        """
+        with self._database.transaction():
+            self._database.execute(
+                "INSERT INTO former_holder SELECT number, lookup, ? FROM person WHERE lookup = ?",
+                (day, lookup),
+            )
+            self._database.execute(
+                "UPDATE person SET lookup = randomblob(32), consented = 0,"
+                " until_day = min(ifnull(until_day, ?1), ?1) WHERE lookup = ?2",
+                (day, lookup),
+            )
+            self.add([(number, lookup, sealed)], consented=False)
+
+    def holders_on(self, day: int) -> dict[int, int]:
+        """Give, for every number of an identifier that changed hands, who held that identifier on a day."""
+        sql = (
+            f"SELECT lookup, number, {LAST_DAY} AS until_day FROM person"  # noqa: S608 (a constant)
+            " WHERE lookup IN (SELECT lookup FROM former_holder) UNION ALL"
+            " SELECT lookup, person, until_day FROM former_holder ORDER BY lookup, until_day"
+        )
+        found: dict[int, int] = {}
+        for _, rows in itertools.groupby(self._database.rows(sql), key=lambda row: row[0]):
+            holders = [(int(person), int(until_day)) for _, person, until_day in rows]
+            then = next(person for person, until_day in holders if day < until_day)
+            found.update((person, then) for person, _ in holders)
+        return found
+
+    def set_consented(self, number: int) -> None:
+        """Note that a person consents."""
+        self._database.execute("UPDATE person SET consented = 1 WHERE number = ?", (number,))
 
     def is_known(self, number: int) -> bool:
         """Tell whether the number is a person's who has not been erased."""
