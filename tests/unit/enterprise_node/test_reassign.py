@@ -30,6 +30,7 @@ from protos.problems import Malformed, Refused, Unavailable
 from tests.unit.enterprise_node.homes import ANNA, BERT, REGISTER, TRIPS, Home, day, flaws, home_at, kept
 from tests.unit.enterprise_node.simulated_hub import RIDERS, SimulatedHub, open_node, write_home
 from tests.unit.enterprise_node.simulators import Federation
+from tests.unit.enterprise_node.test_reductions import METERS
 
 DECEMBER, JANUARY = Epoch(202012), Epoch(202101)
 SINCE = datetime.date(2021, 1, 20)
@@ -220,6 +221,31 @@ def test_the_former_contract_in_the_register_is_no_consent_of_the_new_holder(tmp
             assert contracts[NEW] == [since, None]
             consenting = workspace.persons.new_for_enrolment()
         assert (FORMER in consenting, NEW in consenting) == (False, bool(more))
+
+
+def test_the_new_holder_is_compared_with_no_history_of_the_former(tmp_path: Path) -> None:
+    home = home_at(tmp_path / "home", METERS, REGISTER)
+    head, before = "mobile,since,until", f"{ANNA},2019-01-01,"
+    home.write("register.csv", before, header=head)
+    readings = [
+        f"{year}{number},{ANNA},{year}-01-{number:02d},{kwh}"
+        for year, kwh in ((2020, 10), (2021, 1))
+        for number in range(1, 32)
+    ]
+    home.write("readings.csv", *readings, header="reading,mobile,day,kwh")
+    home.read()
+
+    def credited(number: int) -> int:
+        with home.opened() as workspace:
+            [month] = show_person(workspace, number, (JANUARY,)).months
+            return sum(month.credited_mg.values())
+
+    assert credited(1) > 0
+    done = handed_over(home, datetime.date(2021, 1, 1))
+    assert done.activities == 31
+    home.write("register.csv", before, f"{ANNA},2021-01-01,", header=head)
+    home.read()
+    assert (credited(done.former), credited(done.number)) == (0, 0)
 
 
 def test_corrections_on_request_go_with_their_records(home: Home) -> None:
