@@ -162,7 +162,7 @@ def _load(
     """Store the close as the hub does, in one durable transaction."""
     with writer.begin() as connection:
         books.replace_balances(connection, balances)
-        load_credits(connection, CLAIMS, epoch, walk_credits(engine, closed.files.credits[-1]))
+        load_credits(connection, epoch, {CLAIMS: walk_credits(engine, closed.files.credits[-1])})
 
 
 def _message(epoch: Epoch, closed: ClosedLedger, moved: Drawn) -> books_pb2.EpochClose:

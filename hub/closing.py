@@ -175,8 +175,8 @@ def write_closed(
     connection: Connection, engine: Engine, facts: LogFacts, attempt: Attempt, closed: ClosedBooks
 ) -> None:
     """Write what a close credited and moved into the tables."""
-    for credited in attempt.credited.ledgers:
-        load_credits(connection, credited.ledger, attempt.epoch, walk_credits(engine, credited.credits))
+    credits = {one.ledger: walk_credits(engine, one.credits) for one in attempt.credited.ledgers}
+    load_credits(connection, attempt.epoch, credits)
     put_balances(connection, closed.balances)
     put_wallets(connection, _merged(engine, facts, attempt.epoch, closed))
 

@@ -148,7 +148,7 @@ def accounts_of(connection: Connection, pseudonyms: Collection[bytes]) -> dict[b
 def replace_balances(connection: Connection, balances: Balances) -> None:
     """Swap all balances for those of a newer close."""
     connection.execute(delete(balance))
-    bulk.load(connection, balance, balances.columns())
+    bulk.load(connection, balance.name, balances.columns())
 
 
 def replace_points(connection: Connection, found: Iterable[PointsBalance]) -> None:

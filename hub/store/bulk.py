@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection
 
 from hub.store.dump import SIGNATURE, TRAILER
 
@@ -20,24 +20,24 @@ from hub.store.dump import SIGNATURE, TRAILER
 Column = NDArray[Any] | int | str | bytes
 
 
-def load(connection: Connection, table: Table, batches: Iterable[Mapping[str, Column]]) -> int:
-    """Insert batches of rows and count them; all batches have the same columns."""
+def load(connection: Connection, table: str, batches: Iterable[Mapping[str, Column]]) -> int:
+    """Insert batches of rows into a table and count them; all batches have the same columns."""
     if connection.dialect.name == "sqlite":
         return sum(_insert(connection, table, batch) for batch in batches)
     return _copy(connection, table, batches)
 
 
-def _insert(connection: Connection, table: Table, batch: Mapping[str, Column]) -> int:
+def _insert(connection: Connection, table: str, batch: Mapping[str, Column]) -> int:
     """Insert by the driver itself: its statement is prepared once and no row becomes a dictionary."""
     names = ", ".join(f'"{name}"' for name in batch)
     marks = ", ".join("?" * len(batch))
     driver: Any = connection.connection.driver_connection
-    text = f'insert into "{table.name}" ({names}) values ({marks})'  # noqa: S608 - the table's own names
+    text = f'insert into "{table}" ({names}) values ({marks})'  # noqa: S608 - the table's own names
     driver.executemany(text, tuples(batch))
     return _length(batch)
 
 
-def _copy(connection: Connection, table: Table, batches: Iterable[Mapping[str, Column]]) -> int:
+def _copy(connection: Connection, table: str, batches: Iterable[Mapping[str, Column]]) -> int:
     rows = 0
     iterator = iter(batches)
     first = next(iterator, None)
@@ -47,7 +47,7 @@ def _copy(connection: Connection, table: Table, batches: Iterable[Mapping[str, C
     driver: Any = connection.connection.driver_connection
     with (
         driver.cursor() as cursor,
-        cursor.copy(f'copy "{table.name}" ({names}) from stdin (format binary)') as copy,
+        cursor.copy(f'copy "{table}" ({names}) from stdin (format binary)') as copy,
     ):
         copy.write(SIGNATURE)
         batch: Mapping[str, Column] | None = first

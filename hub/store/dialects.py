@@ -48,10 +48,8 @@ PLACEHOLDERS = {"sqlite": "?", "postgresql": "%s"}
 # A text and its values.
 Query = tuple[str, tuple[Any, ...]]
 
-# What is joined or added up by account is so partition by partition.
-_READER_OPTIONS = (
-    "-c default_transaction_read_only=on -c enable_partitionwise_join=on -c enable_partitionwise_aggregate=on"
-)
+# What is added up by what chooses a partition is so partition by partition.
+_READER_OPTIONS = "-c default_transaction_read_only=on -c enable_partitionwise_aggregate=on"
 # Two hubs on one database would sign two histories: the lock is held as long as the writing connection lives.
 _LOCK = "select pg_try_advisory_lock(hashtextextended('cgsp hub writer ' || current_schema(), 0))"
 # A table's triggers go with it, what they call does not.

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 from sqlalchemy import Connection, LargeBinary, Table, Text, select
 
+from hub.store.partitions import is_by_value, make_partitions
 from protos.problems import Malformed
 from protos.v1.problem_pb2 import REASON_WRONG_SHAPE
 
@@ -63,11 +64,20 @@ def check_file(name: str, dumped: Dumped, path: Path) -> None:
 
 def read_rows(connection: Connection, name: str, dumped: Dumped, path: Path) -> None:
     """Load a file that was checked into an empty table."""
+    if is_by_value(connection, name):
+        _make_partitions(connection, name, dumped, path)
     with path.open("rb") as file:
         if _is_postgres(connection):
             _copy_in(connection, name, dumped, file)
         else:
             _insert(connection, name, dumped, file)
+
+
+def _make_partitions(connection: Connection, name: str, dumped: Dumped, path: Path) -> None:
+    """Make the partitions of the values that a file's rows begin with."""
+    with path.open("rb") as file:
+        values = {row[0] for row in _decoded(name, dumped, file)}
+    make_partitions(connection, name, values)
 
 
 def _copy_out(connection: Connection, table: Table, out: _Hashing) -> int:

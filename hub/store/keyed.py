@@ -18,12 +18,16 @@ from hub.store.rows import Row, cut
 
 @dataclass(frozen=True, slots=True)
 class Keyed:
-    """The rows of a table that have one of these keys in a column, and these values in others."""
+    """The rows of a table that have one of these keys in a column, and these values in others.
+
+    Values that choose a partition stand in a server's text: a plan for any value would open all of them.
+    """
 
     table: Table
     column: str
     keys: Collection[Any]
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    choosing: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_keyed(connection: Connection, *lookups: Keyed) -> list[list[Row]]:
@@ -38,20 +42,29 @@ def read_keyed(connection: Connection, *lookups: Keyed) -> list[list[Row]]:
 
 
 def _queries(dialect: str, one: Keyed) -> Iterator[Query]:
-    fixed = tuple(one.fixed.values())
     if dialect != "sqlite":
         if one.keys:
-            yield _text(dialect, one.table, one.column, tuple(one.fixed), 0), (*fixed, sorted(one.keys))
+            text = _text(dialect, one.table, one.column, tuple(one.fixed), 0, tuple(one.choosing.items()))
+            yield text, (*one.fixed.values(), sorted(one.keys))
         return
+    fixed = {**one.choosing, **one.fixed}
     for keys in cut(sorted(one.keys)):
-        yield _text(dialect, one.table, one.column, tuple(one.fixed), len(keys)), (*fixed, *keys)
+        yield _text(dialect, one.table, one.column, tuple(fixed), len(keys)), (*fixed.values(), *keys)
 
 
 @cache
-def _text(dialect: str, table: Table, column: str, fixed: tuple[str, ...], keys: int) -> str:
+def _text(
+    dialect: str,
+    table: Table,
+    column: str,
+    fixed: tuple[str, ...],
+    keys: int,
+    choosing: tuple[tuple[str, int], ...] = (),
+) -> str:
     """Make a query; SQLite has a mark for each key, PostgreSQL one for all."""
     mark = PLACEHOLDERS[dialect]
     names = ", ".join(f'"{one.name}"' for one in table.c)
     chosen = f"in ({', '.join([mark] * keys)})" if keys else f"= any({mark})"
-    conditions = " and ".join([*(f'"{name}" = {mark}' for name in fixed), f'"{column}" {chosen}'])
+    values = [*(f'"{name}" = {value}' for name, value in choosing), *(f'"{name}" = {mark}' for name in fixed)]
+    conditions = " and ".join([*values, f'"{column}" {chosen}'])
     return f'select {names} from "{table.name}" where {conditions}'  # noqa: S608 - the table's own names

@@ -71,6 +71,7 @@ Index(
 )
 
 # What a close gives every wallet of a ledger; in this order a close appends.
+# On PostgreSQL each close makes the partition of its epoch: store/partitions.py.
 credit = Table(
     "credit",
     metadata,
@@ -84,9 +85,8 @@ credit = Table(
     CheckConstraint("capped >= 0", name="capped_is_not_negative"),
     sqlite_strict=True,
     sqlite_with_rowid=False,
-    postgresql_partition_by="HASH (account)",
+    postgresql_partition_by="LIST (epoch)",
 )
-attach(credit, partition_statements("credit", HASH_PARTITIONS))
 
 # Points received otherwise than by a close, as if credited by the close of `epoch`.
 received = Table(

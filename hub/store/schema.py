@@ -12,7 +12,7 @@ from hub.store.dialects import Bytes, Whole
 from hub.store.triggers import append_only, attach, follow_statements, refuse_statements
 
 # The newest revision under migrations/.
-REVISION = "0012"
+REVISION = "0013"
 
 metadata = MetaData()
 

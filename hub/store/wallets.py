@@ -16,6 +16,7 @@ from hub.store import bulk
 from hub.store.bulk import Column
 from hub.store.keyed import Keyed, read_keyed
 from hub.store.ledger_schema import credit, received, wallet
+from hub.store.partitions import filled, has_partition, is_by_value
 from hub.store.rows import ROWS_AT_ONCE, Row, Rows, write
 from protos.epochs import Epoch
 
@@ -92,7 +93,7 @@ def read_credits(
         by_ledger[ledger].append(account)
     # In the order of the table's key.
     lookups = [
-        Keyed(credit, "account", accounts, {"epoch": epoch, "ledger": ledger})
+        Keyed(credit, "account", accounts, {"ledger": ledger}, {"epoch": int(epoch)})
         for epoch in sorted(epochs)
         for ledger, accounts in by_ledger.items()
     ]
@@ -121,18 +122,31 @@ def read_received(connection: Connection, keys: Collection[WalletKey]) -> dict[W
 
 
 def load_credits(
-    connection: Connection, ledger: str, epoch: Epoch, batches: Iterable[Mapping[str, Column]]
+    connection: Connection, epoch: Epoch, ledgers: Mapping[str, Iterable[Mapping[str, Column]]]
 ) -> int:
-    """Load what a close credits: account (ascending), delta, capped, variance; give the rows added.
+    """Load what a close credits each ledger, and give the rows added.
 
+    Rows are account (ascending), delta, capped, variance.
     A load that was cut off goes on behind the last account that is there: rows are a function of the log.
     """
+    rows = {ledger: _credit_rows(ledger, epoch, ledgers[ledger]) for ledger in sorted(ledgers)}
+    if is_by_value(connection, credit.name) and not has_partition(connection, credit.name, epoch):
+        with filled(connection, credit, epoch) as name:
+            return bulk.load(connection, name, chain.from_iterable(rows.values()))
+    return sum(_load_rest(connection, ledger, epoch, one) for ledger, one in rows.items())
+
+
+def _load_rest(
+    connection: Connection, ledger: str, epoch: Epoch, rows: Iterator[Mapping[str, Column]]
+) -> int:
     loaded = select(credit.c.account).where(credit.c.epoch == epoch, credit.c.ledger == ledger)
     there = connection.scalar(loaded.order_by(credit.c.account.desc()).limit(1))
-    rows = (_credit_rows(ledger, epoch, one) for one in batches)
-    return bulk.load(connection, credit, rows if there is None else bulk.behind(rows, "account", there))
+    return bulk.load(connection, credit.name, rows if there is None else bulk.behind(rows, "account", there))
 
 
-def _credit_rows(ledger: str, epoch: Epoch, batch: Mapping[str, Column]) -> Mapping[str, Column]:
-    figures = {name: batch[name] for name in ("account", "delta", "capped", "variance")}
-    return {"epoch": int(epoch), "ledger": ledger, **figures}
+def _credit_rows(
+    ledger: str, epoch: Epoch, batches: Iterable[Mapping[str, Column]]
+) -> Iterator[Mapping[str, Column]]:
+    for batch in batches:
+        figures = {name: batch[name] for name in ("account", "delta", "capped", "variance")}
+        yield {"epoch": int(epoch), "ledger": ledger, **figures}

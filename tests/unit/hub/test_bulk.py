@@ -55,7 +55,7 @@ def stored(engine: Engine) -> list[tuple[object, ...]]:
 @pytest.mark.parametrize("rows", [1, 7, 1000])
 def test_what_is_loaded_is_there(writer: Engine, rows: int) -> None:
     with writer.begin() as connection:
-        assert load_credits(connection, "R", EPOCH, bulk.cut(columns(), rows)) == len(ACCOUNTS)
+        assert load_credits(connection, EPOCH, {"R": bulk.cut(columns(), rows)}) == len(ACCOUNTS)
     expected = [(EPOCH, "R", account, EDGES[at % len(EDGES)], 0, at) for at, account in enumerate(ACCOUNTS)]
     assert stored(writer) == expected
 
@@ -65,18 +65,18 @@ def test_a_load_cut_off_goes_on_where_it_was(writer: Engine, kept: int) -> None:
     batches = list(bulk.cut(columns(), 7))
     for batch in batches[:kept]:
         with writer.begin() as connection:
-            load_credits(connection, "P:x", EPOCH, [batch])
+            load_credits(connection, EPOCH, {"P:x": [batch]})
     with writer.begin() as connection:
-        added = load_credits(connection, "P:x", EPOCH, batches)
+        added = load_credits(connection, EPOCH, {"P:x": batches})
     assert added == max(0, len(ACCOUNTS) - 7 * kept)
     assert len(stored(writer)) == len(ACCOUNTS)
     with writer.begin() as connection:
-        assert load_credits(connection, "P:x", EPOCH, batches) == 0
+        assert load_credits(connection, EPOCH, {"P:x": batches}) == 0
 
 
 def test_a_load_that_fails_leaves_nothing(writer: Engine) -> None:
     with pytest.raises((sqlite3.IntegrityError, psycopg.IntegrityError)), writer.begin() as connection:
-        load_credits(connection, "R", EPOCH, [columns(), columns(-1)])
+        load_credits(connection, EPOCH, {"R": [columns(), columns(-1)]})
     assert stored(writer) == []
 
 
@@ -84,8 +84,7 @@ def test_one_wallets_credits_come_in_the_order_of_epochs(writer: Engine) -> None
     epochs = [Epoch(202012), Epoch(202101), Epoch(202102)]
     with writer.begin() as connection:
         for epoch in epochs:
-            load_credits(connection, "R", epoch, bulk.cut(columns(), 1000))
-            load_credits(connection, "P:x", epoch, [columns(5)])
+            load_credits(connection, epoch, {"R": bulk.cut(columns(), 1000), "P:x": [columns(5)]})
         keys = {("R", ACCOUNTS[1]), ("P:x", ACCOUNTS[2]), ("R", b"nobody" + bytes(10))}
         found = wallets.read_credits(connection, keys, epochs[1:])
     assert found == {

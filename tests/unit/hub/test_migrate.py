@@ -6,13 +6,15 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import Connection, Engine, insert, text
+from sqlalchemy import Connection, Engine, insert, select, text
+from sqlalchemy.exc import DBAPIError
 
 from hub.store import books, entries
 from hub.store.books import Balance
 from hub.store.database import create_database, current_revision, open_writer
 from hub.store.dialects import connect_writer
 from hub.store.entries import StoredEntry, TreeHead
+from hub.store.ledger_schema import credit
 from hub.store.location import Location
 from hub.store.migrate import migrate, upgrade
 from hub.store.schema import REVISION, revision, setting
@@ -38,6 +40,8 @@ union all select 'partition', inhparent::regclass::text, relname, ''
   from pg_inherits join here on here.oid = inhrelid
 union all select 'rights', relname, '', relacl::text from here where relacl is not null
 """
+
+PARTITIONS = "select relname from pg_inherits join pg_class on oid = inhrelid where inhparent ="
 
 
 def described(connection: Connection) -> set[tuple[str, ...]]:
@@ -101,6 +105,27 @@ def test_what_was_stored_survives(first: Location) -> None:
         assert connection.scalar(text("select count(*) from setting")) == 0
     engine.dispose()
     assert migrate(first, dry_run=False).steps == ()
+
+
+def test_credits_keep_their_rows_as_they_become_partitions_of_epochs(location: Location) -> None:
+    rows = [(epoch, "R", bytes([at]) * 16, at, 0, 1) for epoch in (202012, 202101) for at in range(40)]
+    engine = connect_writer(location)
+    with engine.begin() as connection:
+        upgrade(connection, "0012")
+        connection.execute(insert(credit), [dict(zip(credit.c.keys(), row, strict=True)) for row in rows])
+    engine.dispose()
+    assert [step.split()[0] for step in migrate(location, dry_run=False).steps] == ["0013"]
+    engine = open_writer(location)
+    with engine.begin() as connection:
+        found = connection.execute(select(credit).order_by(*credit.primary_key))
+        assert [tuple(row) for row in found] == rows
+        if connection.dialect.name == "postgresql":
+            parts = connection.scalars(text(f"{PARTITIONS} 'credit'::regclass order by relname")).all()
+            assert parts == ["credit_202012", "credit_202101"]
+    for statement in ("update credit set delta = 0", "delete from credit where epoch = 202012"):
+        with pytest.raises(DBAPIError, match=r"append-only|permission denied"), engine.begin() as connection:
+            connection.execute(text(statement))
+    engine.dispose()
 
 
 def test_a_dry_run_tries_all_and_changes_nothing(first: Location) -> None:
