@@ -25,7 +25,8 @@ from tests.unit.hub.world import refused
 
 STORED = StoredEntry(0, b"envelope", bytes(32), "pack", "", 0, 1, b"receipt")
 APPEND_ONLY = (entry, body, operation, segment, transfer, credit, received)
-ROWS = {bytes: b"0" * 16, int: 1, str: "R"}
+NUMBER = 1
+ROWS = {bytes: b"0" * 16, int: NUMBER, str: "R"}
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def test_a_journals_rows_cannot_be_changed_or_deleted(
             row = {one.name: ROWS[one.type.python_type] for one in table.c}
             row.update({"debit": b"1" * 16} if table is transfer else {})
             if is_by_value(connection, table.name):
-                make_partitions(connection, table.name, [row["epoch"]])
+                make_partitions(connection, table.name, [NUMBER])
             connection.execute(insert(table).values(row))
     statements = {
         "update": f"update {table} set {next(iter(table.c)).name} = 5",
