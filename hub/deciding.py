@@ -101,6 +101,10 @@ class Decider:
         def body_of(logged: LoggedProgramme) -> bytes:
             return entries.read_bodies(connection, logged.index)[0]
 
+        return self.facts_of(body_of)
+
+    def facts_of(self, body_of: Callable[[LoggedProgramme], bytes]) -> LogFacts:
+        """Read the log's state, with programmes nobody has asked for yet from what gives their bodies."""
         return LogFacts(self._state.log, body_of, self._parsed)
 
     def books(self, connection: Connection) -> StoredBooks:

@@ -22,6 +22,7 @@ from hub.deciding import Answered, Asked, Decider, Group, asking, write_taken
 from hub.intake import Intake, Own
 from hub.operation_queue import OperationQueue
 from hub.state import State
+from hub.store import entries
 from hub.store.operations import add_segment, read_operations, sealed_operations
 from hub.store.reservations import lapsing_reservations
 from hub.store.writer import Writer
@@ -30,6 +31,7 @@ from privacy.asked import ticket_of
 from privacy.envelope import Kind
 from privacy.journal import OPERATION_BYTES_MAX, OPERATIONS_MAX, build_segment
 from privacy.spent_tickets import SpentTickets
+from privacy.standing import LoggedProgramme
 from protos.problems import Malformed, Problem, Unavailable
 from protos.v1 import envelope_pb2, ledger_pb2
 from protos.v1.problem_pb2 import REASON_MESSAGE_TOO_LARGE
@@ -128,6 +130,10 @@ class Ledger:
         """Read the log's state, with programmes as the connection sees them."""
         return self._decider.facts(connection)
 
+    def logged(self) -> LogFacts:
+        """Read the log's state; a transaction begins only for a programme nobody has asked for yet."""
+        return self._decider.facts_of(self._body_of)
+
     def seal_open(self, connection: Connection) -> bool:
         """Seal what is open, if anything is; in the writer's turn."""
         if not self._has_open:
@@ -195,6 +201,10 @@ class Ledger:
             self._due.clear()
             self._attempt(self.lapse_due)
             self._attempt(self._seal_open)
+
+    def _body_of(self, logged: LoggedProgramme) -> bytes:
+        with self._readers.begin() as connection:
+            return entries.read_bodies(connection, logged.index)[0]
 
     def _seal_open(self) -> None:
         if self._has_open:

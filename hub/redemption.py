@@ -6,7 +6,7 @@ enterprise whose app reserved (or the operator) says that the partner delivered.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine
@@ -113,7 +113,7 @@ class Redemptions:
                 answer.refused_reason, answer.refused_message = problem.reason, problem.message
             else:
                 answer.points, answer.claim_milligrams = outcome.points, outcome.milligrams
-                answer.payout_fen = outcome.fen if self._is_payout(connection, order) else 0
+                answer.payout_fen = outcome.fen if self._is_payout(order) else 0
         return answer
 
     def reserve(self, caller: Caller, order: reward_pb2.RewardOrder, ticket: bytes) -> reward_pb2.Redemption:
@@ -123,9 +123,8 @@ class Redemptions:
             self._ledger.submit(operation)
         else:
             self._reserve_with_codes(order, operation)
-        made = self._found(order.key)
         # The order and its ticket stand in the journal as well: sent again they show no codes.
-        return self._told(made, [] if caller.is_portal else self._codes(made))
+        return self._answer(order.key, shows_codes=not caller.is_portal)
 
     def confirm(self, caller: Caller, key: bytes, order_key: bytes) -> reward_pb2.Redemption:
         """Record that the partner delivered."""
@@ -136,7 +135,7 @@ class Redemptions:
         operation.confirm.reserve_key = order_key
         self._ledger.submit(operation)
         self._plant(made)
-        return self.find(caller, order_key)
+        return self._answer(order_key)
 
     def cancel(self, caller: Caller, key: bytes, order_key: bytes) -> reward_pb2.Redemption:
         """Call an order off."""
@@ -144,12 +143,12 @@ class Redemptions:
         operation = ledger_pb2.Operation(key=key)
         operation.cancel.reserve_key = order_key
         self._ledger.submit(operation)
-        return self.find(caller, order_key)
+        return self._answer(order_key)
 
     def find(self, caller: Caller, order_key: bytes) -> reward_pb2.Redemption:
         """Say how an order stands."""
-        made = self.own(caller, order_key)
-        return self._told(made, self._codes(made))
+        with self._readers.begin() as connection:
+            return self._told(connection, self._own(connection, caller, order_key))
 
     def check_gives_codes(self, programme: str, reward: str) -> None:
         """Refuse codes for what no version of a programme gives as codes; raises REWARD_UNKNOWN."""
@@ -165,17 +164,15 @@ class Redemptions:
 
     def _has_codes(self, order: reward_pb2.RewardOrder) -> bool:
         """Say whether the reward ordered is given as voucher codes."""
-        with self._readers.begin() as connection:
-            reward = self._reward(connection, order)
+        reward = self._reward(order)
         return reward is not None and reward.voucher_codes
 
-    def _is_payout(self, connection: Connection, order: reward_pb2.RewardOrder) -> bool:
-        reward = self._reward(connection, order)
+    def _is_payout(self, order: reward_pb2.RewardOrder) -> bool:
+        reward = self._reward(order)
         return reward is not None and reward.payout is not None
 
-    def _reward(self, connection: Connection, order: reward_pb2.RewardOrder) -> Reward | None:
-        facts = self._ledger.facts(connection)
-        programme = facts.programme(order.programme, order.programme_version)
+    def _reward(self, order: reward_pb2.RewardOrder) -> Reward | None:
+        programme = self._ledger.logged().programme(order.programme, order.programme_version)
         return None if programme is None else programme.rewards.get(order.reward)
 
     def _reserve_with_codes(self, order: reward_pb2.RewardOrder, operation: ledger_pb2.Operation) -> None:
@@ -189,10 +186,10 @@ class Redemptions:
 
     def _plant(self, made: Reservation) -> None:
         """Plant what the pool of a confirmed charity reward is full for."""
+        programme = self._ledger.logged().programme(made.programme, made.version)
+        if programme is None or programme.rewards[made.reward].tree is None:
+            return
         with self._readers.begin() as connection:
-            programme = self._ledger.facts(connection).programme(made.programme, made.version)
-            if programme is None or programme.rewards[made.reward].tree is None:
-                return
             books = self._ledger.books(connection)
             plant_due(self._ledger, books, programme, made.reward)
 
@@ -221,31 +218,35 @@ class Redemptions:
     def own(self, caller: Caller, order_key: bytes) -> Reservation:
         """Find an order that the caller may know of; every other is unknown to it."""
         with self._readers.begin() as connection:
-            made = read_reservations(connection, [order_key]).get(order_key)
-            if made is None or not (caller.is_operator or self._is_theirs(connection, caller, made)):
-                raise Refused(
-                    REASON_RESERVATION_UNKNOWN,
-                    "No reservation of yours has that key.",
-                    remedy="Ask as the enterprise that reserved, or with a ticket of the person who ordered.",
-                )
-            return made
+            return self._own(connection, caller, order_key)
+
+    def _own(self, connection: Connection, caller: Caller, order_key: bytes) -> Reservation:
+        made = read_reservations(connection, [order_key]).get(order_key)
+        if made is None or not (caller.is_operator or self._is_theirs(connection, caller, made)):
+            raise Refused(
+                REASON_RESERVATION_UNKNOWN,
+                "No reservation of yours has that key.",
+                remedy="Ask as the enterprise that reserved, or with a ticket of the person who ordered.",
+            )
+        return made
 
     def _is_theirs(self, connection: Connection, caller: Caller, made: Reservation) -> bool:
         if caller.channel != _channel(connection, made):
             return False
         return not caller.is_portal or self._state.log.participants.current(made.account) == caller.account
 
-    def _found(self, order_key: bytes) -> Reservation:
+    def _answer(self, order_key: bytes, *, shows_codes: bool = True) -> reward_pb2.Redemption:
+        """Say how an order stands that its caller has just moved."""
         with self._readers.begin() as connection:
-            return read_reservations(connection, [order_key])[order_key]
+            made = read_reservations(connection, [order_key])[order_key]
+            return self._told(connection, made, shows_codes=shows_codes)
 
-    def _codes(self, made: Reservation) -> list[str]:
-        if made.state is not ReservationState.CONFIRMED:
-            return []
-        with self._readers.begin() as connection:
-            return self._vouchers.shown(connection, made)
-
-    def _told(self, made: Reservation, codes: Sequence[str]) -> reward_pb2.Redemption:
+    def _told(
+        self, connection: Connection, made: Reservation, *, shows_codes: bool = True
+    ) -> reward_pb2.Redemption:
+        has_codes = shows_codes and made.state is ReservationState.CONFIRMED
+        codes = self._vouchers.shown(connection, made) if has_codes else []
+        before = waiting_before(self._ledger.books(connection), made) if made.is_waiting else 0
         return reward_pb2.Redemption(
             voucher_codes=codes,
             order_key=made.key,
@@ -259,12 +260,8 @@ class Redemptions:
             funded=bool(made.fund) or not made.fen,
             expires_at=made.expires_at,
             payout_fen=made.fen if made.fund == PARTICIPANTS else 0,
-            waiting_before=self._waiting_before(made) if made.is_waiting else 0,
+            waiting_before=before,
         )
-
-    def _waiting_before(self, made: Reservation) -> int:
-        with self._readers.begin() as connection:
-            return waiting_before(self._ledger.books(connection), made)
 
 
 def _channel(connection: Connection, made: Reservation) -> str:

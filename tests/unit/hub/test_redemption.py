@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import threading
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from hub.lookup import settlement_of
+from hub.redemption import Caller
 from hub.store.operations import next_operation
 from privacy import envelope, merkle
 from protos.epochs import next_epoch
@@ -117,6 +120,30 @@ def test_an_order_is_quoted_reserved_and_confirmed(world: RewardWorld) -> None:
     assert left.spendable_points == asked.spendable_points - 100
     assert end(world, "Confirm", order).state == "confirmed"
     assert refused(lambda: end(world, "Cancel", order)).reason == reasons.REASON_RESERVATION_ENDED
+
+
+def test_an_answer_takes_one_reading_of_the_store(world: RewardWorld) -> None:
+    """Beside the decision itself; whose order is to end is looked up before."""
+    began: list[str] = []
+
+    def begin(_: object) -> None:
+        # The hub reads for itself as well, on threads of its own.
+        if threading.current_thread() is threading.main_thread():
+            began.append("begun")
+
+    orders = [world.order("city", "bus") for _ in range(2)]
+    tickets = [world.order_ticket(order, 0, BIKES) for order in orders]
+    redemptions, readers, caller = world.hub._redemptions, world.hub._readers, Caller(BIKES)
+    redemptions.reserve(caller, orders[0], tickets[0])
+    event.listen(readers, "begin", begin)
+    try:
+        redemptions.reserve(caller, orders[1], tickets[1])
+        assert len(began) == 1
+        redemptions.confirm(caller, world.fresh_key(), orders[0].key)
+        redemptions.cancel(caller, world.fresh_key(), orders[1].key)
+        assert len(began) == 5
+    finally:
+        event.remove(readers, "begin", begin)
 
 
 def test_what_is_called_off_comes_back(world: RewardWorld) -> None:
