@@ -228,7 +228,7 @@ class Pipeline:
             self.following.require_current()
             policy = self.following.policy_by_hash(self.releaser.policy_hash(epoch))
             # Before anything is committed to: what others record is in neither.
-            selection = self.selections.obtain(epoch)
+            selection = self._selection(epoch)
             if policy.commitment_required:
                 self.course.say(f"{format_epoch(epoch)}: committing to the exact figures")
                 self.commitments.commit(epoch, policy, check=self.following.check)
@@ -256,6 +256,14 @@ class Pipeline:
         self.following.refresh()
         self.outbox.deliver()
         self.following.wait_until_seen()
+
+    def _selection(self, epoch: Epoch) -> bytes:
+        return retry(
+            lambda: self.selections.obtain(epoch),
+            what=f"what is selected for {format_epoch(epoch)}",
+            policy=self.patience,
+            on_wait=self.course.wait,
+        )
 
     def _covered(self, policy: Policy, epoch: Epoch) -> Covered:
         return self.following.state.covered(self.enterprise_id, policy, epoch)

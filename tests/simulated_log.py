@@ -9,7 +9,7 @@ from privacy.checkpoint import Checkpoint, Vkey
 from privacy.keys import SigningKey
 from privacy.tiles import TILE_WIDTH, Tile
 from protos.problems import Unavailable
-from protos.v1.problem_pb2 import REASON_NOT_FOUND
+from protos.v1.problem_pb2 import REASON_NOT_FOUND, REASON_PEER_UNREACHABLE
 from runtime.log_reader import body_path
 
 
@@ -27,6 +27,8 @@ class SimulatedLog:
         self.list: list[bytes] = []
         self.bodies_by_index: dict[int, list[bytes]] = {}
         self.reads: list[str] = []
+        # So many readings of bodies find nobody at the other end.
+        self.losing = 0
 
     @property
     def vkey(self) -> Vkey:
@@ -67,6 +69,9 @@ class SimulatedLog:
 
     def bodies(self, index: int) -> list[bytes] | None:
         """Read all bodies."""
+        if self.losing:
+            self.losing -= 1
+            raise Unavailable(REASON_PEER_UNREACHABLE, "The hub is down.")
         return self.bodies_by_index.get(index, [])
 
     def write(self, folder: Path) -> None:

@@ -214,6 +214,8 @@ def test_an_audit_that_followed_stays_exact_over_an_erasure(tmp_path: Path) -> N
         world.follow()
         world.rows[BIKES][person] = erased_account(BIKES)
         submit(world, reserve=reserve(other))
+        world.hub._writer.call(world.hub.ledger.seal)
+        world.follow()
         close(release_all(world, NEXT), NEXT)
         world.follow()
         followed = audited(world, tmp_path / "followed", options)
