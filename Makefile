@@ -24,7 +24,7 @@ demo: $(STAMP) ## Run the whole federation; DATA=DIR real bikes and meters, KEEP
 	@$(BIN)/python -m examples.federation --home .demo $(if $(DATA),--data $(DATA)) $(if $(KEEP),--keep) $(if $(KILL),--kill)
 
 test: $(STAMP) ## Run the tests
-	@$(BIN)/python -m pytest -n 2 tests
+	@$(BIN)/python -m pytest -n 2 --dist loadfile tests
 
 .PHONY: test-spark
 test-spark: $(STAMP) ## Compare Spark with DuckDB and the oracle, row by row; needs Java 17

@@ -12,6 +12,8 @@ from hub.book_health import BookHealth
 from hub.book_meters import BookMeters
 from hub.doctor import book_checks, examine
 from hub.lookup import health_of
+from hub.store.operations import Unsealed
+from hub.store.reservations import Reserved
 from protos.problems import Refused
 from protos.v1 import ledger_pb2
 from protos.v1 import problem_pb2 as reasons
@@ -73,9 +75,11 @@ def test_funds_orders_and_partners_are_seen_as_they_change(world: World) -> None
     assert "deposit" in failed["funds"].remedy.lower()
     # The doctor's clock is not the simulated one, so that it finds the journal late as well.
     assert {one.name for one in examine(world.opened.home.folder) if not one.is_good} >= set(failed)
+    check_metrics(world)
 
 
-def test_metrics_count_operations_and_what_the_look_finds(world: World) -> None:
+def check_metrics(world: World) -> None:
+    """What was done is counted, and the look's findings stand beside it."""
     problem = refused(lambda: submit(world, settle=ledger_pb2.Settle(partner="transit", fen=501)))
     assert problem.reason == reasons.REASON_FUND_EXHAUSTED
     text = world.get("/metrics").decode()
@@ -103,9 +107,8 @@ def test_the_operators_guide_names_every_figure(world: World) -> None:
     assert alerted <= set(shown)
 
 
-def test_operations_of_a_hub_that_is_down_stand_out(world: World) -> None:
-    health = world.hub.ledger.health()
-    open_since = BookHealth((), health.reserved, {}, health.unsealed._replace(operations=2, since=1_000))
+def test_operations_of_a_hub_that_is_down_stand_out() -> None:
+    open_since = BookHealth((), Reserved(0, 0, 0), {}, Unsealed(operations=2, since=1_000))
     assert [one.is_good for one in book_checks(open_since, 1_060) if one.name == "journal"] == [True]
     [late] = [one for one in book_checks(open_since, 1_061) if one.name == "journal"]
     assert not late.is_good
