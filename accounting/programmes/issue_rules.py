@@ -54,8 +54,6 @@ class IssueRule(Strict):
     table: Literal["domain_methodology_pooled"] = "domain_methodology_pooled"
     packs: Annotated[Words, Field(min_length=1)]
     enterprises: Annotated[Words, Field(min_length=1)]
-    # How many months a batch is meant for, told to readers; the operator names the last one.
-    period_epochs: Annotated[int, Field(ge=1, le=120)] = 12
     deduction: Deduction = Deduction.LOWER_BOUND
     confidence_bp: int = 9_500
     methodology_bp: BasisPoints = 0
