@@ -25,6 +25,7 @@ from hub.certificates import Certificates
 from hub.closing import LedgerCloser
 from hub.custodian_client import connected_custodian
 from hub.deadlines import Deadlines
+from hub.forgetting import Forgetting
 from hub.https import HttpsServer
 from hub.intake import Intake, Step
 from hub.issuing import Issuer
@@ -39,14 +40,11 @@ from hub.replaying import first_trust_root, replay
 from hub.setup import Opened
 from hub.state import State
 from hub.store.database import open_readers, open_writer
-from hub.store.dialects import scrub
-from hub.store.erasures import ERASED_TABLES
-from hub.store.location import SqliteFile
 from hub.store.writer import Writer
 from hub.views import Views
 from hub.vouchers import Vouchers, voucher_key
 from hub.witnesses import Witnessing
-from protos.problems import InvariantBroken, Problem
+from protos.problems import InvariantBroken
 from protos.v1.problem_pb2 import REASON_INVARIANT_BROKEN
 from runtime.identity import Identity
 from runtime.metrics import Metrics
@@ -238,7 +236,8 @@ class Hub:
             connect=lambda custodian: connected_custodian(custodian, lambda: self._identity),
         )
         self._intake.refuse_commitments_where(self._beacons.is_bound)
-        self._intake.on_erasure(self._forget_erased)
+        self._forgetting = Forgetting(self._state, self._closer, self._opened.home.database)
+        self._intake.on_erasure(self._forgetting.order)
 
     def _build_deadlines(self) -> None:
         self._deadlines = Deadlines(self._state, self._intake, self._writer, clock=self._clock)
@@ -299,8 +298,8 @@ class Hub:
         stack.callback(self._ledger.stop)
         self._deadlines.start()
         stack.callback(self._deadlines.stop)
-        if self._is_erasure_open():
-            self._forget_erased()
+        self._forgetting.start()
+        stack.callback(self._forgetting.stop)
         public = PublicLog(home.folder)
         parts = Parts(
             self._views,
@@ -350,28 +349,6 @@ class Hub:
         self._grpc.start()
         stack.callback(self._grpc.stop)
         threading.Thread(target=self._renew, name="renewal", daemon=True).start()
-
-    def _is_erasure_open(self) -> bool:
-        """Say whether the hub may have stopped between an erasure and what follows from it."""
-        orders, last = self._state.erasures, self._state.last_closed
-        closed_at = self._state.close_index(last) if last is not None else None
-        return bool(orders) and orders[-1].index > (-1 if closed_at is None else closed_at)
-
-    def _forget_erased(self) -> None:
-        """Let the books follow an erasure beside intake; cut off, the next start does it."""
-        threading.Thread(target=self._try_forget_erased, name="erasure", daemon=True).start()
-
-    def _try_forget_erased(self) -> None:
-        try:
-            self._closer.forget_erased()
-        except Problem:
-            logger.warning("the books do not follow an erasure yet; the next close or start does it")
-        location = self._opened.home.database
-        # A server's tables are written anew when its operator says so: nobody gets at them meanwhile.
-        if isinstance(location, SqliteFile) and not scrub(location, ERASED_TABLES):
-            logger.warning(
-                "readers keep overwritten bytes in the log of writes: cgsp-hub scrub takes them out"
-            )
 
     def _publish(self) -> None:
         """Let the public folder follow the database."""

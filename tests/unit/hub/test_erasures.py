@@ -18,6 +18,7 @@ from hub.reconcile import reconcile
 from hub.store import books
 from hub.store.database import open_readers, open_writer
 from hub.store.ledger_schema import operation
+from hub.store.location import SqliteFile
 from hub.store.schema import body, body_erasure
 from privacy import envelope
 from privacy.envelope import Kind
@@ -45,12 +46,20 @@ def withdrawn(enrolled: World) -> World:
 
 
 def raw(world: World) -> bytes:
-    """Give everything in the hub's home, files of the database and of its folds."""
+    """Give everything in the home of a hub that has stopped, files of the database and of its folds."""
     with open_writer(world.opened.home.database).connect() as connection:
         connection.exec_driver_sql("rollback")
         connection.exec_driver_sql("pragma wal_checkpoint(truncate)")
     files = [path for path in world.opened.home.folder.rglob("*") if path.is_file()]
     return b"".join(path.read_bytes() for path in files)
+
+
+def database_files(world: World) -> bytes:
+    """Give the database's file and its log of writes, also while a hub writes there."""
+    location = world.opened.home.database
+    assert isinstance(location, SqliteFile)
+    log = location.path.with_name(f"{location.path.name}-wal")
+    return location.path.read_bytes() + (log.read_bytes() if log.exists() else b"")
 
 
 def balances(world: World) -> dict[bytes, int]:
@@ -82,22 +91,17 @@ def test_an_order_erases_everywhere_and_the_next_close_agrees(withdrawn: World) 
 
 def test_erased_bytes_leave_the_files_while_the_hub_serves(withdrawn: World) -> None:
     """Without a checkpoint of the database by anybody else: pages are zeroed, the log is emptied."""
-
-    def files() -> bytes:
-        found = withdrawn.opened.home.private.rglob("*")
-        return b"".join(path.read_bytes() for path in found if path.is_file())
-
     salts = [
         RosterOpening.FromString(data).salts[:16]
         for one in withdrawn.entries
         for data in one.bodies[1::2]
         if envelope.open_envelope(one.data).kind is Kind.ROSTER_BATCH
     ]
-    assert pseudonym(0) in files()
-    assert salts[0] in files()
+    assert pseudonym(0) in database_files(withdrawn)
+    assert salts[0] in database_files(withdrawn)
     withdrawn.erase(BIKES, [0, 6])
-    withdrawn.hub._try_forget_erased()
-    left = files()
+    withdrawn.hub._forgetting.forget()
+    left = database_files(withdrawn)
     assert pseudonym(0) not in left
     assert salts[0] not in left
     assert pseudonym(6) in left  # Of whom the other enterprise still releases.
@@ -256,7 +260,7 @@ def test_tickets_inside_operations_go_and_every_root_holds(tmp_path: Path) -> No
         with pytest.raises(IntegrityError, match="append-only"), engine.begin() as connection:
             connection.execute(emptied)
         world.enrol(BIKES, [], effective=NEXT, withdrawn=[person])
-        assert pseudonym(person) in raw(world)
+        assert pseudonym(person) in database_files(world)
         world.send(world.signed(Kind.ERASURE_ORDER, world.erasure(BIKES, [person]), BIKES))
         hub.closer.forget_erased()
         with pytest.raises(IntegrityError, match="append-only"), engine.begin() as connection:

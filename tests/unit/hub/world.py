@@ -23,6 +23,7 @@ from privacy import envelope, keys
 from privacy.acceptance import Admission
 from privacy.checkpoint import log_vkey
 from privacy.envelope import Kind
+from privacy.receipts import open_receipt
 from privacy.standing import HUB_ID
 from protos.problems import Problem
 from protos.v1 import hub_pb2, hub_pb2_grpc
@@ -83,8 +84,12 @@ class World(Federation):
     receipts: list[bytes] = field(default_factory=list)
 
     def append(self, data: bytes, bodies: Sequence[bytes] = ()) -> Admission:
-        """Send to the hub; what it takes is taken here too."""
-        self.receipts.append(self.send(data, bodies))
+        """Send to the hub; what it takes is taken here too, after what the hub itself logged before it."""
+        receipt = self.send(data, bodies)
+        self.receipts.append(receipt)
+        found = open_receipt(receipt, key(HUB_ID).verify_key, origin=self.origin, entry=data)
+        if found.index > len(self.entries):
+            self.follow(found.index)
         return super().append(data, bodies)
 
     def send(
@@ -145,9 +150,9 @@ class World(Federation):
         finally:
             client.close()
 
-    def follow(self) -> None:
-        """Take what the hub itself has logged."""
-        for logged in stored(self.opened.home)[len(self.entries) :]:
+    def follow(self, end: int | None = None) -> None:
+        """Take what the hub itself has logged, up to an entry or all of it."""
+        for logged in stored(self.opened.home)[len(self.entries) : end]:
             admission = self.state.check(logged.data, logged.bodies)
             self.state.apply(admission)
             self.entries.append(logged)
