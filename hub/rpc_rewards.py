@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import grpc
 
 from hub.bounds import CallerBounds
@@ -42,23 +45,21 @@ class RewardRpc(reward_pb2_grpc.RewardServiceServicer):
         self, request: reward_pb2.ListRewardsRequest, context: grpc.ServicerContext
     ) -> reward_pb2.ListRewardsResponse:
         """List what programmes offer."""
-        with self._bounds.admit(_caller(context).channel):
+        with self._admitted(context):
             return reward_pb2.ListRewardsResponse(offers=self._redemptions.offers(request.programme))
 
     def Quote(
         self, request: reward_pb2.QuoteRequest, context: grpc.ServicerContext
     ) -> reward_pb2.QuoteResponse:
         """Say what an order would cost."""
-        caller = _caller(context)
-        with self._bounds.admit(caller.channel):
+        with self._admitted(context) as caller:
             return self._redemptions.quote(caller, request.order, request.ticket)
 
     def Reserve(
         self, request: reward_pb2.ReserveRequest, context: grpc.ServicerContext
     ) -> reward_pb2.ReserveResponse:
         """Reserve an order."""
-        caller = _caller(context)
-        with self._bounds.admit(caller.channel):
+        with self._admitted(context) as caller:
             found = self._redemptions.reserve(caller, request.order, request.ticket)
         return reward_pb2.ReserveResponse(redemption=found)
 
@@ -66,8 +67,7 @@ class RewardRpc(reward_pb2_grpc.RewardServiceServicer):
         self, request: reward_pb2.ConfirmRequest, context: grpc.ServicerContext
     ) -> reward_pb2.ConfirmResponse:
         """Record that the partner delivered."""
-        caller = _caller(context)
-        with self._bounds.admit(caller.channel):
+        with self._admitted(context) as caller:
             found = self._redemptions.confirm(caller, request.key, request.order_key)
         return reward_pb2.ConfirmResponse(redemption=found)
 
@@ -75,8 +75,7 @@ class RewardRpc(reward_pb2_grpc.RewardServiceServicer):
         self, request: reward_pb2.CancelRequest, context: grpc.ServicerContext
     ) -> reward_pb2.CancelResponse:
         """Call an order off."""
-        caller = _caller(context)
-        with self._bounds.admit(caller.channel):
+        with self._admitted(context) as caller:
             found = self._redemptions.cancel(caller, request.key, request.order_key)
         return reward_pb2.CancelResponse(redemption=found)
 
@@ -84,18 +83,20 @@ class RewardRpc(reward_pb2_grpc.RewardServiceServicer):
         self, request: reward_pb2.CollectRequest, context: grpc.ServicerContext
     ) -> reward_pb2.CollectResponse:
         """Take what waits to be collected."""
-        caller = _caller(context)
-        with self._bounds.admit(caller.channel):
+        with self._admitted(context) as caller:
             points = self._moves.collect(caller, request.key, request.programme, request.ticket)
         return reward_pb2.CollectResponse(points=points)
 
     def Give(self, request: reward_pb2.GiveRequest, context: grpc.ServicerContext) -> reward_pb2.GiveResponse:
         """Give points to another account."""
-        caller = _caller(context)
-        with self._bounds.admit(caller.channel):
+        with self._admitted(context) as caller:
             points = self._moves.give(
-                *(caller, request.key, request.programme),
-                *(request.to_account, request.points, request.ticket),
+                caller,
+                request.key,
+                request.programme,
+                to_account=request.to_account,
+                points=request.points,
+                ticket=request.ticket,
             )
         return reward_pb2.GiveResponse(points=points)
 
@@ -103,8 +104,7 @@ class RewardRpc(reward_pb2_grpc.RewardServiceServicer):
         self, request: reward_pb2.GetRedemptionRequest, context: grpc.ServicerContext
     ) -> reward_pb2.GetRedemptionResponse:
         """Say how an order stands."""
-        caller = _caller(context)
-        with self._bounds.admit(caller.channel):
+        with self._admitted(context) as caller:
             found = self._redemptions.find(caller, request.order_key)
         return reward_pb2.GetRedemptionResponse(redemption=found)
 
@@ -112,8 +112,7 @@ class RewardRpc(reward_pb2_grpc.RewardServiceServicer):
         self, request: reward_pb2.GetCertificateRequest, context: grpc.ServicerContext
     ) -> reward_pb2.GetCertificateResponse:
         """Sign the certificate of a confirmed honour or attestation."""
-        caller = _caller(context)
-        with self._bounds.admit(caller.channel):
+        with self._admitted(context) as caller:
             found = self._certificates.issue(caller, request.order_key)
         return reward_pb2.GetCertificateResponse(
             certificate=found.envelope, salt=found.salt, account=found.account
@@ -127,6 +126,13 @@ class RewardRpc(reward_pb2_grpc.RewardServiceServicer):
         self._redemptions.check_gives_codes(request.programme, request.reward)
         loaded = self._vouchers.load(request.programme, request.reward, request.codes)
         return reward_pb2.LoadVouchersResponse(loaded=loaded)
+
+    @contextmanager
+    def _admitted(self, context: grpc.ServicerContext) -> Iterator[Caller]:
+        """Give who calls for the time of the call, within the bounds of its channel."""
+        caller = _caller(context)
+        with self._bounds.admit(caller.channel):
+            yield caller
 
 
 def _caller(context: grpc.ServicerContext) -> Caller:
