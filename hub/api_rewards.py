@@ -159,9 +159,15 @@ def _move_routes(router: APIRouter, moves: PointMoves) -> None:
     @router.post("/v1/gifts")
     def give(body: GiftBody, client: Peer) -> dict[str, int]:
         """Give points to another account, where the programme allows it."""
-        key, to_account = bytes.fromhex(body.key), bytes.fromhex(body.to_account)
-        ticket = ticket_bytes(body.ticket)
-        return {"points": moves.give(_caller(client), key, body.programme, to_account, body.points, ticket)}
+        points = moves.give(
+            _caller(client),
+            bytes.fromhex(body.key),
+            body.programme,
+            to_account=bytes.fromhex(body.to_account),
+            points=body.points,
+            ticket=ticket_bytes(body.ticket),
+        )
+        return {"points": points}
 
 
 def _certificate_routes(router: APIRouter, parts: RewardParts) -> None:

@@ -109,8 +109,12 @@ class BookViews:
             wallets = [_Wallet(CLAIMS, "Reductions", "减排量", "mg", "", "")]
             wallets += [
                 _Wallet(
-                    *(one.ledger, one.names.en, one.names.zh),
-                    *(one.unit.code, one.unit.names.en, one.unit.names.zh),
+                    key=one.ledger,
+                    name_en=one.names.en,
+                    name_zh=one.names.zh,
+                    unit=one.unit.code,
+                    unit_en=one.unit.names.en,
+                    unit_zh=one.unit.names.zh,
                 )
                 for one in begun
             ]

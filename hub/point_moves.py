@@ -36,7 +36,7 @@ class PointMoves:
         return self._ledger.submit(operation).outcome.points
 
     def give(
-        self, caller: Caller, key: bytes, programme: str, to_account: bytes, points: int, ticket: bytes
+        self, caller: Caller, key: bytes, programme: str, *, to_account: bytes, points: int, ticket: bytes
     ) -> int:
         """Give points to another account; gives the points."""
         operation = ledger_pb2.Operation(key=key)
