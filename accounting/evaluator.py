@@ -55,26 +55,9 @@ class Record:
     region: str
     inputs: Mapping[str, int | str]
 
-
-@dataclass(frozen=True, slots=True)
-class EvaluatedRecord(Record):
-    """A record with its reduction under one pack, for whoever asks for it more than once."""
-
-    pack: Pack
-    reduction: Fraction | None
-
-
-def evaluated(pack: Pack, record: Record) -> EvaluatedRecord:
-    """Evaluate a record once and for all."""
-    reduction = evaluate_record(pack, record.inputs, record.day, record.region)
-    return EvaluatedRecord(record.person, record.day, record.region, record.inputs, pack, reduction)
-
-
-def reduction_of(pack: Pack, record: Record) -> Fraction | None:
-    """Give one record's reduction in mg, as it was evaluated under this very pack or now."""
-    if isinstance(record, EvaluatedRecord) and record.pack is pack:
-        return record.reduction
-    return evaluate_record(pack, record.inputs, record.day, record.region)
+    def reduction(self, pack: Pack) -> Fraction | None:
+        """Give its reduction in mg under a pack; None where the pack does not apply."""
+        return evaluate_record(pack, self.inputs, self.day, self.region)
 
 
 def evaluate_record(
@@ -209,7 +192,7 @@ def person_days(pack: Pack, records: Iterable[Record]) -> dict[tuple[int, int], 
     """Give mg by (person, day), floored once."""
     days: dict[tuple[int, int], list[tuple[Fraction, Record]]] = defaultdict(list)
     for record in records:
-        reduction = reduction_of(pack, record)
+        reduction = record.reduction(pack)
         if reduction is not None:
             days[record.person, record.day].append((reduction, record))
     return {

@@ -15,7 +15,6 @@ from accounting.evaluator import (
     linear_factor,
     maximum_of,
     person_days,
-    reduction_of,
     valid_on,
 )
 from accounting.packs import BaselineKind, CapPer, Pack
@@ -95,7 +94,7 @@ def history_days(pack: Pack, records: Iterable[Record]) -> dict[tuple[int, int],
         most *= linear_factor(pack, 0) / pack.activity.input(pack.baseline.quantity).step
     total: defaultdict[tuple[int, int], Fraction] = defaultdict(Fraction)
     for record in records:
-        value = reduction_of(pack, record)
+        value = record.reduction(pack)
         if value is not None:
             total[record.person, record.day] += value
     return {key: max(Fraction(0), min(mg, most)) for key, mg in total.items()}
@@ -181,9 +180,7 @@ def _shares(
 
 
 def _record_counts(pack: Pack, records: Sequence[Record]) -> Counter[tuple[int, int]]:
-    return Counter(
-        (record.person, record.day) for record in records if reduction_of(pack, record) is not None
-    )
+    return Counter((record.person, record.day) for record in records if record.reduction(pack) is not None)
 
 
 def _longest_run(days: Iterable[int]) -> int:

@@ -38,7 +38,6 @@ LOOKED_FOR = re.compile(r"noqa|type:\s*ignore|TODO|FIXME|XXX|HACK")
 REASONED = re.compile(r":\s*[A-Z]+\d+(,\s*[A-Z]+\d+)*\s+[-(]\s*\S+")
 # What stands although only tests name it, and why.
 KEPT = {
-    "accounting.evaluator.evaluated": "an oracle that is asked for many slices evaluates a record once",
     "accounting.accounts.population_sql": "the released cells' sum as one text, for Spark as for DuckDB",
     "accounting.accounts.unlinked_sql": "what the fold leaves out: with it the books' conservation is shown",
     "accounting.ledger.wallets.STEP_COLUMNS": "says what step_sql gives",

@@ -7,14 +7,17 @@ import multiprocessing
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from accounting.compiler import CompiledPack
-from accounting.evaluator import EvaluatedRecord, Record, evaluated, person_days
+from accounting.evaluator import Record, evaluate_record, person_days
 from accounting.months import person_months, person_points
+from accounting.packs import Pack
 from engine.duckdb_engine import DuckDbEngine
 from engine.engine import Engine
 from tests.spark.world import EPOCH, World, all_packs
@@ -28,6 +31,19 @@ _SCHEMAS = {
     "months": {"place": "INTEGER", "person": "BIGINT", "mg": "BIGINT"},
     "points": {"place": "INTEGER", "person": "BIGINT", "points": "BIGINT"},
 }
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluatedRecord(Record):
+    """A record whose reduction under one pack is asked for in many slices, and evaluated once."""
+
+    pack: Pack
+    value: Fraction | None
+
+    def reduction(self, pack: Pack) -> Fraction | None:
+        """Give what was evaluated."""
+        assert pack is self.pack
+        return self.value
 
 
 def evaluate_world(world: World, folder: Path) -> dict[str, list[Path]]:
@@ -76,15 +92,16 @@ def _records(
     for record, person, day, region, *values in stored:
         inputs = dict(zip(names, values, strict=True))
         if all(inputs[name] is not None for name in one.pack.inputs):
-            yield record, evaluated(one.pack, Record(person, day, region, inputs))
+            value = evaluate_record(one.pack, inputs, day, region)
+            yield record, EvaluatedRecord(person, day, region, inputs, one.pack, value)
 
 
 def _values(
     place: int, one: CompiledPack, records: Iterable[tuple[str, EvaluatedRecord]]
 ) -> Iterable[tuple[int, str, int]]:
     for name, record in records:
-        if record.reduction is not None:
-            steps = record.reduction / one.milligrams_per_step
+        if record.value is not None:
+            steps = record.value / one.milligrams_per_step
             assert steps.denominator == 1
             yield place, name, math.floor(steps)
 
