@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 Behaviour = Callable[[Any, grpc.ServicerContext], Any]
 
 
+def utc_now() -> datetime.datetime:
+    """Give the time."""
+    return datetime.datetime.now(datetime.UTC)
+
+
 class HandlerInterceptor(grpc.ServerInterceptor):
     """Wraps the behaviour behind every method; a subclass says what happens around one call."""
 
@@ -112,9 +117,7 @@ class CertificateInterceptor(HandlerInterceptor):
     """
 
     def __init__(
-        self,
-        denied: Callable[[str], bool] | None = None,
-        now: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC),
+        self, denied: Callable[[str], bool] | None = None, now: Callable[[], datetime.datetime] = utc_now
     ) -> None:
         self._denied = denied
         self._now = now

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ from protos.v1.problem_pb2 import REASON_BUSY
 from runtime.addresses import Address, parse_address
 from runtime.channels import MESSAGE_BYTES_MAX, METADATA_BYTES_MAX
 from runtime.identity import Identity
-from runtime.interceptors import CertificateInterceptor, MetricsInterceptor, ProblemInterceptor
+from runtime.interceptors import CertificateInterceptor, MetricsInterceptor, ProblemInterceptor, utc_now
 from runtime.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ class ServerOptions:
     reflection: bool = False
     grace_seconds: float = 10.0
     denied: Callable[[str], bool] | None = None
+    now: Callable[[], datetime.datetime] = utc_now
 
 
 class GrpcServer:
@@ -58,7 +60,7 @@ class GrpcServer:
         self._options = options
         interceptors: list[Any] = [ProblemInterceptor(on_broken)]
         interceptors += [MetricsInterceptor(metrics)] if metrics is not None else []
-        interceptors += [CertificateInterceptor(options.denied)]
+        interceptors += [CertificateInterceptor(options.denied, options.now)]
         self._pool = ThreadPoolExecutor(options.workers, thread_name_prefix="rpc")
         self._server = grpc.server(
             self._pool, interceptors=interceptors, options=_OPTIONS, maximum_concurrent_rpcs=options.calls_max

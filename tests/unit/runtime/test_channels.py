@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import grpc
 import pytest
+from cryptography import x509
 
 from protos.problems import Malformed, Problem, Refused, Unavailable, Unverified
 from protos.v1.problem_pb2 import (
@@ -104,13 +104,11 @@ def test_certificate_that_may_not_serve_is_not_spoken_to(node: Identity) -> None
         assert failure(server.address, node, server_name=node.name.dns_name).reason == REASON_PEER_UNREACHABLE
 
 
-def test_live_connection_ends_with_its_certificate(authority: CertificateAuthority, hub: Identity) -> None:
-    end = datetime.datetime.now(datetime.UTC).replace(microsecond=0) + datetime.timedelta(seconds=2)
-    issued = end - datetime.timedelta(days=1)
-    brief = authority.issue_identity(SpiffeName(DOMAIN, Role.NODE, "bike-share-1"), days=1, now=issued)
-    with server_of(hub) as server, open_channel(server.address, brief) as channel:
+def test_live_connection_ends_with_its_certificate(hub: Identity, node: Identity) -> None:
+    end = x509.load_pem_x509_certificate(node.certificate_pem).not_valid_after_utc
+    times = iter([end - datetime.timedelta(seconds=1), end])
+    with server_of(hub, now=lambda: next(times)) as server, open_channel(server.address, node) as channel:
         assert call(channel) == b"x"
-        time.sleep(max((end - datetime.datetime.now(datetime.UTC)).total_seconds(), 0))
         with pytest.raises(Unverified, match="expired"):
             unary(lambda: call(channel))
 
