@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 from auditor.findings import Results, Verdict
 from auditor.log import walk_log
 from privacy import envelope, rosters
+from privacy.egress import COUNT_MAX, EgressEntry, EgressKind, first_broken
 from privacy.envelope import Kind
 from privacy.trust import TrustRoot
 from protos.problems import Malformed, Problem
@@ -29,8 +29,7 @@ from runtime.log_reader import LogReader
 
 JOURNAL_BYTES_MAX = 1 << 30
 ELEMENT_BYTES = 32
-BLINDED_BATCH = "blinded-batch"
-UNLOGGED = frozenset({"join", "read", "deposit"})
+UNLOGGED = frozenset({EgressKind.JOIN, EgressKind.READ, EgressKind.DEPOSIT})
 _MESSAGES: dict[Kind, type[Any]] = {
     Kind.ROSTER_BATCH: roster_pb2.RosterBatch,
     Kind.RESERVATION: release_pb2.Reservation,
@@ -39,20 +38,6 @@ _MESSAGES: dict[Kind, type[Any]] = {
     Kind.ERASURE_ORDER: evidence_pb2.ErasureOrder,
     Kind.COMMITMENT: commitment_pb2.Commitment,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row of the journal."""
-
-    number: int
-    time: int
-    destination: str
-    kind: str
-    size: int
-    sha256: bytes
-    envelope_hash: bytes
-    chain: bytes
 
 
 @dataclass(slots=True)
@@ -135,7 +120,9 @@ def compare_egress(journal: Path, reader: LogReader, root: TrustRoot, enterprise
     """Compare; raises Malformed on a journal that cannot be read and what the log itself raises."""
     rows = read_journal(journal)
     found = Comparison(enterprise_id, rows=len(rows))
-    _check_chain(rows, found)
+    broken = first_broken(rows)
+    if broken is not None:
+        found.find(f"journal row {broken}", "The journal was changed here: its chain does not hold.")
     results = Results()
     record = _OnRecord(enterprise_id)
     head = walk_log(reader, root, results, record.take)
@@ -150,24 +137,24 @@ def compare_egress(journal: Path, reader: LogReader, root: TrustRoot, enterprise
     return found
 
 
-def read_journal(path: Path) -> list[Row]:
+def read_journal(path: Path) -> list[EgressEntry]:
     """Read what `cgsp-node egress --json` wrote; raises Malformed."""
     try:
         listed = json.loads(read_bounded(path, JOURNAL_BYTES_MAX))["entries"]
         return [
-            Row(
-                int(one["number"]),
-                int(one["time"]),
-                str(one["destination"]),
-                str(one["kind"]),
-                int(one["bytes"]),
+            EgressEntry(
+                _count(one["number"]),
+                _count(one["time"]),
+                _text(one["destination"]),
+                _text(one["kind"]),
+                _count(one["bytes"]),
                 bytes.fromhex(one["sha256"]),
                 bytes.fromhex(one["envelope_hash"]),
                 bytes.fromhex(one["chain"]),
             )
             for one in listed
         ]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise Malformed(
             REASON_MALFORMED_MESSAGE,
             f"{path} is not an egress journal.",
@@ -175,36 +162,27 @@ def read_journal(path: Path) -> list[Row]:
         ) from None
 
 
-def _check_chain(rows: Sequence[Row], found: Comparison) -> None:
-    """Each row's chain value covers all rows before it."""
-    previous = bytes(32)
-    for number, row in enumerate(rows, start=1):
-        if row.number != number or _chain_value(previous, row) != row.chain:
-            found.find(f"journal row {number}", "The journal was changed here: its chain does not hold.")
-            return
-        previous = row.chain
+def _count(value: Any) -> int:
+    count = int(value)
+    if not 0 <= count <= COUNT_MAX:
+        raise ValueError
+    return count
 
 
-def _chain_value(previous: bytes, row: Row) -> bytes:
-    fields = (
-        struct.pack(">QQQ", row.number, row.time, row.size),
-        row.destination.encode(),
-        row.kind.encode(),
-        row.sha256,
-        row.envelope_hash,
-    )
-    return hashlib.sha256(previous + b"".join(struct.pack(">I", len(one)) + one for one in fields)).digest()
+def _text(value: Any) -> str:
+    """Take text that has bytes to hash: JSON also spells halves of characters."""
+    return str(value).encode().decode()
 
 
 def _compare_messages(
-    rows: Sequence[Row],
+    rows: Sequence[EgressEntry],
     record: _OnRecord,
     reader: LogReader,
     found: Comparison,
 ) -> None:
-    sent: dict[bytes, Row] = {}
+    sent: dict[bytes, EgressEntry] = {}
     for row in rows:
-        if row.kind in UNLOGGED or row.kind == BLINDED_BATCH:
+        if row.kind in UNLOGGED or row.kind == EgressKind.BLINDED_BATCH:
             continue
         if row.kind not in {kind.value for kind in _MESSAGES}:
             found.find(f"journal row {row.number}", f"Nothing of kind '{row.kind}' may leave a node.")
@@ -220,7 +198,9 @@ def _compare_messages(
             _compare_bytes(row_sent, entry, record, reader, found)
 
 
-def _compare_bytes(row: Row, entry: Entry, record: _OnRecord, reader: LogReader, found: Comparison) -> None:
+def _compare_bytes(
+    row: EgressEntry, entry: Entry, record: _OnRecord, reader: LogReader, found: Comparison
+) -> None:
     """The bytes that left are those on record: envelope and bodies, where the bodies are at hand."""
     bodies = reader.bodies(entry.index)
     if bodies is None and row.size != len(entry.data):
@@ -235,7 +215,7 @@ def _compare_bytes(row: Row, entry: Entry, record: _OnRecord, reader: LogReader,
     found.find(f"journal row {row.number}", f"Other bytes left than those on record at entry {entry.index}.")
 
 
-def _is_erased(row: Row, entry: Entry, bodies: list[bytes]) -> bool:
+def _is_erased(row: EgressEntry, entry: Entry, bodies: list[bytes]) -> bool:
     """Say whether a roster batch is as long as what left and differs from it by emptied rows alone."""
     opened = envelope.open_envelope(entry.data)
     if opened.kind is not Kind.ROSTER_BATCH or len(entry.data) + sum(map(len, bodies)) != row.size:
@@ -247,8 +227,8 @@ def _is_erased(row: Row, entry: Entry, bodies: list[bytes]) -> bool:
         return False
 
 
-def _compare_batches(rows: Sequence[Row], record: _OnRecord, found: Comparison) -> None:
-    sent = {row.sha256: row for row in rows if row.kind == BLINDED_BATCH}
+def _compare_batches(rows: Sequence[EgressEntry], record: _OnRecord, found: Comparison) -> None:
+    sent = {row.sha256: row for row in rows if row.kind == EgressKind.BLINDED_BATCH}
     counted = _by_batch(record.batches)
     for batch_hash, by_custodian in counted.items():
         row = sent.get(batch_hash)

@@ -12,8 +12,9 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
-from enterprise_node.egress import EgressJournal, EgressKind
+from enterprise_node.egress import EgressJournal
 from privacy import deposits
+from privacy.egress import EgressKind
 from privacy.tiles import entries_path, tile_path
 from protos.problems import Unavailable
 from protos.v1.custodian_pb2 import EvaluateRequest, EvaluateResponse

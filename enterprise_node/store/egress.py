@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from enterprise_node.store.database import Database, Schema
+from privacy.egress import EgressEntry
 
 SCHEMA = Schema(
     "egress",
@@ -21,20 +20,6 @@ SCHEMA = Schema(
         ) STRICT""",
     ),
 )
-
-
-class EgressEntry(NamedTuple):
-    """One thing that left: when (seconds since 1970), where to, what, how many bytes, and their hash."""
-
-    number: int
-    time: int
-    destination: str
-    kind: str
-    size: int
-    sha256: bytes
-    envelope_hash: bytes
-    # SHA-256 over the chain value before and this row.
-    chain: bytes
 
 
 class EgressTable:

@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 
 from enterprise_node import egress, membership
-from enterprise_node.egress import EgressJournal, EgressKind
+from enterprise_node.egress import EgressJournal
 from enterprise_node.erase import erase
 from enterprise_node.outbox import send_deposit, send_join
 from enterprise_node.serving import serving, status
 from privacy import codec
+from privacy.egress import EgressKind
 from protos.epochs import Epoch, next_epoch
 from protos.problems import Problem
 from protos.v1.custodian_pb2 import EvaluateRequest

@@ -14,10 +14,10 @@ from click.testing import CliRunner
 from auditor import egress
 from auditor.app import open_log
 from auditor.cli import audit
-from auditor.egress import Comparison, compare_egress
+from auditor.egress import Comparison, compare_egress, read_journal
 from auditor.findings import Verdict
-from enterprise_node.egress import EgressKind
 from privacy import envelope, kinds
+from privacy.egress import EgressKind
 from privacy.envelope import Kind
 from privacy.standing import Role
 from protos.problems import Malformed
@@ -175,6 +175,29 @@ def test_a_changed_journal_is_found(journal: Journal, federation: Federation, tm
     path.write_text("[]", encoding="utf-8")
     with open_log(str(tmp_path / "bundle"), trust_root) as (reader, root), pytest.raises(Malformed):
         compare_egress(path, reader, root, BIKES)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("bytes", -1),
+        ("bytes", 1 << 64),
+        ("time", float("inf")),
+        ("number", "one"),
+        ("destination", "\ud800"),
+        ("kind", "\udfff"),
+        ("chain", "xy"),
+    ],
+)
+def test_a_field_that_no_journal_holds_is_malformed(
+    journal: Journal, tmp_path: Path, field: str, value: Any
+) -> None:
+    path = journal.write(tmp_path / "journal.json")
+    told = json.loads(path.read_text("utf-8"))
+    told["entries"][1][field] = value
+    path.write_text(json.dumps(told), encoding="utf-8")
+    with pytest.raises(Malformed, match="not an egress journal"):
+        read_journal(path)
 
 
 def test_the_command(journal: Journal, federation: Federation, tmp_path: Path) -> None:

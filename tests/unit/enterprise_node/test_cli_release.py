@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from enterprise_node.app import open_state
 from enterprise_node.assembly import open_journal
 from enterprise_node.cli import node
-from enterprise_node.egress import EgressKind
 from enterprise_node.exclusive import exclusive
+from privacy.egress import EgressKind
 from protos.problems import Malformed, Refused, Unavailable
 
 PROGRAM = (sys.executable, "-c", "from enterprise_node.cli import main; main()")

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from enterprise_node.egress import EgressJournal, EgressKind, check_chain
+from enterprise_node.egress import EgressJournal, check_chain
 from enterprise_node.store.database import Database
 from enterprise_node.store.egress import SCHEMA, EgressTable
+from privacy.egress import EgressKind
 from protos.problems import InvariantBroken
 
 
