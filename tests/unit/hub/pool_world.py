@@ -1,4 +1,4 @@
-"""A hub whose bikes release a pooled cell of nine tonnes, and whose persons gave eight to the pool."""
+"""A hub whose bikes release a pooled cell of nine tonnes, and two of whose persons gave eight to the pool."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class PoolWorld(RewardWorld):
 
 
 @contextmanager
-def pool_world(folder: Path) -> Iterator[PoolWorld]:
+def pool_world(folder: Path, givers: Sequence[int] = (0, 1)) -> Iterator[PoolWorld]:
     """Run the hub up to the point where it may issue."""
     with world_of(PoolWorld, folder, **parts()) as found:
         # Segments sealed by the clock would make the numbers of entries a matter of the machine's speed.
@@ -74,13 +74,13 @@ def pool_world(folder: Path) -> Iterator[PoolWorld]:
         found.publish_programme(made.canonical_bytes())
         found.figures[BIKES, EPOCH] = [5_000_000] * 12
         found.close_epoch()
-        contribute(found)
+        contribute(found, givers)
         yield found
 
 
-def contribute(world: PoolWorld) -> None:
-    """Let two persons give four tonnes each."""
-    for person in (0, 1):
+def contribute(world: PoolWorld, givers: Sequence[int]) -> None:
+    """Let persons give four tonnes each."""
+    for person in givers:
         world.prove(person, BIKES, NEXT)
         order = world.order("city", "pool", quantity=4)
         with world.rewards(Role.NODE, BIKES) as stub:

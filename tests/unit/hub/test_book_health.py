@@ -41,9 +41,9 @@ partner = "printer"
 )
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    made = World(opened=make_home(tmp_path_factory.mktemp("health") / "hub"))
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(opened=make_home(tmp_path / "hub"))
     with running(made.opened) as hub:
         made.hub = hub
         yield made

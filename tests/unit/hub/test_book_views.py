@@ -30,6 +30,7 @@ BOARDS = {
     "cities": {"names": NAMES, "of": "population", "by": "region", "group_min": 20},
     "crowds": {"names": NAMES, "of": "population", "by": "domain", "group_min": 1_000_000},
     "friends": {"names": NAMES, "of": "opted_in", "by": "account"},
+    "riders": {"names": NAMES, "of": "opted_in", "by": "account"},
 }
 
 
@@ -214,10 +215,10 @@ def test_a_group_that_opted_in_is_not_shown_before_it_is_large_enough(world: Rew
 
 
 def test_joining_a_board_needs_ones_own_ticket_and_a_free_name(world: RewardWorld) -> None:
-    join(world, 0, "First")
-    if not world.state.participants.is_proved(world.account_of(2)):
-        world.prove(2, BIKES, NEXT)
-    assert refused(partial(join, world, 2, "First")).reason == reasons.REASON_ALREADY_EXISTS
-    assert refused(partial(join, world, 5, "Unproved")).reason == reasons.REASON_CONTROL_NOT_PROVED
-    assert refused(partial(join, world, 0, "x", board="cities")).reason == reasons.REASON_PROGRAMME_UNKNOWN
-    assert refused(partial(join, world, 0, "<b>")).reason == reasons.REASON_UNKNOWN_FIELD_VALUE
+    world.prove(4, BIKES, NEXT)
+    riding = partial(join, world, board="riders")
+    riding(0, "First")
+    assert refused(partial(riding, 4, "First")).reason == reasons.REASON_ALREADY_EXISTS
+    assert refused(partial(riding, 5, "Unproved")).reason == reasons.REASON_CONTROL_NOT_PROVED
+    assert refused(partial(riding, 0, "x", board="cities")).reason == reasons.REASON_PROGRAMME_UNKNOWN
+    assert refused(partial(riding, 0, "<b>")).reason == reasons.REASON_UNKNOWN_FIELD_VALUE

@@ -12,10 +12,8 @@ from click.testing import CliRunner
 
 from accounting.issuance import MG_PER_TONNE
 from hub.cli import hub as program
-from hub.intake import Intake
 from hub.issuing import Issuer
 from hub.operation_client import OperationClient
-from hub.store.entries import StoredEntry
 from privacy import envelope
 from privacy.envelope import Kind
 from protos.epochs import Epoch
@@ -39,30 +37,15 @@ from tests.unit.hub.world import refused, stored
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PoolWorld]:
+    """A hub that has issued the one batch there is."""
     with pool_world(tmp_path_factory.mktemp("pool") / "hub") as found:
+        issue(found)
         yield found
 
 
 def logged(world: PoolWorld, kind: Kind) -> list[Any]:
     found = [envelope.open_envelope(one.data) for one in stored(world.opened.home)]
     return [one for one in found if one.kind is kind]
-
-
-def test_a_batch_is_previewed_issued_once_and_told_in_the_log(world: PoolWorld) -> None:
-    before = len(logged(world, Kind.ISSUANCE))
-    preview = issue(world, preview=True)
-    assert len(logged(world, Kind.ISSUANCE)) == before == 0
-    answer = issue(world)
-    assert answer.batch == preview.batch
-    assert issue(world) == answer
-    batch = answer.batch
-    assert (batch.pooled_grams, batch.pool_milligrams) == (POOLED_GRAMS, 8 * MG_PER_TONNE)
-    assert batch.deduction_grams > 0
-    whole = min(POOLED_GRAMS - batch.deduction_grams, 8_000_000) // 1_000_000
-    assert batch.issued_tonnes + batch.buffer_tonnes == whole
-    [entry] = logged(world, Kind.ISSUANCE)
-    assert entry.parse(ledger_pb2.Issuance).batch == batch
-    world.follow()
 
 
 def test_units_are_sold_and_used_from_the_command_line(world: PoolWorld) -> None:
@@ -98,32 +81,42 @@ def test_units_are_sold_and_used_from_the_command_line(world: PoolWorld) -> None
     assert re.search(r"^ +1 to +2  retired:works$", told.stdout, re.M)
 
 
-class RefusesOnce:
-    """An intake that refuses the first entry it is asked about."""
-
-    def __init__(self, intake: Intake) -> None:
-        self._intake = intake
-        self._has_refused = False
+class Refusing:
+    """An intake that takes no entry."""
 
     def check_own(self, build: Any) -> None:
-        if not self._has_refused:
-            self._has_refused = True
-            raise Refused(reasons.REASON_EPOCH_NOT_READY, "Not now.")
-        self._intake.check_own(build)
-
-    def append_own(self, connection: Any, build: Any) -> StoredEntry:
-        return self._intake.append_own(connection, build)
+        raise Refused(reasons.REASON_EPOCH_NOT_READY, "Not now.")
 
 
-def test_an_entry_that_is_not_taken_leaves_nothing_issued(tmp_path: Path) -> None:
-    with pool_world(tmp_path / "hub") as found, OperationClient(found.opened) as client:
-        hub, before = found.hub, (client.balances("R"), client.balances("U"))
-        intake: Any = RefusesOnce(hub._intake)
+def test_a_batch_is_previewed_issued_once_and_told_in_the_log(tmp_path: Path) -> None:
+    with pool_world(tmp_path / "hub") as world:
+        preview = issue(world, preview=True)
+        refuse_entry(world)
+        assert logged(world, Kind.ISSUANCE) == []
+        answer = issue(world)
+        assert answer.batch == preview.batch
+        assert issue(world) == answer
+        batch = answer.batch
+        assert (batch.pooled_grams, batch.pool_milligrams) == (POOLED_GRAMS, 8 * MG_PER_TONNE)
+        assert batch.deduction_grams > 0
+        whole = min(POOLED_GRAMS - batch.deduction_grams, 8_000_000) // 1_000_000
+        assert batch.issued_tonnes + batch.buffer_tonnes == whole
+        [entry] = logged(world, Kind.ISSUANCE)
+        assert entry.parse(ledger_pb2.Issuance).batch == batch
+        world.follow()
+        with OperationClient(world.opened) as client:
+            assert client.balances("U")[f"hold:{batch.batch}"] == batch.issued_tonnes
+
+
+def refuse_entry(world: PoolWorld) -> None:
+    """An entry that is not taken leaves nothing issued."""
+    hub = world.hub
+    with OperationClient(world.opened) as client:
+        before = client.balances("R"), client.balances("U")
+        intake: Any = Refusing()
         issuer = Issuer(hub._state, intake, hub._ledger, hub._writer, hub._readers)
         assert refused(lambda: issuer.issue("city", "bikes", EPOCH)).reason == reasons.REASON_EPOCH_NOT_READY
         assert (client.balances("R"), client.balances("U")) == before
-        batch, _ = issuer.issue("city", "bikes", EPOCH)
-        assert client.balances("U")[f"hold:{batch.batch}"] == batch.issued_tonnes
 
 
 def test_illustrative_figures_issue_nothing(world: PoolWorld) -> None:

@@ -20,9 +20,9 @@ from tests.unit.hub.world import refused
 __all__ = ["world"]
 
 
-def load(world: RewardWorld, *codes: str) -> int:
+def load(world: RewardWorld, reward: str, *codes: str) -> int:
     with world.rewards(Role.OPERATOR, "operator") as stub:
-        request = reward_pb2.LoadVouchersRequest(programme="city", reward="coupon", codes=codes)
+        request = reward_pb2.LoadVouchersRequest(programme="city", reward=reward, codes=codes)
         return int(call(stub.LoadVouchers, request).loaded)
 
 
@@ -33,9 +33,9 @@ def codes_of(world: RewardWorld, order: reward_pb2.RewardOrder, role: Role = Rol
 
 
 def test_a_code_is_handed_out_once_and_only_when_confirmed(world: RewardWorld) -> None:
-    assert load(world, "AAA-1", "BBB-2", "AAA-1") == 2
-    assert load(world, "BBB-2", "CCC-3") == 1
-    orders = [world.order("city", "coupon") for _ in range(4)]
+    assert load(world, "bread", "AAA-1", "BBB-2", "AAA-1") == 2
+    assert load(world, "bread", "BBB-2", "CCC-3") == 1
+    orders = [world.order("city", "bread") for _ in range(4)]
     tickets = [world.order_ticket(one, 2, BIKES) for one in orders]
     for at in range(3):
         made = reserve(world, orders[at], tickets[at])
@@ -70,28 +70,28 @@ def test_the_operator_loads_codes_from_a_file(world: RewardWorld, tmp_path: Path
 
 
 def test_a_refused_order_keeps_no_code(world: RewardWorld) -> None:
-    load(world, "DDD-4")
-    poor = world.order("city", "coupon", quantity=2)
+    load(world, "cake", "DDD-4")
+    poor = world.order("city", "cake", quantity=2)
     assert refused(partial(reserve, world, poor, world.order_ticket(poor, 2, BIKES)))
-    broke = world.order("city", "coupon")
+    broke = world.order("city", "cake")
     assert refused(partial(reserve, world, broke, world.order_ticket(broke, 4, BIKES)))
-    last = world.order("city", "coupon")
+    last = world.order("city", "cake")
     reserve(world, last, world.order_ticket(last, 2, BIKES))
-    more = world.order("city", "coupon", key=last.key, quantity=2)
+    more = world.order("city", "cake", key=last.key, quantity=2)
     assert refused(partial(reserve, world, more, world.order_ticket(more, 2, BIKES)))
     end(world, "Confirm", last)
     assert codes_of(world, last) == ["DDD-4"]
 
 
 def test_codes_lie_sealed(world: RewardWorld) -> None:
-    load(world, "SECRET-CODE-5")
+    load(world, "milk", "SECRET-CODE-5")
     world.hub._writer.call(lambda connection: connection.exec_driver_sql("select 1").all())
     private = world.opened.home.private
     for path in private.glob("hub.sqlite*"):
         assert b"SECRET-CODE-5" not in path.read_bytes()
     assert world.opened.home.voucher_key.stat().st_mode & 0o077 == 0
     with world.rewards(Role.NODE, BIKES) as stub:
-        request = reward_pb2.LoadVouchersRequest(programme="city", reward="coupon", codes=["X"])
+        request = reward_pb2.LoadVouchersRequest(programme="city", reward="milk", codes=["X"])
         assert refused(partial(call, stub.LoadVouchers, request)).reason == reasons.REASON_ROLE_NOT_ALLOWED
 
 
@@ -102,7 +102,7 @@ def test_sealed_codes_are_never_left_behind_by_a_new_key(world: RewardWorld, tmp
         with world.hub._readers.begin() as connection:
             return voucher_key(path, connection, secrets.token_bytes)
 
-    load(world, "LOCKED-CODE")
+    load(world, "rice", "LOCKED-CODE")
     assert refused(key).reason == reasons.REASON_KEY_UNKNOWN
     assert not path.exists()
     write_private(path, secrets.token_bytes(KEY_BYTES))
@@ -113,8 +113,8 @@ def test_sealed_codes_are_never_left_behind_by_a_new_key(world: RewardWorld, tmp
 
 def test_the_key_of_an_order_opens_nothing(world: RewardWorld) -> None:
     """It stands in the journal, with the ticket that ordered: who reads it there is nobody's portal."""
-    load(world, "PORTAL-CODE")
-    order = world.order("city", "coupon")
+    load(world, "tea", "PORTAL-CODE")
+    order = world.order("city", "tea")
     body = order_body(order, world.order_ticket(order, 3, BIKES))
     post(world, "/v1/redemptions", body)
     end(world, "Confirm", order, "operator")
