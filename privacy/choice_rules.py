@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from privacy import choices
-from privacy.account_changes import acts_from
+from privacy.account_change_rules import acts_from
 from privacy.chunks import HALF_BYTES
 from privacy.keys import checked_id
 from privacy.opened_tickets import Ticket

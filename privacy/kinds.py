@@ -10,7 +10,7 @@ from collections.abc import Callable
 from google.protobuf.message import Message
 
 from privacy import (
-    account_changes,
+    account_change_rules,
     book_rules,
     choice_rules,
     commitment_rules,
@@ -66,7 +66,7 @@ SEQUENCED: dict[Kind, tuple[Role, type[Message], Callable[..., Verdict]]] = {
     Kind.HUB_ERASURE_ORDER: (Role.HUB, evidence_pb2.ErasureOrder, erasure_rules.check_hub_erasure),
     Kind.CHOICE_BATCH: (Role.HUB, programme_pb2.ChoiceBatch, choice_rules.check_choice_batch),
     Kind.SELECTION: (Role.HUB, programme_pb2.Selection, selection_rules.check_selection),
-    Kind.ACCOUNT_CHANGE: (Role.HUB, programme_pb2.AccountChange, account_changes.check_account_change),
+    Kind.ACCOUNT_CHANGE: (Role.HUB, programme_pb2.AccountChange, account_change_rules.check_account_change),
     Kind.COMMITMENT: (Role.ENTERPRISE, commitment_pb2.Commitment, commitment_rules.check_commitment),
     Kind.BEACON: (Role.HUB, commitment_pb2.Beacon, commitment_rules.check_beacon),
 }

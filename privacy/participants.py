@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 from privacy import asked, choice_rules, selections
-from privacy.account_changes import older
+from privacy.account_change_rules import older
 from privacy.choices import Choices
 from privacy.opened_tickets import Ticket
 from privacy.ownership import AccountState, Move, owner
