@@ -94,18 +94,15 @@ def status(folder: Path, epochs: Sequence[str], *, as_json: bool) -> None:
 @json_option
 def doctor(folder: Path, *, as_json: bool) -> None:
     """Look for what would stop the node. 检查节点能否运行。"""
-    from dataclasses import asdict
-
     from enterprise_node.doctor import examine
+    from runtime.checks import check_lines
 
     found = list(examine(folder))
-    lines = [
-        f"{'ok  ' if one.good else 'FAIL'} {one.subject}: {one.text}{'' if one.good else ' ' + one.remedy}"
-        for one in found
+    healthy = all(one.is_good for one in found)
+    symptoms = [
+        {"subject": one.name, "good": one.is_good, "text": one.detail, "remedy": one.remedy} for one in found
     ]
-    healthy = all(one.good for one in found)
-    report = {"healthy": healthy, "symptoms": [asdict(one) for one in found]}
-    print_result(report, as_json=as_json, lines=lines)
+    print_result({"healthy": healthy, "symptoms": symptoms}, as_json=as_json, lines=check_lines(found))
     if not healthy:
         sys.exit(EXIT_DOCTOR)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from engine.opening import DUCKDB
@@ -15,42 +14,32 @@ from enterprise_node.local_keys import KEY_FILE, open_keys
 from enterprise_node.sources.files import find_files
 from enterprise_node.store.database import check_integrity
 from enterprise_node.workspace import STATE_FILE, load_node_packs
-from protos.problems import Problem
+from runtime.checks import Check, looked_at
 from runtime.configuration import open_home
 
 SPACE_BYTES_MIN = 1 << 30
 
 
-@dataclass(frozen=True, slots=True)
-class Symptom:
-    """One thing looked at: whether it is in order, and what to do if not."""
-
-    subject: str
-    good: bool
-    text: str
-    remedy: str = ""
-
-
-def examine(folder: Path) -> Iterator[Symptom]:
+def examine(folder: Path) -> Iterator[Check]:
     """Look at one thing after the other; without a readable node.toml there is nothing more to look at."""
-    home = _tried("home folder 目录", lambda: str(open_home(folder)))
-    configuration = _tried("node.toml", lambda: load_configuration(folder).enterprise_id)
+    home = looked_at("home folder 目录", lambda: str(open_home(folder)))
+    configuration = looked_at("node.toml", lambda: load_configuration(folder).enterprise_id)
     yield home
     yield configuration
-    if not (home.good and configuration.good):
+    if not (home.is_good and configuration.is_good):
         return
     settings = load_configuration(folder)
-    yield _tried("engine 计算引擎", lambda: _installed(settings.engine.at))
-    yield _tried("packs 方法学", lambda: ", ".join(load_node_packs(folder, settings)))
+    yield looked_at("engine 计算引擎", lambda: _installed(settings.engine.at))
+    yield looked_at("packs 方法学", lambda: ", ".join(load_node_packs(folder, settings)))
     for source in settings.source:
         if source.kind == "postgresql":
-            yield _tried(f"source 数据源 {source.id}", _connectable(folder, source))
+            yield looked_at(f"source 数据源 {source.id}", _connectable(folder, source))
     for subject, part in _files(settings):
-        yield _tried(subject, _counted(folder, part))
+        yield looked_at(subject, _counted(folder, part))
     if (folder / KEY_FILE).exists():
-        yield _tried("local key 本地密钥", lambda: f"{len(open_keys(folder).lookup)} bytes")
+        yield looked_at("local key 本地密钥", lambda: f"{len(open_keys(folder).lookup)} bytes")
     if (folder / STATE_FILE).exists():
-        yield _tried("state 状态库", lambda: check_integrity(folder / STATE_FILE))
+        yield looked_at("state 状态库", lambda: check_integrity(folder / STATE_FILE))
     yield _space(folder)
 
 
@@ -81,14 +70,8 @@ def _connectable(folder: Path, source: SourceSettings) -> Callable[[], str]:
     return lambda: f"has a connection string of {len(connection_string(folder, source))} characters"
 
 
-def _tried(subject: str, look: Callable[[], str]) -> Symptom:
-    try:
-        return Symptom(subject, True, look())
-    except Problem as problem:
-        return Symptom(subject, False, problem.message, problem.remedy)
-
-
-def _space(folder: Path) -> Symptom:
+def _space(folder: Path) -> Check:
     free = shutil.disk_usage(folder).free
-    text = f"{free >> 20:,} MB free"
-    return Symptom("disk 磁盘", free >= SPACE_BYTES_MIN, text, "Free at least 1 GB. 请至少腾出 1 GB。")
+    is_enough = free >= SPACE_BYTES_MIN
+    remedy = "" if is_enough else "Free at least 1 GB. 请至少腾出 1 GB。"
+    return Check("disk 磁盘", is_enough, f"{free >> 20:,} MB free", remedy)

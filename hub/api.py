@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Header, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from fastapi.responses import HTMLResponse, PlainTextResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
@@ -31,6 +31,7 @@ from hub.http_bounds import HttpBounds
 from hub.join import Registrar
 from hub.log import PublicLog
 from hub.participation import Participation
+from hub.problem_answers import problem_answer
 from hub.programme_views import ProgrammeViews
 from hub.views import AccountView, EnterpriseView, EpochView, PopulationView, StatusView, Views
 from protos.problems import Malformed, Problem, Unavailable
@@ -40,13 +41,11 @@ from protos.v1.problem_pb2 import (
 )
 from runtime.identity import Role
 from runtime.metrics import Metrics
-from runtime.problems import http_body, outcome
 
 JOINS_PER_MINUTE = 60
 JOINS_AT_ONCE = 4
 BINARY = "application/octet-stream"
-# Paths whose answers people look at.
-PAGES = ("/books/", "/programmes")
+_SEE_SCHEMA = "See /openapi.json."
 IMMUTABLE = "public, max-age=31536000, immutable"
 FRESH = "no-cache"
 HEADERS = {
@@ -126,22 +125,23 @@ def _guard(app: FastAPI) -> None:
 
     @app.exception_handler(Problem)
     async def refused(request: Request, problem: Problem) -> Response:
-        if request.url.path.startswith(PAGES):
-            return _refused_page(request, problem)
-        return _problem_response(problem)
+        return problem_answer(request, problem)
 
     @app.exception_handler(RequestValidationError)
     async def malformed(request: Request, error: RequestValidationError) -> Response:
         places = sorted({".".join(str(part) for part in one["loc"]) for one in error.errors()})
         message = f"The request does not have the expected form: {', '.join(places)}."
-        return _problem_response(Malformed(REASON_MALFORMED_MESSAGE, message, remedy="See /openapi.json."))
+        return problem_answer(request, Malformed(REASON_MALFORMED_MESSAGE, message, remedy=_SEE_SCHEMA))
 
     @app.exception_handler(HTTPException)
     async def unknown(request: Request, error: HTTPException) -> Response:
         if error.status_code == HTTPStatus.NOT_FOUND:
-            return _problem_response(_not_found("There is nothing at this path."))
-        problem = Malformed(REASON_MALFORMED_MESSAGE, HTTPStatus(error.status_code).phrase)
-        return JSONResponse(http_body(problem), error.status_code, error.headers)
+            problem: Problem = Unavailable(
+                REASON_NOT_FOUND, "There is nothing at this path.", remedy="See / and /openapi.json."
+            )
+        else:
+            problem = Malformed(REASON_MALFORMED_MESSAGE, HTTPStatus(error.status_code).phrase)
+        return problem_answer(request, problem, status=error.status_code, headers=error.headers)
 
 
 def _log_routes(app: FastAPI, parts: Parts) -> None:
@@ -258,19 +258,3 @@ def _page_routes(app: FastAPI, parts: Parts) -> None:
         return Response(
             templates.style_sheet(), media_type="text/css", headers={"Cache-Control": "public, max-age=3600"}
         )
-
-
-def _refused_page(request: Request, problem: Problem) -> Response:
-    """Tell a person, who looks at a page, what an app is told as JSON."""
-    accepted = request.headers.get("accept-language", "")
-    language = templates.language_of(request.query_params.get("lang"), accepted)
-    html = templates.problem_page(language, problem.message, problem.remedy)
-    return HTMLResponse(html, outcome(problem.reason).http_status)
-
-
-def _problem_response(problem: Problem) -> Response:
-    return JSONResponse(http_body(problem), outcome(problem.reason).http_status)
-
-
-def _not_found(message: str) -> Unavailable:
-    return Unavailable(REASON_NOT_FOUND, message, remedy="See / and /openapi.json.")

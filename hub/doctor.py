@@ -97,7 +97,7 @@ def _checked(checks: list[Check], name: str, examine_one: Callable[[], Result], 
     try:
         found = examine_one()
     except Problem as problem:
-        checks.append(Check(name, False, problem.message, problem.remedy))
+        checks.append(Check.failed(name, problem))
         return None
     checks.append(Check(name, True, good))
     return found

@@ -6,14 +6,15 @@ they are cheap, and an auditor reads them by the thousand.
 
 from __future__ import annotations
 
-from starlette.responses import JSONResponse
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hub.bounds import CallerBounds
 from hub.https import peer_of
+from hub.problem_answers import problem_answer
 from protos.problems import Malformed, Problem, Refused
 from protos.v1.problem_pb2 import REASON_MESSAGE_TOO_LARGE
-from runtime.problems import http_body, outcome
 
 UNCOUNTED = ("/checkpoint", "/log.vkey", "/tile/", "/v1/bodies/", "/livez", "/readyz", "/status.css")
 RETRY_SECONDS = 60
@@ -37,7 +38,7 @@ class HttpBounds:
                 body = await self._whole_body(receive) if scope["method"] == "POST" else b""
                 await self._app(scope, _given(body, receive), send)
         except Problem as problem:
-            await _refusal(problem)(scope, receive, send)
+            await _refusal(Request(scope), problem)(scope, receive, send)
 
     async def _whole_body(self, receive: Receive) -> bytes:
         """Read a body; stops as soon as it is longer than allowed."""
@@ -70,6 +71,6 @@ def _caller(scope: Scope) -> str:
     return client[0] if client else "unknown"
 
 
-def _refusal(problem: Problem) -> JSONResponse:
+def _refusal(request: Request, problem: Problem) -> Response:
     headers = {"Retry-After": str(RETRY_SECONDS)} if isinstance(problem, Refused) else None
-    return JSONResponse(http_body(problem), outcome(problem.reason).http_status, headers)
+    return problem_answer(request, problem, headers=headers)

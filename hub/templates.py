@@ -8,6 +8,11 @@ from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
+from protos.problems import Problem
+from protos.wording import wording_zh
+from runtime.languages import CHINESE, accepted_language
+from runtime.problems import reason_name
+
 NAVIGATION = {
     "en": {
         "lang": "en",
@@ -18,6 +23,7 @@ NAVIGATION = {
         "government": "Government book",
         "programmes": "Programmes",
         "refused": "This could not be shown",
+        "detail": "Detail",
     },
     "zh": {
         "lang": "zh-CN",
@@ -28,15 +34,17 @@ NAVIGATION = {
         "government": "政府账本",
         "programmes": "激励方案",
         "refused": "无法显示",
+        "detail": "详情（英文）",
     },
 }
 
 
+LANGUAGE_TAGS = {language: words["lang"] for language, words in NAVIGATION.items()}
+
+
 def language_of(query: str | None, accepted: str) -> str:
     """Choose a page's language: what was asked for, else the browser's, else English."""
-    if query in NAVIGATION:
-        return query
-    return "zh" if accepted.strip().lower().startswith("zh") else "en"
+    return query if query in NAVIGATION else accepted_language(accepted)
 
 
 def render(name: str, language: str, **values: Any) -> str:
@@ -44,10 +52,11 @@ def render(name: str, language: str, **values: Any) -> str:
     return _environment().get_template(name).render(nav=NAVIGATION[language], language=language, **values)
 
 
-def problem_page(language: str, message: str, remedy: str) -> str:
-    """Render why something is not shown, and what to do."""
-    title = NAVIGATION[language]["refused"]
-    return render("problem.html", language, title=title, message=message, remedy=remedy)
+def problem_page(language: str, problem: Problem) -> str:
+    """Render why something is not shown, and what to do: in Chinese first, the English message as detail."""
+    words = wording_zh(problem.reason) if language == CHINESE else None
+    title, code = NAVIGATION[language]["refused"], reason_name(problem.reason)
+    return render("problem.html", language, title=title, words=words, problem=problem, code=code)
 
 
 @cache

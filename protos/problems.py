@@ -43,6 +43,7 @@ _REMEDIES: dict[int, str] = {
     problem_pb2.REASON_ALREADY_RELEASED: (
         "Nothing is to be done: an epoch is answered once, and corrections go into a later one."
     ),
+    problem_pb2.REASON_NOT_FOUND: "Check the name, the number or the path.",
 }
 _REMEDY_BY_HUNDRED = {
     1: "Correct what the message names and send it again.",

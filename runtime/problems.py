@@ -6,9 +6,10 @@ Heavy imports stay inside the functions, so that a program can print its help wi
 from __future__ import annotations
 
 import json
+import os
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -20,6 +21,8 @@ from protos import problems
 from protos.problems import InvariantBroken, Malformed, Problem, Refused, Unavailable, Unverified
 from protos.v1 import problem_pb2 as wire
 from protos.v1.problem_pb2 import Reason
+from protos.wording import wording_zh
+from runtime.languages import CHINESE, ENGLISH, lines_beside, terminal_language
 
 if TYPE_CHECKING:
     import click
@@ -187,15 +190,20 @@ def told_outside(problem: Problem) -> Problem:
     )
 
 
-def http_body(problem: Problem) -> dict[str, Any]:
-    """Give the JSON that goes with a problem's HTTP status: reason, name, message, remedy."""
+def http_body(problem: Problem, language: str = ENGLISH) -> dict[str, Any]:
+    """Give the JSON that goes with a problem's HTTP status; only title and remedy_zh follow the language."""
     told = told_outside(problem)
-    return {
+    body: dict[str, Any] = {
+        "title": reason_name(told.reason).replace("_", " ").capitalize(),
         "reason": int(told.reason),
         "name": reason_name(told.reason),
         "message": told.message,
         "remedy": told.remedy,
     }
+    if language == CHINESE:
+        words = wording_zh(told.reason)
+        body |= {"title": words.sentence, "remedy_zh": words.remedy}
+    return body
 
 
 def from_http(status: int, body: bytes) -> Problem:
@@ -332,10 +340,18 @@ def _report(problem: Problem, *, as_json: bool) -> int:
         error = told | {"message": problem.message, "remedy": problem.remedy, "exit_code": code}
         sys.stderr.write(json.dumps({"error": error}, ensure_ascii=False) + "\n")
         return code
-    sys.stderr.write(f"error: {problem.message} [{reason_name(problem.reason)}]\n")
-    if problem.remedy:
-        sys.stderr.write(f"remedy: {problem.remedy}\n")
+    for line in _lines(problem, terminal_language(sys.stderr, os.environ)):
+        sys.stderr.write(f"{line}\n")
     return code
+
+
+def _lines(problem: Problem, language: str) -> Iterator[str]:
+    """Tell a problem: in English what exactly came, and beside it, in Chinese, what that is called."""
+    told, advice = lines_beside(problem.reason, language)
+    remedy = f"remedy: {problem.remedy}" if problem.remedy else ""
+    yield from filter(
+        None, (f"error: {problem.message} [{reason_name(problem.reason)}]", told, remedy, advice)
+    )
 
 
 def _from_os(failure: OSError) -> Problem:

@@ -28,6 +28,9 @@ from protos.v1 import (
     roster_pb2,
     trust_pb2,
 )
+from protos.v1.problem_pb2 import Reason
+from protos.wording import REASONS_ZH
+from runtime.problems import outcome, reason_name
 
 SIGNERS = {Role.ENTERPRISE: "the enterprise", Role.CUSTODIAN: "the custodian", Role.HUB: "the hub"}
 DOCUMENT = Path(__file__).parents[2] / "docs" / "protocol.md"
@@ -118,3 +121,14 @@ def test_every_kind_is_listed_with_its_message_its_signer_and_its_bodies() -> No
         assert (bodies == "–") == (kind not in WITH_BODIES)
     logged = {kind.value for kind in (Kind.TRUST_ROOT, *SEQUENCED, *DOCUMENTS)}
     assert {name for name, row in listed.items() if "(not logged)" not in row[2]} - logged == {"link-ticket"}
+
+
+def test_every_reason_is_in_the_table_with_its_outcome_and_words() -> None:
+    rows = [
+        f"| {number} | {reason_name(number)} | {row.grpc_status} | {row.http_status} | {row.exit_code} "
+        f"| {REASONS_ZH[number].sentence} |"
+        for number in sorted(Reason.values())
+        for row in [outcome(number)]
+    ]
+    told = DOCUMENT.read_text().partition("## Problems")[2].partition("\n## ")[0]
+    assert [line for line in told.splitlines() if re.match(r"\| \d", line)] == rows

@@ -69,7 +69,7 @@ def test_doctor_names_what_is_wrong(home: Home) -> None:
     (home.folder / "local.key").write_bytes(b"")
     state = home.folder / STATE_FILE
     state.write_bytes(state.read_bytes()[:100] + b"\0" * 4000)
-    bad = {one.subject for one in examine(home.folder) if not one.good}
+    bad = {one.name for one in examine(home.folder) if not one.is_good}
     assert bad == {"source 数据源 trips", "local key 本地密钥", "state 状态库"}
     result = CliRunner().invoke(node, ["doctor", "--home", str(home.folder)])
     assert result.exit_code == 1
@@ -78,4 +78,4 @@ def test_doctor_names_what_is_wrong(home: Home) -> None:
 
 def test_doctor_stops_at_an_unreadable_configuration(home: Home) -> None:
     home.configure(TRIPS.replace("km", "mile", 1))
-    assert [one.good for one in examine(home.folder)] == [True, False]
+    assert [one.is_good for one in examine(home.folder)] == [True, False]

@@ -273,9 +273,9 @@ def test_the_file_with_the_connection_string_must_be_private(tmp_path: Path, ser
 
 
 def test_doctor_looks_for_the_connection_string(home: Home) -> None:
-    assert all(one.good for one in examine(home.folder) if one.subject.endswith("trips"))
+    assert all(one.is_good for one in examine(home.folder) if one.name.endswith("trips"))
     (home.folder / "database.dsn").unlink()
-    assert [one.good for one in examine(home.folder) if one.subject.endswith("trips")] == [False]
+    assert [one.is_good for one in examine(home.folder) if one.name.endswith("trips")] == [False]
 
 
 def test_the_node_cannot_write(tmp_path: Path, server: str, database: psycopg.Connection) -> None:

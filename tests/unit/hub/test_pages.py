@@ -8,6 +8,9 @@ from hub.amounts import kilograms, written
 from hub.pages import status_page
 from hub.templates import language_of, problem_page, style_sheet
 from hub.views import EnterpriseView, EpochView, PopulationEpoch, StatusView, Total, noise_halfwidth
+from protos.problems import Malformed, Problem
+from protos.v1.problem_pb2 import REASON_WRONG_SHAPE, Reason
+from protos.wording import REASONS_ZH
 
 STATUS = StatusView(origin="<b>&", log_size=3, log_root="00" * 32, witness_quorum=0, accounts=7)
 
@@ -111,12 +114,23 @@ def test_amounts_are_written_in_the_units_people_use(amount: int, unit: str, tex
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_every_page_can_be_reached_without_a_mouse_or_a_script(language: str) -> None:
-    page = problem_page(language, "<script>alert(1)</script>", "Ask again.")
+    page = problem_page(
+        language, Malformed(REASON_WRONG_SHAPE, "<script>alert(1)</script>", remedy="Ask again.")
+    )
     assert 'href="#content"' in page
     assert "&lt;script&gt;" in page
     for link in ("/?lang=", "/programmes?lang=", "/books/government?lang="):
         assert f'href="{link}{language}"' in page
     assert not re.search(r"<script|style=|https?:|javascript:", page)
+
+
+@pytest.mark.parametrize("reason", Reason.values())
+def test_a_refusal_begins_in_the_pages_language(reason: Reason.ValueType) -> None:
+    words, problem = REASONS_ZH[reason], Problem(reason, "What came.", remedy="Do this.")
+    chinese = re.sub(r"<[^>]*>|\s+", " ", problem_page("zh", problem))
+    assert re.search(rf"{words.sentence}.*{words.remedy}.*详情.*What came\. .*Do this\.", chinese)
+    english = problem_page("en", problem)
+    assert words.sentence not in english and "What came." in english
 
 
 def luminance(colour: str) -> float:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import sys
 from http import HTTPStatus
 from pathlib import Path
 
@@ -22,7 +25,9 @@ from protos.v1.problem_pb2 import (
     Reason,
 )
 from protos.v1.problem_pb2 import Problem as WireProblem
+from protos.wording import REASONS_ZH
 from runtime.console import json_option
+from runtime.languages import CHINESE
 from runtime.problems import OUTCOMES, from_http, http_body, outcome, reason_name, run_cli
 
 
@@ -135,6 +140,59 @@ def test_problem_is_json_when_asked(capsys: pytest.CaptureFixture[str]) -> None:
         "remedy": "Wait for the next epoch.",
         "exit_code": 30,
     }
+
+
+def ended_on_chinese_terminal(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, str]:
+    """Run on a real terminal of a Chinese locale; give the exit code and what stands there."""
+    master, slave = os.openpty()
+    with monkeypatch.context() as changed, os.fdopen(slave, "w", encoding="utf-8") as stream:
+        for name in ("LC_ALL", "LC_MESSAGES"):
+            changed.delenv(name, raising=False)
+        changed.setenv("LANG", "zh_CN.UTF-8")
+        changed.setattr(sys, "stderr", stream)
+        code = ended(*arguments)
+    shown = bytearray()
+    # A terminal whose other end is closed ends with an error once all is read.
+    with contextlib.suppress(OSError):
+        while part := os.read(master, 4096):
+            shown += part
+    os.close(master)
+    return code, shown.decode().replace("\r\n", "\n")
+
+
+def test_a_chinese_terminal_is_told_in_both_languages(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = REASONS_ZH[REASON_BUDGET_EXCEEDED]
+    assert ended_on_chinese_terminal(monkeypatch, "fail", "refused") == (
+        30,
+        f"error: 2 is more than 1. [BUDGET_EXCEEDED]\n错误：{words.sentence}\n"
+        f"remedy: Wait for the next epoch.\n处理：{words.remedy}\n",
+    )
+
+
+def test_json_is_the_same_in_every_locale(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there = ended_on_chinese_terminal(monkeypatch, "fail", "refused", "--json")
+    assert there == (ended("fail", "refused", "--json"), capsys.readouterr().err)
+
+
+def test_what_is_no_terminal_is_told_in_english(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    assert ended("fail", "refused") == 30
+    assert capsys.readouterr().err.isascii()
+
+
+@pytest.mark.parametrize("reason", Reason.values())
+def test_http_title_follows_the_language_and_nothing_else_does(reason: Reason.ValueType) -> None:
+    problem = Problem(reason, "What came.", remedy="Do this.")
+    english, chinese = http_body(problem), http_body(problem, CHINESE)
+    words = REASONS_ZH[reason]
+    assert english["title"].isascii()
+    assert (chinese.pop("title"), chinese.pop("remedy_zh")) == (words.sentence, words.remedy)
+    del english["title"]
+    assert chinese == english
 
 
 def test_bug_shows_its_place_and_not_its_words(capsys: pytest.CaptureFixture[str]) -> None:
