@@ -102,7 +102,7 @@ def anchored_sql(
         "a.grams - y.grams AS difference, "
         "w.share, w.whole, w.variance AS combined "
         f"FROM ({years}) AS y LEFT JOIN {anchor} AS a ON a.enterprise = y.enterprise "
-        "AND a.measure = y.measure AND a.epoch = y.anchor AND a.slot = y.slot "
+        "AND a.measure = y.measure AND a.epoch = y.anchor AND a.slot = y.slot AND a.pseudonym = y.pseudonym "
         f"LEFT JOIN {weight} AS w ON w.enterprise = y.enterprise AND w.measure = y.measure "
         "AND w.anchor = y.anchor AND w.months = y.months"
     )

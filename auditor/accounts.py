@@ -7,7 +7,7 @@ from typing import Any
 from auditor.findings import Check, Result, Results
 from auditor.replay import Replay
 from auditor.statements import StatementFiles
-from engine.released import BooksSum
+from engine.folding import BooksSum
 from privacy.erasures import ordered_since
 from protos.epochs import Epoch, format_epoch
 from protos.v1 import books_pb2
@@ -25,7 +25,7 @@ def check_accounts(replayed: Replay, files: StatementFiles, results: Results) ->
             figures = _figures(close)
             continue
         books = BooksSum()
-        for account in files.fold(*replayed.stated(close, files)):
+        for account in files.fold(replayed.stated(close, files)):
             books.add(account)
         erased = ordered_since(replayed.state.erasures, close.log_size)
         before = len(result.findings)
@@ -55,7 +55,7 @@ def _figures(close: books_pb2.EpochClose, books: BooksSum | None = None) -> dict
 def _points(replayed: Replay, files: StatementFiles, close: books_pb2.EpochClose) -> dict[str, int]:
     """Sum the released points after a close; nothing where no enterprise releases any."""
     accounts = total = 0
-    for account in files.fold_points(*replayed.stated(close, files)):
+    for account in files.fold_points(replayed.stated(close, files)):
         accounts, total = accounts + 1, total + account.points
     return {"accounts_with_points": accounts, "total_points": total} if accounts else {}
 

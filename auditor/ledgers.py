@@ -7,18 +7,17 @@ alone; whoever had followed until then goes on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from accounting.ledger import sources
 from accounting.ledger.chart import CLAIMS
 from auditor.findings import Result
 from auditor.statements import StatementFiles
-from engine.closing import ClosedBooks, Released
+from engine.closing import ClosedBooks
 from engine.eligibility import CelConditions
+from engine.folding import BooksSum
 from engine.log_facts import LogFacts
-from engine.released import BooksSum, ReleasedFiles
+from engine.released import Released
 from engine.replayed_books import ReplayedBooks
 from privacy.asked import is_emptied, ticket_of
 from privacy.journal import JournalRows
@@ -92,7 +91,7 @@ class LedgerReplay:
         self,
         index: int,
         close: books_pb2.EpochClose,
-        stated: tuple[Sequence[ReleasedFiles], Sequence[Path]],
+        stated: Released,
         result: Result,
     ) -> bool:
         """Close again and compare; True where the accounts of the close were found right as well."""
@@ -105,10 +104,10 @@ class LedgerReplay:
         books, files = self._bound(), self._files
         assert files is not None
         total = BooksSum()
-        for account in files.fold(*stated):
+        for account in files.fold(stated):
             total.add(account)
         try:
-            closed = books.close(Epoch(close.epoch), Released(*stated))
+            closed = books.close(Epoch(close.epoch), stated)
         except Problem as problem:
             result.find_problem(place, problem)
             self.leave_parts(erased=False)

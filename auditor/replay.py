@@ -15,6 +15,7 @@ from auditor.issuances import IssuanceLog, IssuedSeen
 from auditor.ledgers import LedgerReplay
 from auditor.participants import Participation
 from auditor.statements import StatementFiles
+from engine import released
 from engine.log_facts import LogFacts
 from engine.released import ReleasedFiles, ReleasedRows
 from privacy import envelope
@@ -129,14 +130,12 @@ class Replay:
     # Entries before this one were followed in the ledgers while their bodies were whole.
     carried: int = 0
 
-    def stated(
-        self, close: books_pb2.EpochClose, files: StatementFiles
-    ) -> tuple[list[ReleasedFiles], list[Path]]:
+    def stated(self, close: books_pb2.EpochClose, files: StatementFiles) -> released.Released:
         """Give the files of what stands in the beginning of the log that a close names, changes applied."""
         statements = [
-            released.files
-            for released in self.releases
-            if released.index < close.log_size and released.message.epoch <= close.epoch and released.files
+            one.files
+            for one in self.releases
+            if one.index < close.log_size and one.message.epoch <= close.epoch and one.files
         ]
         links = [
             linked.file

@@ -9,18 +9,9 @@ from types import TracebackType
 from typing import Self
 
 from engine.duckdb_engine import DuckDbEngine
+from engine.folding import FoldedAccount, FoldedPoints, fold_accounts, fold_points, sum_statements
 from engine.moved import apply_moves
-from engine.released import (
-    FoldedAccount,
-    FoldedPoints,
-    ReleasedFiles,
-    ReleasedRows,
-    fold_accounts,
-    fold_points,
-    sum_statements,
-    write_links,
-    write_statements,
-)
+from engine.released import Released, ReleasedFiles, ReleasedRows, write_links, write_statements
 from privacy.links import LinkRows
 from privacy.ownership import Move
 
@@ -65,19 +56,17 @@ class StatementFiles:
 
     def moved(
         self, statements: Sequence[ReleasedFiles], links: Sequence[Path], moves: Sequence[Move]
-    ) -> tuple[list[ReleasedFiles], list[Path]]:
-        """Give the files after changes to accounts."""
-        return apply_moves(self._engine, self._folder, statements, links, moves)
+    ) -> Released:
+        """Give the files with what changes to accounts make of them."""
+        return apply_moves(self._engine, self._folder, Released(statements, links), moves)
 
-    def fold(self, statements: Sequence[ReleasedFiles], links: Sequence[Path]) -> Iterator[FoldedAccount]:
+    def fold(self, released: Released) -> Iterator[FoldedAccount]:
         """Fold the files' statements into accounts, ascending by account."""
-        return fold_accounts(self._engine, statements, links)
+        return fold_accounts(self._engine, released)
 
-    def fold_points(
-        self, statements: Sequence[ReleasedFiles], links: Sequence[Path]
-    ) -> Iterator[FoldedPoints]:
+    def fold_points(self, released: Released) -> Iterator[FoldedPoints]:
         """Fold the files' statements of points into accounts, ascending by account."""
-        return fold_points(self._engine, statements, links)
+        return fold_points(self._engine, released)
 
     def sums(self, statements: Sequence[ReleasedFiles]) -> dict[tuple[str, int, str], int]:
         """Add up the grams of months by enterprise, epoch and measure, whoever they are linked to."""

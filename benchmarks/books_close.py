@@ -15,6 +15,7 @@ from accounting.ledger.closing import System, claims_terms, close_system
 from accounting.ledger.sources import Drawn, Source, drawn, messages
 from benchmarks.books_floors import RUNS, bare_load, timed
 from engine.duckdb_engine import DuckDbEngine
+from engine.folding import CLAIMS_POSITION_SQL, BooksSum, fold_accounts, fold_sources
 from engine.ledgers import (
     WALLET_COLUMNS,
     ClosedLedger,
@@ -25,7 +26,8 @@ from engine.ledgers import (
     walk_wallets,
     write_credits,
 )
-from engine.released import CLAIMS_POSITION_SQL, BooksSum, ReleasedFiles, fold_accounts, fold_sources
+from engine.released import Released as FoldFiles
+from engine.released import ReleasedFiles
 from hub.reconcile import CHECKS, Pass
 from hub.store import books, bulk
 from hub.store.books import Balances
@@ -142,12 +144,13 @@ def _closed(location: Location, writer: Engine, released: Released, folder: Path
 def _fold(engine: DuckDbEngine, released: Released, epoch: Epoch) -> tuple[Balances, dict[Source, int]]:
     """Fold statements into accounts and their root, and into sources, as the hub's closer does."""
     total, balances = BooksSum(), Balances(epoch)
-    until = [one for one in released.files if one.epoch <= epoch]
-    for one in fold_accounts(engine, until, [released.links]):
+    files = [one for one in released.files if one.epoch <= epoch]
+    until = FoldFiles(files, [released.links])
+    for one in fold_accounts(engine, until):
         total.add(one)
         balances.add(one.account, one.balance_mg, one.variance_mg2, one.enterprises)
     total.root()
-    return balances, fold_sources(engine, until, [released.links])
+    return balances, fold_sources(engine, until)
 
 
 def _step(engine: DuckDbEngine, place: Path, epoch: Epoch, before: LedgerFiles) -> ClosedLedger:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from accounting.ledger import sources
@@ -25,6 +25,7 @@ from accounting.ledger.wallets import Terms, Wallet
 from accounting.programmes.versions import Span, in_force
 from engine.earning import lay_out_positions
 from engine.engine import Engine
+from engine.folding import CLAIMS_POSITION_SQL, fold_sources
 from engine.kept_books import Place
 from engine.ledgers import (
     NO_FILES,
@@ -36,18 +37,10 @@ from engine.ledgers import (
     write_credits,
 )
 from engine.log_facts import LogFacts
-from engine.released import CLAIMS_POSITION_SQL, ReleasedFiles, fold_sources
+from engine.released import Released
 from privacy.merkle import CompactTree
 from protos.epochs import Epoch, shift_epoch
 from protos.v1 import books_pb2, ledger_pb2
-
-
-@dataclass(frozen=True, slots=True)
-class Released:
-    """What a close stands on: releases up to its epoch and links, as files."""
-
-    files: Sequence[ReleasedFiles]
-    links: Sequence[Path]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +105,7 @@ def credit_books(
     before: Mapping[str, LedgerFiles],
 ) -> CreditedBooks:
     """Write what a close credits in every ledger; its accounts must be what was folded last in the engine."""
-    given = fold_sources(engine, released.files, released.links)
+    given = fold_sources(engine, released)
     ledgers = [write_credits(engine, folder, one) for one in _credits(engine, facts, epoch, released, before)]
     return CreditedBooks(tuple(ledgers), given)
 
@@ -175,6 +168,6 @@ def _positions(
     engine: Engine, facts: LogFacts, spans: Sequence[Span], released: Released, through: Epoch
 ) -> str:
     """Lay out a programme's positions over what has matured."""
-    matured = [one for one in released.files if one.epoch <= through]
-    text = lay_out_positions(engine, spans, matured, released.links, facts.policy_for)
+    matured = replace(released, files=[one for one in released.files if one.epoch <= through])
+    text = lay_out_positions(engine, spans, matured, facts.policy_for)
     return f"SELECT account, position, variance FROM ({text}) AS p"  # noqa: S608 (a query of this module's own)

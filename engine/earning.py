@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 
-from accounting.accounts import anchored_sql
 from accounting.programmes.earn_rules import EarnFrom
 from accounting.programmes.earning import EARNING_COLUMNS, earning_rows, positions_sql, unbroken_cover_sql
 from accounting.programmes.matching import ReleasedMeasure
 from accounting.programmes.versions import Span
 from engine.engine import Columns, Engine
-from engine.released import STATEMENT_COLUMNS, ReleasedFiles, register_anchors, view_links
+from engine.folding import lay_out_links, lay_out_months
+from engine.released import STATEMENT_COLUMNS, Released, ReleasedFiles
 from privacy.policy import Policy
 from privacy.series import MeasureKind
 from protos.epochs import Epoch, checked_epoch
@@ -40,29 +39,23 @@ def released_measures(policy: Policy) -> tuple[ReleasedMeasure, ...]:
 def lay_out_positions(
     engine: Engine,
     spans: Sequence[Span],
-    released: Sequence[ReleasedFiles],
-    links: Sequence[Path],
+    released: Released,
     policy_for: Callable[[Epoch], Policy],
 ) -> str:
     """Name the tables a programme's positions are read from, and give the SQL for them.
 
-    (account, position, variance, excess) ascending by account, over all files given.
+    (account, position, variance, excess) ascending by account, over all releases given: what was moved of
+    others earns by no rule.
     """
-    engine.view("statement", [one.months for one in released], STATEMENT_COLUMNS)
-    engine.view("points", [one.points for one in released if one.points is not None], STATEMENT_COLUMNS)
-    view_links(engine, released, links)
-    rows = list(earning_rows(spans, _measures_of(released, policy_for)))
+    engine.view("points", released.points, STATEMENT_COLUMNS)
+    rows = list(earning_rows(spans, _measures_of(released.files, policy_for)))
     columns: Columns = {
         name: np.array([row[place] for row in rows], dtype=_ARRAYS[kind])
         for place, (name, kind) in enumerate(EARNING_COLUMNS.items())
     }
     engine.register("earning", columns, EARNING_COLUMNS)
-    anchors = [one.anchors for one in released if one.anchors is not None]
-    if not anchors:
-        return positions_sql(spans)
-    engine.view("anchor", anchors, STATEMENT_COLUMNS)
-    register_anchors(engine, released)
-    return positions_sql(spans, statement=f"({anchored_sql(cover=unbroken_cover_sql(spans))})")
+    statement = lay_out_months(engine, released, unbroken_cover_sql(spans))
+    return positions_sql(spans, statement=statement, link=lay_out_links(engine, released))
 
 
 def _measures_of(

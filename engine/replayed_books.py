@@ -12,11 +12,12 @@ from typing import Any
 
 from accounting.ledger.decide import accounts_of, act_hash, reservation_of
 from accounting.programmes.eligibility import Conditions
-from engine.closing import ClosedBooks, Operated, Released, credit_books, step_books
+from engine.closing import ClosedBooks, Operated, credit_books, step_books
 from engine.engine import Engine
 from engine.kept_books import EMPTY, KeptBooks
 from engine.ledgers import Found, LedgerFiles, find_wallets
 from engine.log_facts import LogFacts
+from engine.released import Released
 from protos.epochs import Epoch
 from protos.problems import Conflict, Unverified
 from protos.v1 import ledger_pb2

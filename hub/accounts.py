@@ -19,11 +19,12 @@ from typing import Self
 
 from sqlalchemy import Connection, Engine
 
-from engine.closing import ClosedBooks, Released
+from engine.closing import ClosedBooks
 from engine.engine import OWN_FOLDER
 from engine.engine import Engine as QueryEngine
+from engine.folding import BooksSum, fold_accounts, fold_points
 from engine.moved import apply_moves
-from engine.released import BooksSum, ReleasedRows, fold_accounts, fold_points, write_links, write_statements
+from engine.released import Released, ReleasedRows, write_links, write_statements
 from hub.closing import LEDGER_FOLDER, Attempt, LedgerCloser
 from hub.erasures import remove_folded
 from hub.intake import Intake, Own, Step, following
@@ -332,16 +333,16 @@ def fold_into(
             for leaf_hash, rows in linked_rows(connection, epoch, log_size)
         ]
     moves = state.moves(epoch, log_size)
-    statements, links = apply_moves(engine, resources.folder, statements, links, moves)
+    released = apply_moves(engine, resources.folder, Released(statements, links), moves)
     points = [
         PointsBalance(one.account, one.points, one.variance, one.enterprises, epoch)
-        for one in fold_points(engine, statements, links)
+        for one in fold_points(engine, released)
     ]
     balances, total = Balances(epoch), BooksSum()
-    for two in fold_accounts(engine, statements, links):
+    for two in fold_accounts(engine, released):
         total.add(two)
         balances.add(two.account, two.balance_mg, two.variance_mg2, two.enterprises)
-    return Books(epoch, balances, points, total, Released(statements, links))
+    return Books(epoch, balances, points, total, released)
 
 
 def write_balances(connection: Connection, folded: Books) -> None:

@@ -19,7 +19,6 @@ from engine.closing import (
     ClosedBooks,
     CreditedBooks,
     Operated,
-    Released,
     credit_books,
     step_books,
     terms_of,
@@ -37,6 +36,7 @@ from engine.ledgers import (
     wallets_file,
 )
 from engine.log_facts import LogFacts
+from engine.released import Released
 from hub.ledger import Ledger
 from hub.state import State
 from hub.store import entries

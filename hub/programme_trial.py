@@ -19,7 +19,7 @@ from accounting.programmes.programme import Programme
 from accounting.programmes.versions import spans_of
 from engine.earning import lay_out_positions
 from engine.engine import Engine
-from engine.released import write_links, write_statements
+from engine.released import Released, write_links, write_statements
 from hub.accounts import Resources, linked_rows, released_rows
 from hub.setup import Opened
 from hub.state import State
@@ -100,7 +100,7 @@ def _positions(
     begun = programme.model_copy(update={"first_epoch": epoch, "last_epoch": None})
     files = [write_statements(engine, folder, one) for one in released_rows(connection, state, epoch)]
     links = [write_links(engine, folder, leaf, rows) for leaf, rows in linked_rows(connection, epoch)]
-    text = lay_out_positions(engine, spans_of([begun]), files, links, state.policy_for)
+    text = lay_out_positions(engine, spans_of([begun]), Released(files, links), state.policy_for)
     return [(row[1], row[2], row[3]) for row in engine.rows(text)]
 
 

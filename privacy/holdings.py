@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Self
 
 from privacy.ownership import BASIS_POINTS, Closure, Merge, Move, ShareOut, Split
 from protos.epochs import Epoch
@@ -37,16 +39,14 @@ class Holdings:
 
 def holdings(moves: Sequence[Move], linked: Mapping[bytes, bytes]) -> Holdings:
     """Fold acting changes; `linked` gives the link of every pseudonym named by `touched`."""
-    merged = _merged(moves)
-    split = {move.pseudonym for move in moves if isinstance(move, Split)}
-    changed = _changed_accounts(moves, merged)
+    changes = _Changes.of(moves)
     found = [
         one
         for pseudonym, account in sorted(linked.items())
-        if pseudonym in split or merged.get(account, account) in changed
-        for one in _holdings_of(pseudonym, account, moves, merged)
+        if changes.concern(pseudonym, account)
+        for one in _holdings_of(pseudonym, account, changes)
     ]
-    return Holdings(tuple(found), merged)
+    return Holdings(tuple(found), changes.merged)
 
 
 def touched(moves: Sequence[Move]) -> tuple[frozenset[bytes], frozenset[bytes]]:
@@ -75,19 +75,57 @@ def _changed_accounts(moves: Sequence[Move], merged: Mapping[bytes, bytes]) -> s
     return {merged.get(account, account) for account in closed | shared}
 
 
-def _holdings_of(
-    pseudonym: bytes, account: bytes, moves: Sequence[Move], merged: Mapping[bytes, bytes]
-) -> Iterator[Holding]:
+@dataclass(frozen=True, slots=True)
+class _Changes:
+    """Changes by whom they concern, each list in the order in which they act."""
+
+    merged: Mapping[bytes, bytes]
+    splits: Mapping[bytes, Sequence[Split]]
+    closed: Mapping[bytes, Epoch]
+    shared: Mapping[bytes, Sequence[ShareOut]]
+
+    @classmethod
+    def of(cls, moves: Sequence[Move]) -> Self:
+        """Lay out changes; accounts are named by those that stand for them."""
+        merged = _merged(moves)
+        splits: dict[bytes, list[Split]] = defaultdict(list)
+        shared: dict[bytes, list[ShareOut]] = defaultdict(list)
+        closed: dict[bytes, Epoch] = {}
+        for move in sorted(moves, key=lambda one: one.effective):
+            match move:
+                case Split():
+                    splits[move.pseudonym].append(move)
+                case ShareOut():
+                    shared[merged.get(move.household, move.household)].append(move)
+                case Closure():
+                    closed.setdefault(merged.get(move.account, move.account), move.effective)
+                case Merge():
+                    pass
+        return cls(merged, splits, closed, shared)
+
+    def current(self, account: bytes) -> bytes:
+        """Give the account that stands for one that was merged."""
+        return self.merged.get(account, account)
+
+    def concern(self, pseudonym: bytes, account: bytes) -> bool:
+        """Say whether a pseudonym's statements may go elsewhere than to its link's account."""
+        current = self.current(account)
+        return pseudonym in self.splits or current in self.closed or current in self.shared
+
+
+def _holdings_of(pseudonym: bytes, account: bytes, changes: _Changes) -> Iterator[Holding]:
     """Cut a pseudonym's epochs where its account, or what becomes of that, changes."""
-    splits = [move for move in moves if isinstance(move, Split) and move.pseudonym == pseudonym]
-    splits.sort(key=lambda move: move.effective)
-    cuts = {ALWAYS, FOREVER, *(move.effective for move in moves)}
+    splits = changes.splits.get(pseudonym, ())
+    cuts = {ALWAYS, FOREVER, *(move.effective for move in splits)}
+    for holder in {changes.current(one) for one in (account, *(move.account for move in splits))}:
+        cuts.update(move.effective for move in changes.shared.get(holder, ()))
+        cuts.add(changes.closed.get(holder, FOREVER))
     before: Holding | None = None
     for since, until in pairwise(sorted(cuts)):
         holder = account
         for move in splits:
             holder = move.account if move.effective <= since else holder
-        parts = _parts(merged.get(holder, holder), since, moves, merged)
+        parts = _parts(changes.current(holder), since, changes)
         if before is not None and before.parts == parts:
             before = Holding(pseudonym, before.since, until, parts)
             continue
@@ -98,20 +136,13 @@ def _holdings_of(
         yield before
 
 
-def _parts(
-    holder: bytes, epoch: Epoch, moves: Sequence[Move], merged: Mapping[bytes, bytes]
-) -> tuple[tuple[bytes, int], ...]:
+def _parts(holder: bytes, epoch: Epoch, changes: _Changes) -> tuple[tuple[bytes, int], ...]:
     """Give who gets an account's statements of an epoch."""
-    parts: tuple[tuple[bytes, int], ...] = ((holder, BASIS_POINTS),)
-    for move in sorted(moves, key=lambda one: one.effective):
-        if move.effective > epoch:
-            break
-        if isinstance(move, Closure) and merged.get(move.account, move.account) == holder:
-            return ()
-        if isinstance(move, ShareOut) and merged.get(move.household, move.household) == holder:
-            together: dict[bytes, int] = {}
-            for account, points in move.parts:
-                current = merged.get(account, account)
-                together[current] = together.get(current, 0) + points
-            parts = tuple(sorted(together.items())) or ((holder, BASIS_POINTS),)
-    return parts
+    if changes.closed.get(holder, FOREVER) <= epoch:
+        return ()
+    acting = [move for move in changes.shared.get(holder, ()) if move.effective <= epoch]
+    together: dict[bytes, int] = {}
+    for account, points in acting[-1].parts if acting else ():
+        current = changes.current(account)
+        together[current] = together.get(current, 0) + points
+    return tuple(sorted(together.items())) or ((holder, BASIS_POINTS),)

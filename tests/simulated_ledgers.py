@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from accounting.ledger.chart import CLAIMS
-from engine.closing import Released
 from engine.duckdb_engine import DuckDbEngine
 from engine.eligibility import CelConditions
+from engine.folding import fold_accounts
 from engine.log_facts import LogFacts
-from engine.released import ReleasedRows, fold_accounts, write_links, write_statements
+from engine.released import Released, ReleasedRows, write_links, write_statements
 from engine.replayed_books import ReplayedBooks
 from privacy import codec, envelope
 from privacy.envelope import Kind
@@ -58,7 +58,7 @@ class SimulatedLedgers:
         """Close an epoch with its ledgers, after a change to what the hub signs."""
         federation = self.federation
         released = self._released(epoch)
-        for _ in fold_accounts(self._engine, released.files, released.links):
+        for _ in fold_accounts(self._engine, released):
             pass
         closed = self.books.close(epoch, released)
         message = federation.close_message(epoch)

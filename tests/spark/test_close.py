@@ -13,21 +13,14 @@ from accounting.accounts import population_sql, unlinked_sql
 from accounting.ledger.books import Received
 from accounting.ledger.wallets import Wallet
 from accounting.programmes.versions import Span, spans_of
-from engine.closing import ClosedBooks, Operated, Released, credit_books, step_books
+from engine.closing import ClosedBooks, Operated, credit_books, step_books
 from engine.engine import Engine
+from engine.folding import BooksSum, fold_accounts, fold_points
 from engine.kept_books import Place
 from engine.ledgers import NO_FILES, LedgerFiles, find_wallets, walk_credits, walk_wallets
 from engine.log_facts import LogFacts
 from engine.moved import apply_moves
-from engine.released import (
-    LINK_COLUMNS,
-    STATEMENT_COLUMNS,
-    BooksSum,
-    ReleasedFiles,
-    as_objects,
-    fold_accounts,
-    fold_points,
-)
+from engine.released import LINK_COLUMNS, STATEMENT_COLUMNS, Released, ReleasedFiles, as_objects
 from privacy.acceptance import LogState
 from privacy.ownership import BASIS_POINTS, Closure, Merge, Move, ShareOut, Split
 from privacy.policy import EnterprisePolicy, Measure, PackReference, Policy
@@ -214,9 +207,9 @@ def closes(engine: Engine, folder: Path, city: City) -> list[Outcome]:
     outcomes, closed = [], ClosedBooks((), {}, {})
     for epoch in EPOCHS:
         acting = [one for one in moves() if one.effective <= epoch]
-        released = Released(*apply_moves(engine, folder, city.until(epoch), [city.links], acting))
-        points = list(fold_points(engine, released.files, released.links))
-        accounts, total = list(fold_accounts(engine, released.files, released.links)), BooksSum()
+        released = apply_moves(engine, folder, Released(city.until(epoch), [city.links]), acting)
+        points = list(fold_points(engine, released))
+        accounts, total = list(fold_accounts(engine, released)), BooksSum()
         for one in accounts:
             total.add(one)
         credited = credit_books(engine, folder, Facts(), epoch, released, closed.files)

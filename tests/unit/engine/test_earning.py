@@ -11,7 +11,7 @@ import pytest
 from accounting.programmes.versions import spans_of
 from engine.duckdb_engine import DuckDbEngine
 from engine.earning import lay_out_positions, released_measures
-from engine.released import ReleasedRows, write_links, write_statements
+from engine.released import Released, ReleasedRows, write_links, write_statements
 from privacy import releases
 from privacy.links import LinkRows
 from privacy.policy import EnterprisePolicy, Measure, PackReference, Policy
@@ -53,7 +53,7 @@ def positions(
     links = LinkRows(pseudonyms=b"".join(PSEUDONYMS), accounts=b"".join(ACCOUNTS))
     linked = [write_links(engine, folder, bytes(32), links)]
     spans = spans_of([programme(first_epoch=202101, earn=EARN)])
-    text = lay_out_positions(engine, spans, files, linked, lambda epoch: policy)
+    text = lay_out_positions(engine, spans, Released(files, linked), lambda epoch: policy)
     return {bytes(row[0]): row[1] for row in engine.rows(text)}
 
 

@@ -14,8 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.duckdb_engine import DuckDbEngine
+from engine.folding import fold_accounts, fold_sources
 from engine.moved import apply_moves
-from engine.released import LINK_COLUMNS, STATEMENT_COLUMNS, ReleasedFiles, fold_accounts, fold_sources
+from engine.released import LINK_COLUMNS, STATEMENT_COLUMNS, Released, ReleasedFiles
 from privacy.ownership import BASIS_POINTS, Closure, Merge, Move, ShareOut, Split
 from protos.epochs import Epoch
 
@@ -94,10 +95,10 @@ def released(
 def folded(
     engine: DuckDbEngine, folder: Path, files: Sequence[ReleasedFiles], moves: Sequence[Move]
 ) -> dict[bytes, int]:
-    statements, links = apply_moves(engine, folder, files, write_links(engine, folder), moves)
-    found = {one.account: one.balance_mg for one in fold_accounts(engine, statements, links)}
+    stands = apply_moves(engine, folder, Released(files, write_links(engine, folder)), moves)
+    found = {one.account: one.balance_mg for one in fold_accounts(engine, stands)}
     # Whatever moved between accounts, each mg still has its enterprise, measure and epoch.
-    assert sum(fold_sources(engine, statements, links).values()) == sum(found.values())
+    assert sum(fold_sources(engine, stands).values()) == sum(found.values())
     return {account: milligrams // 1000 for account, milligrams in found.items()}
 
 
@@ -141,7 +142,24 @@ def cut(amount: int, parts: Sequence[tuple[bytes, int]]) -> list[tuple[bytes, in
 
 def test_without_changes_the_files_are_the_same(engine: DuckDbEngine, tmp_path: Path) -> None:
     files, links = released(engine, tmp_path, [[1, 2], [3, 4]]), write_links(engine, tmp_path)
-    assert apply_moves(engine, tmp_path, files, links, []) == (files, links)
+    stands = Released(files, links)
+    assert apply_moves(engine, tmp_path, stands, []) == stands
+
+
+def test_only_rows_that_moved_are_written(engine: DuckDbEngine, tmp_path: Path) -> None:
+    stands = Released(
+        released(engine, tmp_path, [[1] * PERSONS, [2] * PERSONS]), write_links(engine, tmp_path)
+    )
+    merged = apply_moves(engine, tmp_path, stands, [Merge(EPOCHS[0], ACCOUNTS[1], ACCOUNTS[0])])
+    assert (merged.files, merged.links, merged.months) == (stands.files, stands.links, stands.months)
+    split: list[Move] = [Split(EPOCHS[1], PSEUDONYMS[2], FRESH[0])]
+    moved = apply_moves(engine, tmp_path, stands, split)
+    assert (moved.files, moved.links) == (stands.files, stands.links)
+    [(rows,)] = engine.rows(f"SELECT COUNT(*) FROM read_parquet('{moved.moved.months}')")
+    assert rows == len(stands.months)
+    before = sorted(tmp_path.iterdir())
+    assert apply_moves(engine, tmp_path, stands, split) == moved
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_a_merge_brings_everything_and_a_split_only_what_comes(engine: DuckDbEngine, tmp_path: Path) -> None:
@@ -160,8 +178,8 @@ def test_a_household_is_shared_to_the_gram_and_its_noise_by_squares(
     parts = tuple(sorted([(ACCOUNTS[1], 3_333), (ACCOUNTS[2], 3_333), (ACCOUNTS[3], 3_334)]))
     files = released(engine, tmp_path, [[100, 0, 0, 0], [-7, 0, 0, 0], [5, 0, 0, 0]])
     moves: list[Move] = [ShareOut(EPOCHS[1], ACCOUNTS[0], parts), ShareOut(EPOCHS[2], ACCOUNTS[0], ())]
-    statements, links = apply_moves(engine, tmp_path, files, write_links(engine, tmp_path), moves)
-    found = {one.account: one for one in fold_accounts(engine, statements, links)}
+    stands = apply_moves(engine, tmp_path, Released(files, write_links(engine, tmp_path)), moves)
+    found = {one.account: one for one in fold_accounts(engine, stands)}
     assert found[ACCOUNTS[0]].balance_mg == 105_000
     assert sum(found[one].balance_mg for one, _ in parts) == -7_000
     third = -(-VARIANCE * 3_333 * 3_333 // BASIS_POINTS**2)

@@ -11,14 +11,8 @@ import pytest
 
 from accounting.ledger.sources import Source
 from engine.duckdb_engine import DuckDbEngine
-from engine.released import (
-    ReleasedRows,
-    fold_accounts,
-    fold_points,
-    fold_sources,
-    write_links,
-    write_statements,
-)
+from engine.folding import fold_accounts, fold_points, fold_sources
+from engine.released import Released, ReleasedRows, write_links, write_statements
 from privacy import releases
 from privacy.links import LinkRows
 from privacy.series import MeasureKind
@@ -61,8 +55,8 @@ def test_points_have_totals_of_their_own(engine: DuckDbEngine, tmp_path: Path) -
     ]
     links = LinkRows(pseudonyms=b"".join(NAMES), accounts=b"".join(ACCOUNTS))
     linked = [write_links(engine, tmp_path, bytes(32), links)]
-    grams = {one.account: one.balance_mg for one in fold_accounts(engine, files, linked)}
-    points = {one.account: (one.points, one.variance) for one in fold_points(engine, files, linked)}
+    grams = {one.account: one.balance_mg for one in fold_accounts(engine, Released(files, linked))}
+    points = {one.account: (one.points, one.variance) for one in fold_points(engine, Released(files, linked))}
     assert grams == {ACCOUNTS[0]: 105_000, ACCOUNTS[1]: 4_000}
     assert points == {ACCOUNTS[0]: (-7, 2 * 18), ACCOUNTS[1]: (22, 4 * 18)}
 
@@ -75,8 +69,8 @@ def test_what_was_erased_keeps_its_source(engine: DuckDbEngine, tmp_path: Path) 
     source = {Source("metro", "rides", Epoch(202012)): 9_000}
     for rows in (one, replace(one, pseudonyms=names)):
         files = [write_statements(engine, tmp_path, rows)]
-        assert fold_sources(engine, files, linked) == source
-        assert sum(each.balance_mg for each in fold_accounts(engine, files, linked)) == 9_000
+        assert fold_sources(engine, Released(files, linked)) == source
+        assert sum(each.balance_mg for each in fold_accounts(engine, Released(files, linked))) == 9_000
 
 
 def test_without_points_nobody_has_any(engine: DuckDbEngine, tmp_path: Path) -> None:
@@ -84,4 +78,4 @@ def test_without_points_nobody_has_any(engine: DuckDbEngine, tmp_path: Path) -> 
     del one.message.statements[1]
     files = [write_statements(engine, tmp_path, one)]
     assert files[0].points is None
-    assert list(fold_points(engine, files, [])) == []
+    assert list(fold_points(engine, Released(files, []))) == []
