@@ -85,7 +85,7 @@ class Running:
 
     def bytes_per_transfer(self) -> int:
         """Give what a stored transfer takes, keys and free space in pages included."""
-        with self.hub._readers.begin() as connection:
+        with self.hub.parts.readers.begin() as connection:
             size = (
                 "select sum(pgsize) from dbstat where name = 'transfer'"
                 if connection.dialect.name == "sqlite"

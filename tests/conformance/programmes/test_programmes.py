@@ -100,7 +100,7 @@ def collect(world: RewardWorld, programme: Programme, account: bytes) -> None:
 
 @contextmanager
 def books_of(world: RewardWorld) -> Iterator[StoredBooks]:
-    with world.hub._readers.begin() as connection:
+    with world.hub.parts.readers.begin() as connection:
         yield world.hub.ledger.books(connection)
 
 

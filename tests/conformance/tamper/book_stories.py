@@ -84,7 +84,7 @@ def _sold() -> tuple[Federation, System]:
         sell(world, issue(world).batch.batch, 1_001)
         confirm_payout(world, draw(world, 0)[1].order_key)
         close_next(world)
-        with world.hub._readers.begin() as connection:
+        with world.hub.parts.readers.begin() as connection:
             return world, dict(walk_balances(connection))
 
 

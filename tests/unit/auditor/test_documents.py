@@ -69,9 +69,9 @@ def handed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Handed]:
         for _ in range(2):
             taken(world, "bus", 0)
         taken(world, "tree", 1, quantity=2)
-        world.hub._writer.call(world.hub.ledger.seal)
+        world.hub.parts.writer.call(world.hub.ledger.seal)
         # The writer publishes between two jobs: the checkpoint covers the segment now.
-        world.hub._writer.call(lambda connection: None)
+        world.hub.parts.writer.call(lambda connection: None)
         [planted] = get(world, "/v1/programmes/city/plantings/tree")
         assert get(world, f"/v1/programmes/city/plantings/tree?since={planted['number'] + 1}") == []
         (folder / "tree.json").write_text(json.dumps(planted), encoding="utf-8")
@@ -82,7 +82,7 @@ def handed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Handed]:
             b"".join(len(one).to_bytes(4, "big") + one for one in settled.lines)
         )
         (folder / "root.dsse").write_bytes(first_trust_root(world.opened) or b"")
-        yield Handed(folder, read_roots([folder / "root.dsse"]), world.hub._clock())
+        yield Handed(folder, read_roots([folder / "root.dsse"]), world.hub.parts.clock())
 
 
 def taken(world: RewardWorld, reward: str, person: int, **changes: Any) -> reward_pb2.RewardOrder:

@@ -117,7 +117,7 @@ def confirm(world: PoolWorld, order_key: bytes) -> Any:
 
 def follow_all(world: PoolWorld) -> None:
     """Have all operations sealed, and take the entries."""
-    world.hub._writer.call(world.hub.ledger.seal)
+    world.hub.parts.writer.call(world.hub.ledger.seal)
     world.follow()
 
 

@@ -90,8 +90,8 @@ class RewardWorld(World):
             )
             return Own(Kind.ACCOUNT_CHANGE, built.message, built.bodies)
 
-        writer: Writer = self.hub._writer
-        writer.call(lambda connection: self.hub._intake.append_own(connection, build))
+        writer: Writer = self.hub.parts.writer
+        writer.call(lambda connection: self.hub.parts.intake.append_own(connection, build))
         self.follow()
 
     def fresh_key(self) -> bytes:

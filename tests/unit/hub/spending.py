@@ -76,7 +76,7 @@ def settled(world: World, programme: str = PROGRAMME) -> list[bytes]:
     submit(
         world, deposit=ledger_pb2.Deposit(programme="city", fund="main", source="government", fen=DEPOSIT_FEN)
     )
-    with world.hub._readers.begin() as connection:
+    with world.hub.parts.readers.begin() as connection:
         books = world.hub.ledger.books(connection)
         found = {account: books.wallet("P:city", account).available for account in accounts}
     return sorted((one for one, points in found.items() if points >= 100), key=lambda one: -found[one])
@@ -104,9 +104,9 @@ def prove(world: World, accounts: Sequence[bytes], effective: Epoch = OPEN) -> N
 
     def append(connection: Connection) -> None:
         for account in accounts:
-            world.hub._intake.append_own(connection, partial(change, account=account))
+            world.hub.parts.intake.append_own(connection, partial(change, account=account))
 
-    world.hub._writer.call(append)
+    world.hub.parts.writer.call(append)
     world.follow()
 
 

@@ -75,7 +75,7 @@ def found(tmp_path: Path) -> Iterator[World]:
 @pytest.fixture
 def custodians(found: World) -> Custodians:
     made = Custodians()
-    found.hub._beacons._connect = made.connect
+    found.hub.parts.beacons._connect = made.connect
     return made
 
 

@@ -55,7 +55,7 @@ def named(health: BookHealth) -> tuple[list[str], list[str]]:
 
 
 def test_funds_orders_and_partners_are_seen_as_they_change(world: World) -> None:
-    account, now = settled(world, CITY)[0], world.hub._clock()
+    account, now = settled(world, CITY)[0], world.hub.parts.clock()
     health = world.hub.ledger.health()
     assert health == health_of(world.opened, now)
     assert (named(health), health.owed_fen) == (([], ["bus"]), {})

@@ -90,7 +90,7 @@ def test_persons_hold_together_what_the_government_reads(world: RewardWorld) -> 
     for ledger in ("R", "P:city"):
         held = 0
         for account in {account for account, _ in world.linked.values()}:
-            with world.hub._readers.begin() as connection:
+            with world.hub.parts.readers.begin() as connection:
                 wallet = world.hub.ledger.books(connection).wallet(ledger, account)
             held += wallet.available + wallet.claimable + wallet.pending - wallet.deficit
         assert figures(government, ledger)["persons"] == held
@@ -198,11 +198,11 @@ def test_a_group_that_opted_in_is_not_shown_before_it_is_large_enough(world: Rew
             world.prove(person, BIKES, NEXT)
         join(world, person, f"Rider {person}")
     assert get(world, board) == []
-    with world.hub._readers.begin() as connection:
+    with world.hub.parts.readers.begin() as connection:
         programme = world.hub.ledger.facts(connection).in_force("city")
     assert programme is not None
     assert programme.boards["friends"].group_min == 20
-    with world.hub._readers.begin() as connection:
+    with world.hub.parts.readers.begin() as connection:
         group = read_entries(connection, "city", "friends")
         ledger = world.hub.ledger.books(connection)
         lifetimes = {alias: ledger.lifetime("P:city", account) for account, alias in group}
@@ -210,7 +210,7 @@ def test_a_group_that_opted_in_is_not_shown_before_it_is_large_enough(world: Rew
     ticket = join(world, 3, "Rider 3", shown=False)
     again = refused(partial(join, world, 3, "Rider 3", shown=False, ticket=ticket))
     assert again.reason == reasons.REASON_TICKET_USED
-    with world.hub._readers.begin() as connection:
+    with world.hub.parts.readers.begin() as connection:
         assert [alias for _, alias in read_entries(connection, "city", "friends")].count("Rider 3") == 0
 
 

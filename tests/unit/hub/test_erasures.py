@@ -100,7 +100,7 @@ def test_erased_bytes_leave_the_files_while_the_hub_serves(withdrawn: World) -> 
     assert pseudonym(0) in database_files(withdrawn)
     assert salts[0] in database_files(withdrawn)
     withdrawn.erase(BIKES, [0, 6])
-    withdrawn.hub._forgetting.forget()
+    withdrawn.hub.parts.forgetting.forget()
     left = database_files(withdrawn)
     assert pseudonym(0) not in left
     assert salts[0] not in left
@@ -210,7 +210,7 @@ def test_an_audit_that_followed_stays_exact_over_an_erasure(tmp_path: Path) -> N
         other = next(one for one in accounts if one != mine)
         for account in (mine, other):
             submit(world, reserve=reserve(account))
-        world.hub._writer.call(world.hub.ledger.seal)
+        world.hub.parts.writer.call(world.hub.ledger.seal)
         world.follow()
         before = audited(world, tmp_path / "before", options)
         world.enrol(BIKES, [], effective=NEXT, withdrawn=[person])
@@ -218,7 +218,7 @@ def test_an_audit_that_followed_stays_exact_over_an_erasure(tmp_path: Path) -> N
         world.follow()
         world.rows[BIKES][person] = erased_account(BIKES)
         submit(world, reserve=reserve(other))
-        world.hub._writer.call(world.hub.ledger.seal)
+        world.hub.parts.writer.call(world.hub.ledger.seal)
         world.follow()
         close(release_all(world, NEXT), NEXT)
         world.follow()
@@ -253,7 +253,7 @@ def test_tickets_inside_operations_go_and_every_root_holds(tmp_path: Path) -> No
         person = next(one for one in range(6) if world.linked[pseudonym(one)][0] in accounts)
         for account in [*accounts[:2], world.linked[pseudonym(person)][0]]:
             submit(world, reserve=reserve(account))
-        hub._writer.call(hub.ledger.seal)
+        hub.parts.writer.call(hub.ledger.seal)
         world.follow()
         engine = open_writer(world.opened.home.database)
         emptied = update(operation).values(data=b"")

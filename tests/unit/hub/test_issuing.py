@@ -114,7 +114,7 @@ def refuse_entry(world: PoolWorld) -> None:
     with OperationClient(world.opened) as client:
         before = client.balances("R"), client.balances("U")
         intake: Any = Refusing()
-        issuer = Issuer(hub._state, intake, hub._ledger, hub._writer, hub._readers)
+        issuer = Issuer(hub.parts.state, intake, hub.parts.ledger, hub.parts.writer, hub.parts.readers)
         assert refused(lambda: issuer.issue("city", "bikes", EPOCH)).reason == reasons.REASON_EPOCH_NOT_READY
         assert (client.balances("R"), client.balances("U")) == before
 

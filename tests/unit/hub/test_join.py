@@ -89,7 +89,7 @@ def test_an_unknown_secret_is_refused(empty: World) -> None:
 
 def test_an_expired_token_is_refused(empty: World) -> None:
     token = invite(empty)
-    empty.hub._registrar._clock = lambda: 1_610_000_000 + 25 * 3600
+    empty.hub.parts.registrar._clock = lambda: 1_610_000_000 + 25 * 3600
     assert refused(lambda: join(token, key("bike-share"))).reason == reasons.REASON_TOKEN_INVALID
 
 

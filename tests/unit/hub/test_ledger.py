@@ -74,7 +74,7 @@ def rich(enrolled: World) -> Iterator[tuple[World, bytes]]:
 
 def settled(world: World) -> World:
     """Let the hub seal what is open, and take what it logged."""
-    world.hub._writer.call(world.hub.ledger.seal)
+    world.hub.parts.writer.call(world.hub.ledger.seal)
     world.follow()
     return world
 
@@ -101,8 +101,8 @@ def change(world: World, kind: Any, account: bytes) -> None:
         return Own(Kind.ACCOUNT_CHANGE, built.message, built.bodies)
 
     settled(world)
-    intake = world.hub._intake
-    world.hub._writer.call(lambda connection: intake.append_own(connection, build))
+    intake = world.hub.parts.intake
+    world.hub.parts.writer.call(lambda connection: intake.append_own(connection, build))
     world.follow()
 
 
@@ -241,7 +241,7 @@ def test_a_nonce_an_operation_rests_on_is_used_up(rich: tuple[World, bytes]) -> 
         closing = Asked(CLOSE, [world.ticket(signer, person, "close", nonce=nonce)])
         choice = programme_pb2.Choice(recording=programme_pb2.RecordingEnterprise(overlap_class="OC-TRIP"))
         chosen = world.ticket(signer, person, "choose", nonce=nonce, subject=subject(choice))
-        participation = world.hub._participation
+        participation = world.hub.parts.participation
         for act in (
             lambda: world.hub.ledger.submit(order),
             lambda: participation.change(closing),
@@ -316,7 +316,7 @@ def test_i15_a_hub_killed_at_any_step_goes_on_to_the_same_root(rich: tuple[World
     world.hub.ledger.submit(asked(world, reserve(2, account, quantity=2)))
     release_all(settled(world), NEXT)
     killing = Killing(step)
-    for part in (world.hub._writer, world.hub.ledger._queue, world.hub._intake, world.hub.closer):
+    for part in (world.hub.parts.writer, world.hub.ledger._queue, world.hub.parts.intake, world.hub.closer):
         part._step = killing
     # The closer is called on this thread: one that dies behind gRPC, in a process that lives, answers nobody.
     for attempt in (

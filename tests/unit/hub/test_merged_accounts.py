@@ -60,13 +60,13 @@ class Couple(World):
 
     def wallet(self, account: bytes) -> Wallet:
         """Give an account's points."""
-        with self.hub._readers.begin() as connection:
+        with self.hub.parts.readers.begin() as connection:
             return self.hub.ledger.books(connection).wallet("P:city", account)
 
     def credited(self, account: bytes) -> int:
         """Give the points that the close of the second epoch brought an account."""
         key = ("P:city", account)
-        with self.hub._readers.begin() as connection:
+        with self.hub.parts.readers.begin() as connection:
             return sum(one.delta for one in read_credits(connection, [key], [OPEN]).get(key, ()))
 
     def close_epoch(self, epoch: Epoch) -> None:
@@ -87,7 +87,7 @@ def couple(tmp_path: Path) -> Iterator[Couple]:
 
 def check_proved(couple: Couple, folder: Path) -> None:
     """Everything adds up, an auditor comes to the same books, and so does a rebuild."""
-    couple.hub._writer.call(couple.hub.ledger.seal)
+    couple.hub.parts.writer.call(couple.hub.ledger.seal)
     couple.follow()
     assert [one for one in reconcile(couple.opened) if not one.is_good] == []
     ledgers = audited(couple, folder).results[Check.LEDGERS]
@@ -120,7 +120,7 @@ def test_merged_accounts_spend_once_what_both_had_and_part_again(couple: Couple,
 
 
 def test_frozen_and_closed_accounts_neither_merge_nor_spend(couple: Couple, tmp_path: Path) -> None:
-    freeze, ledger = couple.hub._participation.set_frozen, couple.hub.ledger
+    freeze, ledger = couple.hub.parts.participation.set_frozen, couple.hub.ledger
 
     def orders_refused(account: bytes) -> set[int]:
         orders = [couple.order(account, person, 1) for person in (couple.first, couple.second)]

@@ -45,7 +45,7 @@ def order(world: World, number: int, account: bytes, quantity: int = 1) -> ledge
 
 def points_of(world: World, account: bytes) -> Wallet:
     """Give an account's wallet of points as the books have it."""
-    with world.hub._readers.begin() as connection:
+    with world.hub.parts.readers.begin() as connection:
         return world.hub.ledger.books(connection).wallet("P:city", account)
 
 
@@ -116,7 +116,7 @@ def test_a_hub_cut_off_answers_nobody_and_goes_on_from_what_is_durable(world: Wo
         one, crash = order(world, 1, account), CrashAt(step, is_armed=True)
         hub.ledger._queue._step = crash
         assert isinstance(refused(lambda: hub.ledger.submit(one)), Unavailable)
-        assert isinstance(hub._writer.broken, Crash)
+        assert isinstance(hub.parts.writer.broken, Crash)
     with running(world.opened) as hub:
         world.hub = hub
         answer = hub.ledger.submit(one)

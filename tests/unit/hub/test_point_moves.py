@@ -73,7 +73,7 @@ def gift(world: RewardWorld, giver: int, receiver: int, points: int) -> reward_p
 
 
 def wallet(world: RewardWorld, person: int) -> tuple[int, int]:
-    with world.hub._readers.begin() as connection:
+    with world.hub.parts.readers.begin() as connection:
         found = world.hub.ledger.books(connection).wallet("P:city", world.account_of(person))
     return found.available, found.claimable
 

@@ -46,7 +46,7 @@ def shown(world: PoolWorld) -> dict[str, Any]:
 
 def test_what_became_of_points_money_and_tonnes_is_what_the_ledgers_hold(world: PoolWorld) -> None:
     seen = shown(world)
-    with world.hub._readers.begin() as connection:
+    with world.hub.parts.readers.begin() as connection:
         books = world.hub.ledger.books(connection)
         wallets = [books.wallet("P:city", one) for one in {account for account, _ in world.linked.values()}]
         balances = dict(walk_balances(connection))

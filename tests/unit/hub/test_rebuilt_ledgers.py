@@ -77,7 +77,7 @@ def merge(world: World, one: bytes, other: bytes) -> None:
     """Let two persons say that they are one."""
     first = world.ticket(*holder_of(world, one), "merge")
     second = world.ticket(*holder_of(world, other), "merge", subject=hashlib.sha256(first).digest())
-    world.hub._participation.change(Asked(MERGE, [first, second]))
+    world.hub.parts.participation.change(Asked(MERGE, [first, second]))
 
 
 def live(world: Lived) -> None:
@@ -132,12 +132,12 @@ def go_on(lived: Lived, home: Opened) -> Went:
         assert [one for one in reconcile(home) if not one.is_good] == []
         submit(operation(103, confirm=ledger_pb2.Confirm(reserve_key=(9).to_bytes(16, "big"))))
         submit(asked(world, operation(10, reserve=reserve(world.holders[1], 3))))
-        world.hub._writer.call(world.hub.ledger.seal)
+        world.hub.parts.writer.call(world.hub.ledger.seal)
         world.follow()
         close(release_all(world, LATER), LATER)
         submit(operation(104, cancel=ledger_pb2.Cancel(reserve_key=(10).to_bytes(16, "big"))))
-        world.hub._writer.call(world.hub.ledger.seal)
-        with world.hub._readers.begin() as connection:
+        world.hub.parts.writer.call(world.hub.ledger.seal)
+        with world.hub.parts.readers.begin() as connection:
             facts = world.hub.ledger.facts(connection)
             past = {
                 (account, epoch): wallet_at(connection, facts, POINTS, account, epoch)

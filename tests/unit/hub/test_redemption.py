@@ -133,7 +133,7 @@ def test_an_answer_takes_one_reading_of_the_store(world: RewardWorld) -> None:
 
     orders = [world.order("city", "bus") for _ in range(2)]
     tickets = [world.order_ticket(order, 5, BIKES) for order in orders]
-    redemptions, readers, caller = world.hub._redemptions, world.hub._readers, Caller(BIKES)
+    redemptions, readers, caller = world.hub.parts.redemptions, world.hub.parts.readers, Caller(BIKES)
     redemptions.reserve(caller, orders[0], tickets[0])
     event.listen(readers, "begin", begin)
     try:
@@ -188,7 +188,7 @@ def test_a_refused_order_says_why_and_changes_nothing(
 
 
 def operations(world: RewardWorld) -> int:
-    with world.hub._readers.begin() as connection:
+    with world.hub.parts.readers.begin() as connection:
         return next_operation(connection)
 
 
@@ -283,9 +283,9 @@ def test_a_full_pool_plants_and_the_log_proves_it(world: RewardWorld) -> None:
     redeemed(world, "tree", 3)
     assert get(world, path) == []
     redeemed(world, "tree", 3, quantity=3)
-    world.hub._writer.call(world.hub.ledger.seal)
+    world.hub.parts.writer.call(world.hub.ledger.seal)
     # The writer publishes between two jobs: a checkpoint covers the segment now.
-    world.hub._writer.call(lambda connection: None)
+    world.hub.parts.writer.call(lambda connection: None)
     world.follow()
     [planted] = get(world, path)
     assert planted["lots"] == 2

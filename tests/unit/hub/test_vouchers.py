@@ -85,7 +85,7 @@ def test_a_refused_order_keeps_no_code(world: RewardWorld) -> None:
 
 def test_codes_lie_sealed(world: RewardWorld) -> None:
     load(world, "milk", "SECRET-CODE-5")
-    world.hub._writer.call(lambda connection: connection.exec_driver_sql("select 1").all())
+    world.hub.parts.writer.call(lambda connection: connection.exec_driver_sql("select 1").all())
     private = world.opened.home.private
     for path in private.glob("hub.sqlite*"):
         assert b"SECRET-CODE-5" not in path.read_bytes()
@@ -99,7 +99,7 @@ def test_sealed_codes_are_never_left_behind_by_a_new_key(world: RewardWorld, tmp
     path, kept = tmp_path / "vouchers.key", world.opened.home.voucher_key
 
     def key() -> bytes:
-        with world.hub._readers.begin() as connection:
+        with world.hub.parts.readers.begin() as connection:
             return voucher_key(path, connection, secrets.token_bytes)
 
     load(world, "rice", "LOCKED-CODE")

@@ -11,7 +11,7 @@ import pytest
 from auditor.witness import Witness
 from auditor.witness_home import WitnessHome, init_witness
 from auditor.witness_server import WitnessServer
-from hub import app as hub_app
+from hub import assembly
 from hub.log import CHECKPOINT_FILE
 from hub.witnesses import POLICY_FILE
 from privacy import checkpoint
@@ -95,7 +95,7 @@ def test_without_a_quorum_cosignatures_are_added_later(
 def test_without_its_witness_the_log_stands_still_and_nobody_is_paid(
     enrolled: World, witness: WitnessServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub_app, "WITNESS_SECONDS_MAX", 0.3)
+    monkeypatch.setattr(assembly, "WITNESS_SECONDS_MAX", 0.3)
     home, address = home_of(tmp_path), witness.address
     before = enrolled.hub.log_size
     witness.stop()
