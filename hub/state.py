@@ -221,14 +221,21 @@ class State:
         return self._answered(epoch, AnswerKind.RELEASE)
 
     def released_since_close(self, epoch: Epoch) -> list[tuple[str, Epoch]]:
-        """List (enterprise, epoch) of the releases up to an epoch that no close stands on yet."""
+        """List (enterprise, epoch) of the releases up to an epoch that no close stands on yet.
+
+        A release that came before an earlier epoch's close, but for a later epoch, is among them.
+        """
         with self._lock:
-            closed = max((one.log_size for one in self._log.closes.values()), default=0)
+            closes = self._log.closes
+            last = max(closes, default=Epoch(0))
+            size = closes[last].log_size if closes else 0
             return [
                 (enterprise, spoken)
                 for enterprise in self._enterprises()
                 for spoken, answer in sorted(self._log.answers(enterprise).items())
-                if spoken <= epoch and answer.index >= closed and answer.kind is AnswerKind.RELEASE
+                if spoken <= epoch
+                and answer.kind is AnswerKind.RELEASE
+                and (spoken > last or answer.index >= size)
             ]
 
     def nothing_to_report(self, epoch: Epoch) -> list[str]:

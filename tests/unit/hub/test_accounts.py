@@ -162,6 +162,17 @@ def test_somebody_who_comes_later_gets_an_account_later(enrolled: World) -> None
     assert message_of(response).accounts == 22
 
 
+def test_a_release_that_comes_before_the_earlier_epochs_close_gives_accounts(enrolled: World) -> None:
+    for one in enrolled.enterprises:
+        enrolled.nothing_to_report(one.id, NOTHING_REASON_NOT_YET_LIVE)
+    release_all(enrolled, NEXT)
+    assert message_of(close(enrolled)).accounts == 0
+    enrolled.follow()
+    response = close(enrolled, NEXT)
+    check_books(enrolled, response, NEXT)
+    assert message_of(response).accounts == 20
+
+
 def test_books_survive_a_restart(enrolled: World) -> None:
     first = close(release_all(enrolled))
     enrolled.follow()
