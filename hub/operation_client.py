@@ -5,12 +5,10 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Self
 
+from hub.operator_client import operator_channel
 from hub.setup import Opened
-from privacy.standing import HUB_ID
 from protos.epochs import Epoch, format_epoch
 from protos.v1 import ledger_pb2, operations_pb2, operations_pb2_grpc
-from runtime.channels import open_channel
-from runtime.identity import Identity, Role, SpiffeName, trust_domain
 from runtime.retries import unary
 
 ISSUE_SECONDS_MAX = 600
@@ -20,9 +18,7 @@ class OperationClient:
     """Speaks to the running hub of a home folder; its problems are raised as they came."""
 
     def __init__(self, opened: Opened) -> None:
-        hub = SpiffeName(trust_domain(opened.settings.origin), Role.HUB, HUB_ID)
-        identity = Identity.load(opened.home.operator)
-        self._channel = open_channel(opened.settings.grpc_address, identity, server_name=hub.dns_name)
+        self._channel = operator_channel(opened)
         self._stub = operations_pb2_grpc.OperationServiceStub(self._channel)
 
     def __enter__(self) -> Self:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
+import grpc
+
 from hub.setup import Opened
 from hub.store.parties import Party
 from privacy.receipts import open_receipt
@@ -19,13 +21,18 @@ from runtime.retries import unary
 CLOSE_SECONDS_MAX = 600
 
 
+def operator_channel(opened: Opened) -> grpc.Channel:
+    """Open a channel to a home's own hub, with the operator's certificate."""
+    hub = SpiffeName(trust_domain(opened.settings.origin), Role.HUB, HUB_ID)
+    identity = Identity.load(opened.home.operator)
+    return open_channel(opened.settings.grpc_address, identity, server_name=hub.dns_name)
+
+
 class OperatorClient:
     """Speaks to the running hub of a home folder; its problems are raised as they came."""
 
     def __init__(self, opened: Opened) -> None:
-        identity = Identity.load(opened.home.operator)
-        hub = SpiffeName(trust_domain(opened.settings.origin), Role.HUB, HUB_ID)
-        self._channel = open_channel(opened.settings.grpc_address, identity, server_name=hub.dns_name)
+        self._channel = operator_channel(opened)
         self._stub = hub_pb2_grpc.OperatorServiceStub(self._channel)
         self._accounts = account_pb2_grpc.AccountServiceStub(self._channel)
 
