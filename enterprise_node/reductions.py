@@ -49,9 +49,8 @@ if TYPE_CHECKING:
     from engine.engine import Engine
     from enterprise_node.activities import Activities
     from enterprise_node.persons import Persons
+    from enterprise_node.relations import PersonNumbers
     from enterprise_node.store.selections import SelectionTable
-
-    PersonNumbers = Sequence[int] | NDArray[np.int64]
 
 _CELL_MONTHS = "cell_months"
 _MONTHS = "person_months"
