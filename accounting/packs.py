@@ -19,6 +19,7 @@ from accounting.conditions import Applicability, Curve, Exclusion, RoundedTo, Ta
 from accounting.documents import DateText, DecimalText, Strict, checked, day_of, invalid, read_toml
 from accounting.factors import Confidence, FactorTable, TableId, Title, Version, parse_table, table_files
 from accounting.quantities import parse_unit
+from protos.json_text import parse_json
 from protos.problems import Malformed, Problem
 from protos.v1.problem_pb2 import REASON_PACK_INVALID
 
@@ -333,8 +334,8 @@ def parse_canonical(data: bytes) -> Pack:
     if len(data) > CANONICAL_BYTES_MAX:
         raise Malformed(REASON_PACK_INVALID, f"A pack has at most {CANONICAL_BYTES_MAX} bytes.")
     try:
-        document = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        document = parse_json(data)
+    except ValueError as error:
         raise Malformed(REASON_PACK_INVALID, "The pack is not JSON in UTF-8.") from error
     if not isinstance(document, dict) or document.pop("format", None) != FORMAT:
         raise Malformed(REASON_PACK_INVALID, f"The pack is not of format {FORMAT}.")

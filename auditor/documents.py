@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from privacy.journal import OPERATION_BYTES_MAX, leaf
 from privacy.tlog_proof import TlogProof, parse_proof, verify_proof
 from privacy.trust import TrustRoot
 from protos.epochs import checked_epoch, format_epoch
+from protos.json_text import parse_json
 from protos.problems import Malformed, Refused, Unverified
 from protos.v1 import ledger_pb2, reward_pb2
 from protos.v1.problem_pb2 import (
@@ -239,8 +239,8 @@ def _certified(says: Mapping[str, Any]) -> str:
 
 def _parsed(data: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(data)
-    except (ValueError, RecursionError):
+        found = parse_json(data)
+    except ValueError:
         raise _malformed("it is not JSON") from None
     if not isinstance(found, dict):
         raise _malformed("it is not a JSON object")

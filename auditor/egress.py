@@ -8,7 +8,6 @@ the file that `cgsp-node egress --json` writes.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from privacy import envelope, rosters
 from privacy.egress import COUNT_MAX, EgressEntry, EgressKind, first_broken
 from privacy.envelope import Kind
 from privacy.trust import TrustRoot
+from protos.json_text import parse_json
 from protos.problems import Malformed, Problem
 from protos.v1 import commitment_pb2, custodian_pb2, evidence_pb2, release_pb2, roster_pb2
 from protos.v1.problem_pb2 import REASON_MALFORMED_MESSAGE
@@ -140,7 +140,7 @@ def compare_egress(journal: Path, reader: LogReader, root: TrustRoot, enterprise
 def read_journal(path: Path) -> list[EgressEntry]:
     """Read what `cgsp-node egress --json` wrote; raises Malformed."""
     try:
-        listed = json.loads(read_bounded(path, JOURNAL_BYTES_MAX))["entries"]
+        listed = parse_json(read_bounded(path, JOURNAL_BYTES_MAX))["entries"]
         return [
             EgressEntry(
                 _count(one["number"]),
@@ -154,7 +154,7 @@ def read_journal(path: Path) -> list[EgressEntry]:
             )
             for one in listed
         ]
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         raise Malformed(
             REASON_MALFORMED_MESSAGE,
             f"{path} is not an egress journal.",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from privacy import keys
+from protos.json_text import parse_json
 from protos.problems import Malformed, Refused
 from protos.v1.problem_pb2 import REASON_CONFIGURATION_INVALID, REASON_ROLE_NOT_ALLOWED
 from runtime.files import open_home, read_bounded, write_atomic, write_private
@@ -59,7 +60,7 @@ def load_member(home: Path) -> Member:
     folder = open_home(home)
     data = read_bounded(folder / MEMBER_FILE, MEMBER_BYTES_MAX)
     try:
-        address = str(json.loads(data)["grpc_address"])
+        address = str(parse_json(data)["grpc_address"])
     except (ValueError, KeyError, TypeError):
         raise Malformed(
             REASON_CONFIGURATION_INVALID, f"{folder / MEMBER_FILE} is damaged.", remedy="Join again."

@@ -6,7 +6,6 @@ What leaves is a verdict per series and how fine it is, never an amount.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from privacy import trust
 from privacy.envelope import ENTRY_BYTES_MAX
 from privacy.releases import parse_statement_chunk
 from privacy.residuals import Opinion, Residuals, judge
+from protos.json_text import parse_json
 from protos.problems import Malformed, Unverified
 from protos.v1 import release_pb2
 from protos.v1.problem_pb2 import REASON_NOT_FOUND, REASON_PROOF_INVALID, REASON_WRONG_SHAPE
@@ -111,7 +111,7 @@ def residuals(exact_file: Path, bundle: Path, trust_root: Path) -> Verdicts:
 def read_exact(path: Path) -> Exact:
     """Read the file of `cgsp-node exact`; raises Malformed."""
     try:
-        data = json.loads(read_bounded(path, EXACT_BYTES_MAX))
+        data = parse_json(read_bounded(path, EXACT_BYTES_MAX))
         vectors = {str(name): np.array(values, dtype=np.int64) for name, values in data["vectors"].items()}
         return Exact(str(data["enterprise_id"]), int(data["epoch"]), vectors)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError):

@@ -26,6 +26,7 @@ from privacy import checkpoint, keys
 from privacy.checkpoint import NOTE_BYTES_MAX, Vkey
 from privacy.keys import SigningKey
 from privacy.witnessing import AddCheckpoint, Cosigned, format_request
+from protos.json_text import parse_json
 from protos.problems import Conflict, Malformed, Unverified
 from protos.v1.problem_pb2 import (
     REASON_ALREADY_EXISTS,
@@ -110,7 +111,7 @@ class WitnessHome:
             if vkey.name in logs or origin not in logs:
                 return
             if path.exists():
-                kept = json.loads(read_bounded(path, _FILE_BYTES_MAX)) | {"origin": vkey.name}
+                kept = parse_json(read_bounded(path, _FILE_BYTES_MAX)) | {"origin": vkey.name}
                 write_private(self._state_path(vkey.name), json.dumps(kept, indent=1).encode())
             logs[vkey.name] = vkey
             text = "".join(f"{one}\n" for one in logs.values())
@@ -122,7 +123,7 @@ class WitnessHome:
         if not path.exists():
             return Cosigned()
         try:
-            kept = json.loads(read_bounded(path, _FILE_BYTES_MAX))
+            kept = parse_json(read_bounded(path, _FILE_BYTES_MAX))
             return Cosigned(int(kept["size"]), bytes.fromhex(kept["root"]))
         except (ValueError, KeyError, TypeError):
             raise Unverified(
@@ -146,7 +147,7 @@ class WitnessHome:
     def cosigned_note(self, origin: str) -> bytes:
         """Give the note cosigned last; empty for none."""
         path = self._state_path(origin)
-        kept = json.loads(read_bounded(path, _FILE_BYTES_MAX)) if path.exists() else {"note": ""}
+        kept = parse_json(read_bounded(path, _FILE_BYTES_MAX)) if path.exists() else {"note": ""}
         return base64.b64decode(kept["note"])
 
     def keep_evidence(self, request: AddCheckpoint, origin: str, why: str) -> Path | None:
@@ -194,7 +195,7 @@ def init_witness(folder: Path, name: str) -> WitnessHome:
 def _read_keys(folder: Path) -> WitnessKeys:
     key = keys.decode_private(read_private(folder / KEY_FILE, NOTE_BYTES_MAX))
     try:
-        told: dict[str, Any] = json.loads(read_bounded(folder / NAME_FILE, _FILE_BYTES_MAX))
+        told: dict[str, Any] = parse_json(read_bounded(folder / NAME_FILE, _FILE_BYTES_MAX))
         return WitnessKeys(str(told["name"]), key)
     except (ValueError, KeyError, TypeError):
         raise Malformed(REASON_CONFIGURATION_INVALID, f"{folder / NAME_FILE} is damaged.") from None

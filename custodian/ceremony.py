@@ -16,6 +16,7 @@ from privacy.keys import SigningKey, VerifyKey, checked_id
 from privacy.pseudonyms import PseudonymKeyView
 from privacy.ristretto import Random
 from privacy.sealing import SealingKey
+from protos.json_text import parse_json
 from protos.problems import Malformed, Unverified
 from protos.v1.problem_pb2 import REASON_CONFIGURATION_INVALID, REASON_SIGNATURE_INVALID
 
@@ -53,7 +54,7 @@ class Recipient:
     def decode(cls, data: bytes) -> Recipient:
         """Read custodian.pub; raises Malformed, or Unverified if the keys do not belong together."""
         try:
-            found = json.loads(data)
+            found = parse_json(data)
             recipient = cls(
                 id=checked_id(str(found["id"]), "A custodian's id"),
                 key=VerifyKey(bytes.fromhex(found["public_key"])),

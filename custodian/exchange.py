@@ -25,6 +25,7 @@ from privacy.pseudonyms import PseudonymKeyView
 from privacy.ristretto import Random
 from privacy.sealing import SealingKey
 from privacy.shares import Share
+from protos.json_text import parse_json
 from protos.problems import Malformed, Refused, Unavailable, Unverified
 from protos.v1.problem_pb2 import (
     REASON_BODY_MISMATCH,
@@ -110,7 +111,7 @@ def plan(
         "purpose": purpose.value,
         "refreshed": [commitment.hex() for commitment in refreshed],
         "custodians": {
-            str(index): json.loads(recipient.encode()) for index, recipient in sorted(recipients.items())
+            str(index): parse_json(recipient.encode()) for index, recipient in sorted(recipients.items())
         },
     }
     data = json.dumps(described, indent=2).encode() + b"\n"
@@ -294,7 +295,7 @@ def _verified(tag: bytes, data: bytes, key: VerifyKey, what: str) -> dict[str, A
 
 
 def _json(data: bytes, what: str) -> dict[str, Any]:
-    found = _field(lambda: json.loads(data), what)
+    found = _field(lambda: parse_json(data), what)
     if not isinstance(found, dict):
         raise _malformed(what)
     return found

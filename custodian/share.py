@@ -14,6 +14,7 @@ from privacy.ristretto import Random
 from privacy.sealing import SealingKey
 from privacy.shares import Share
 from privacy.trust import TrustRoot
+from protos.json_text import parse_json
 from protos.problems import Malformed, Problem, Refused, Unavailable, Unverified
 from protos.v1.problem_pb2 import (
     REASON_CONFIGURATION_INVALID,
@@ -90,7 +91,7 @@ class KeyShare:
     def decode(cls, data: bytes) -> KeyShare:
         """Read what `encode` wrote, check the share against the commitments; raises Malformed, Unverified."""
         try:
-            found = json.loads(data)
+            found = parse_json(data)
             key = PseudonymKeyView(
                 int(found["threshold"]), tuple(bytes.fromhex(item) for item in found["commitments"])
             )
@@ -212,7 +213,7 @@ class KeyFile:
     def decode(cls, data: bytes) -> KeyFile:
         """Read what `describe_key` wrote; raises Malformed."""
         try:
-            found = json.loads(data)
+            found = parse_json(data)
             key = PseudonymKeyView(
                 int(found["threshold"]), tuple(bytes.fromhex(item) for item in found["commitments"])
             )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from privacy.deadlines import REMINDER_SECONDS, moment
 from privacy.standing import Role
 from protos.epochs import format_epoch
+from protos.json_text import parse_json
 from runtime.configuration import write_atomic
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Dues:
 def read_dues(home: Path) -> Mapping[str, Any]:
     """Give what was owed when the log was last read."""
     path = home / DUES_FILE
-    return json.loads(path.read_bytes()) if path.exists() else NO_DUES
+    return parse_json(path.read_bytes()) if path.exists() else NO_DUES
 
 
 def due_lines(due: Sequence[Mapping[str, str]]) -> Iterator[str]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from privacy import keys, trust
 from privacy.envelope import ENTRY_BYTES_MAX
 from privacy.keys import SigningKey
+from protos.json_text import parse_json
 from protos.problems import Malformed, Refused, Unverified
 from protos.v1.problem_pb2 import (
     REASON_CONFIGURATION_INVALID,
@@ -128,7 +129,7 @@ def _unpinned() -> Unverified:
 
 def _read_connection(path: Path) -> dict[str, str]:
     try:
-        data = json.loads(read_private(path, FILE_BYTES_MAX))
+        data = parse_json(read_private(path, FILE_BYTES_MAX))
     except ValueError:
         data = None
     if not isinstance(data, dict) or set(data) != _FIELDS or not all(map(_is_text, data.values())):

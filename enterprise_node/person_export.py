@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from enterprise_node.store.corrections import CorrectionTable
 from privacy.exports import PERSON, sign_export
 from privacy.identifiers import SEPARATOR
 from protos.epochs import Epoch, format_epoch
+from protos.json_text import parse_json
 
 if TYPE_CHECKING:
     from enterprise_node.membership import Membership
@@ -36,7 +36,7 @@ def content(workspace: Workspace, membership: Membership, number: int) -> dict[s
         "released": list(_released(workspace, number)),
         **view.to_json(),
         "corrections": [
-            one._asdict() | {"inputs": json.loads(one.inputs)}
+            one._asdict() | {"inputs": parse_json(one.inputs)}
             for one in CorrectionTable(workspace.database).of_person(number)
         ],
     }

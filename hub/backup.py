@@ -30,6 +30,7 @@ from hub.store.entries import TreeHead
 from hub.store.migrate import check_known, upgrade
 from hub.store.schema import REVISION, metadata, revision
 from privacy.checkpoint import log_vkey, open_checkpoint
+from protos.json_text import parse_json
 from protos.problems import Conflict, Malformed, Unverified
 from protos.v1.problem_pb2 import (
     REASON_ALREADY_EXISTS,
@@ -121,7 +122,7 @@ def restore(
 def read_manifest(copy: Path) -> Manifest:
     """Read what a copy is of; raises Malformed for one that was cut off or is of another form."""
     try:
-        found = json.loads(read_bounded(copy / MANIFEST_FILE, _MANIFEST_BYTES_MAX))
+        found = parse_json(read_bounded(copy / MANIFEST_FILE, _MANIFEST_BYTES_MAX))
         if found.pop("form") != FORM:
             raise _no_copy(copy)
         tables = {name: Dumped(**one) for name, one in found.pop("tables").items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from privacy import codec, envelope
 from privacy.envelope import Kind
 from privacy.keys import SigningKey, VerifyKey
 from privacy.witness_policy import WitnessPolicy
+from protos.json_text import parse_json
 from protos.problems import Malformed, Refused
 from protos.v1 import trust_pb2
 from protos.v1.problem_pb2 import REASON_CONFIGURATION_INVALID, REASON_NOT_REGISTERED
@@ -50,7 +50,7 @@ class Genesis:
 def parse_shared_key(data: bytes) -> SharedKeyFile:
     """Read a key file of the custodians; raises Malformed."""
     try:
-        return SharedKeyFile.model_validate(json.loads(data))
+        return SharedKeyFile.model_validate(parse_json(data))
     except (ValueError, ValidationError) as error:
         raise Malformed(
             REASON_CONFIGURATION_INVALID,

@@ -8,6 +8,7 @@ from typing import Any
 
 from privacy import codec, envelope
 from privacy.keys import SIGNATURE_BYTES, SigningKey, VerifyKey
+from protos.json_text import parse_json
 from protos.problems import Malformed, Unverified
 from protos.v1 import envelope_pb2
 from protos.v1.problem_pb2 import (
@@ -44,6 +45,6 @@ def open_export(data: bytes, payload_type: str, keys: Iterable[VerifyKey]) -> An
         raise Unverified(REASON_KEY_UNKNOWN, "The key that signed the export is not the one expected.")
     key.verify(envelope.pae(payload_type, message.payload), signature.sig)
     try:
-        return json.loads(message.payload)
+        return parse_json(message.payload)
     except ValueError:
         raise Malformed(REASON_MALFORMED_MESSAGE, "The export is not JSON.") from None

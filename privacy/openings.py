@@ -12,6 +12,7 @@ from typing import Any
 
 from privacy.merkle_sum import PATH_MAX, Leaf, Path, SumHash
 from protos.epochs import Epoch, format_epoch, parse_epoch
+from protos.json_text import parse_json
 from protos.problems import Malformed, Problem
 from protos.v1.problem_pb2 import REASON_WRONG_SHAPE
 
@@ -68,7 +69,7 @@ class Opening:
     def decode(cls, data: bytes) -> Opening:
         """Read opening.json; raises Malformed."""
         try:
-            found = json.loads(data)
+            found = parse_json(data)
             opening = cls(
                 enterprise_id=str(found["enterprise_id"]),
                 epoch=parse_epoch(found["epoch"]),
@@ -77,7 +78,7 @@ class Opening:
                 leaves=tuple(map(_read_leaf, found["leaves"])),
             )
             is_ours = found["form"] == _FORM
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, Problem):
+        except (ValueError, KeyError, TypeError, AttributeError, Problem):
             is_ours = False
         if not is_ours:
             raise Malformed(REASON_WRONG_SHAPE, "This is not an opening that cgsp-node open wrote.")

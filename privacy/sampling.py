@@ -15,6 +15,7 @@ from math import comb
 
 from privacy.ciphersuite import prefixed
 from protos.epochs import Epoch, format_epoch, parse_epoch
+from protos.json_text import parse_json
 from protos.problems import Malformed, Problem
 from protos.v1.problem_pb2 import REASON_UNKNOWN_FIELD_VALUE, REASON_WRONG_SHAPE
 
@@ -160,7 +161,7 @@ class Challenge:
     def decode(cls, data: bytes) -> Challenge:
         """Read a challenge file; raises Malformed."""
         try:
-            found = json.loads(data)
+            found = parse_json(data)
             challenge = cls(
                 origin=str(found["origin"]),
                 enterprise_id=str(found["enterprise_id"]),
@@ -171,7 +172,7 @@ class Challenge:
                 beacon=bytes.fromhex(found["beacon"]),
                 draws=tuple(int(str(one), 16) for one in found["draws"]),
             )
-        except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError, RecursionError, Problem):
+        except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError, Problem):
             raise _no_challenge() from None
         if found.get("form") != _FORM or not challenge._is_in_range():
             raise _no_challenge()

@@ -20,6 +20,7 @@ from typing import Any, Self
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from privacy.keys import PUBLIC_BYTES, SIGNATURE_BYTES, SigningKey, VerifyKey, checked_id
+from protos.json_text import parse_json
 from protos.problems import Malformed, Problem, Refused, Unverified
 from protos.v1.problem_pb2 import (
     REASON_CERTIFICATE_INVALID,
@@ -78,7 +79,7 @@ class JoinToken:
             raise _bad_token(f"it does not start with {TOKEN_HEAD}, or is too long")
         try:
             encoded = text.removeprefix(TOKEN_HEAD)
-            data = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
+            data = parse_json(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
             token = cls(**data | {"role": Role(data["role"])})
         except (ValueError, TypeError, KeyError):
             raise _bad_token("it was cut or changed on the way") from None
@@ -274,8 +275,8 @@ def _json_object(body: bytes, limit: int) -> dict[str, Any]:
             REASON_MESSAGE_TOO_LARGE, f"A join message has at most {limit} bytes, {len(body)} came."
         )
     try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):
+        data = parse_json(body)
+    except ValueError:
         raise Malformed(REASON_MALFORMED_MESSAGE, "The join message is not JSON.") from None
     if not isinstance(data, dict):
         raise Malformed(REASON_MALFORMED_MESSAGE, "The join message is not a JSON object.")

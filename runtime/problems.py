@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from google.protobuf.message import DecodeError
 
 from protos import problems
+from protos.json_text import parse_json
 from protos.problems import InvariantBroken, Malformed, Problem, Refused, Unavailable, Unverified
 from protos.v1 import problem_pb2 as wire
 from protos.v1.problem_pb2 import Reason
@@ -209,7 +210,7 @@ def http_body(problem: Problem, language: str = ENGLISH) -> dict[str, Any]:
 def from_http(status: int, body: bytes) -> Problem:
     """Rebuild the problem an HTTPS peer reported; without one the status says as much as it can."""
     try:
-        data = json.loads(body)
+        data = parse_json(body)
         reason, message, remedy = data["reason"], data["message"], data["remedy"]
         if isinstance(reason, int) and isinstance(message, str) and isinstance(remedy, str):
             return _from_peer(wire.Problem(reason=reason, message=message, remedy=remedy))  # type: ignore[arg-type]

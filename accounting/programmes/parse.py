@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from accounting.programmes.programme import FORMAT, MODELS, Programme
+from protos.json_text import parse_json
 from protos.problems import Malformed
 from protos.v1.problem_pb2 import REASON_PROGRAMME_INVALID
 
@@ -70,7 +71,7 @@ def parse_canonical(data: bytes) -> Programme:
     if len(data) > PROGRAMME_BYTES_MAX:
         raise _refused(f"A programme has at most {PROGRAMME_BYTES_MAX} bytes.")
     try:
-        document = json.loads(data)
+        document = parse_json(data)
         if not isinstance(document, dict) or document.pop("format", None) != FORMAT:
             raise _refused(f"The programme is not of format {FORMAT}.")
         programme = Programme.model_validate_json(json.dumps(document, ensure_ascii=False))

@@ -78,7 +78,11 @@ def test_http_carries_the_problem(reason: Reason.ValueType) -> None:
         (400, REASON_MALFORMED_MESSAGE),
     ],
 )
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"reason": "x", "message": 1, "remedy": ""}'])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>", b"[]", b'{"reason": "x", "message": 1, "remedy": ""}', b"[" * 200_000],
+    ids=["empty", "html", "list", "types", "deep"],
+)
 def test_http_without_a_problem_says_what_it_can(status: int, reason: int, body: bytes) -> None:
     assert from_http(status, body).reason == reason
 
