@@ -186,9 +186,7 @@ def check_settlement(statement: bytes, lines: bytes, roots: Sequence[TrustRoot])
 
 
 def _signed(data: bytes, kind: Kind, roots: Sequence[TrustRoot]) -> Opened:
-    opened = envelope.open_envelope(data)
-    if opened.kind is not kind:
-        raise Malformed(REASON_WRONG_TYPE, f"A {kind.value} was expected, not a {opened.kind.value}.")
+    opened = envelope.open_kind(data, kind)
     envelope.verify(opened, list({root.hub_key.keyid: root.hub_key for root in roots}.values()))
     return opened
 

@@ -22,7 +22,6 @@ from protos.v1.problem_pb2 import (
     REASON_ROLE_NOT_ALLOWED,
     REASON_SUSPENDED,
     REASON_WRONG_SHAPE,
-    REASON_WRONG_TYPE,
 )
 
 ORDER_BYTES_MAX = 4096
@@ -74,9 +73,7 @@ class Meant(NamedTuple):
 
 
 def _verified(data: bytes, enterprise: Enterprise) -> EvaluationOrder:
-    opened = envelope.open_envelope(data, ORDER_BYTES_MAX)
-    if opened.kind is not Kind.EVALUATION_ORDER:
-        raise Malformed(REASON_WRONG_TYPE, f"An evaluation order is due, a {opened.kind.value} came.")
+    opened = envelope.open_kind(data, Kind.EVALUATION_ORDER, ORDER_BYTES_MAX)
     envelope.verify(opened, [enterprise.key])
     return opened.parse(EvaluationOrder)
 

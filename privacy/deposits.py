@@ -17,7 +17,7 @@ from privacy.envelope import HASH_BYTES, Kind
 from privacy.keys import SigningKey, VerifyKey
 from protos.problems import Malformed
 from protos.v1 import evidence_pb2
-from protos.v1.problem_pb2 import REASON_MALFORMED_MESSAGE, REASON_WRONG_TYPE
+from protos.v1.problem_pb2 import REASON_MALFORMED_MESSAGE
 
 REQUEST_BYTES_MAX = 512
 DEPOSIT_BYTES_MAX = 1024
@@ -65,9 +65,7 @@ def sign_deposit(deposit: Deposit, key: SigningKey) -> bytes:
 
 def read_deposit(data: bytes, witnesses: Iterable[Vkey], *, origin: str) -> Deposit:
     """Verify a statement that one of the witnesses signed; raises Unverified, Refused or Malformed."""
-    opened = envelope.open_envelope(data, DEPOSIT_BYTES_MAX)
-    if opened.kind is not Kind.DEPOSIT:
-        raise Malformed(REASON_WRONG_TYPE, f"A deposit was expected, a {opened.kind.value} came.")
+    opened = envelope.open_kind(data, Kind.DEPOSIT, DEPOSIT_BYTES_MAX)
     keys = {vkey.name: VerifyKey(vkey.public) for vkey in witnesses if vkey.algorithm == COSIGNATURE_V1}
     message = opened.parse(evidence_pb2.HashDeposit)
     envelope.verify(opened, [key for name, key in keys.items() if name == message.witness])

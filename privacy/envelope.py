@@ -142,6 +142,16 @@ def open_envelope(data: bytes, maximum_bytes: int = ENTRY_BYTES_MAX) -> Opened:
     return opened
 
 
+def open_kind(data: bytes, kind: Kind, maximum_bytes: int = ENTRY_BYTES_MAX) -> Opened:
+    """Take apart an envelope that must be of one kind; raises Malformed too where it is of another."""
+    opened = open_envelope(data, maximum_bytes)
+    if opened.kind is not kind:
+        raise Malformed(
+            REASON_WRONG_TYPE, f"A message of kind {kind.value} was expected, a {opened.kind.value} came."
+        )
+    return opened
+
+
 def read_unsigned(data: bytes, maximum_bytes: int = ENTRY_BYTES_MAX) -> Opened:
     """Take apart an envelope that may still wait for signatures (a proposal on its way round)."""
     return _taken_apart(data, maximum_bytes)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from privacy import codec, envelope, merkle
 from privacy.envelope import Kind
 from privacy.keys import SigningKey, VerifyKey
-from protos.problems import Malformed, Unverified
+from protos.problems import Unverified
 from protos.v1 import envelope_pb2
-from protos.v1.problem_pb2 import REASON_SIGNATURE_INVALID, REASON_WRONG_TYPE
+from protos.v1.problem_pb2 import REASON_SIGNATURE_INVALID
 
 RECEIPT_BYTES_MAX = 1024
 MERGE_DELAY_SECONDS_MAX = 60
@@ -61,9 +61,7 @@ def read_receipt(data: bytes, hub_keys: Sequence[VerifyKey], *, origin: str | Co
 
     `origin` is the log's, or all it has had, the newest last.
     """
-    opened = envelope.open_envelope(data, RECEIPT_BYTES_MAX)
-    if opened.kind is not Kind.RECEIPT:
-        raise Malformed(REASON_WRONG_TYPE, f"A receipt was expected, a {opened.kind.value} came.")
+    opened = envelope.open_kind(data, Kind.RECEIPT, RECEIPT_BYTES_MAX)
     envelope.verify(opened, hub_keys)
     message = opened.parse(envelope_pb2.Receipt)
     origins = [origin] if isinstance(origin, str) else list(origin)

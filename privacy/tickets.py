@@ -17,14 +17,13 @@ from privacy.keys import SigningKey
 from privacy.opened_tickets import Ticket
 from privacy.spent_tickets import used
 from privacy.standing import Role, Standing
-from protos.problems import Conflict, Malformed, Refused, Unverified
+from protos.problems import Conflict, Refused, Unverified
 from protos.v1 import programme_pb2
 from protos.v1.problem_pb2 import (
     REASON_KEY_UNKNOWN,
     REASON_SUSPENDED,
     REASON_TICKET_INVALID,
     REASON_TICKET_USED,
-    REASON_WRONG_TYPE,
 )
 
 TICKET_SECONDS_MAX = 600
@@ -83,9 +82,7 @@ def open_ticket(standing: Standing, data: bytes) -> Ticket:
 
 
 def _opened(standing: Standing, data: bytes) -> Ticket:
-    opened = envelope.open_envelope(data, TICKET_BYTES_MAX)
-    if opened.kind is not Kind.LINK_TICKET:
-        raise Malformed(REASON_WRONG_TYPE, f"A link ticket was expected, not a {opened.kind.value}.")
+    opened = envelope.open_kind(data, Kind.LINK_TICKET, TICKET_BYTES_MAX)
     signer = standing.signers.get(opened.signatures[0].keyid)
     if signer is None or signer.role is not Role.ENTERPRISE:
         raise Unverified(REASON_KEY_UNKNOWN, "No enterprise of the trust root has the ticket's key.")

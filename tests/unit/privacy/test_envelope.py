@@ -166,3 +166,13 @@ def test_a_payload_that_is_not_canonical_is_refused() -> None:
 def test_another_logs_message_is_refused() -> None:
     with pytest.raises(Refused):
         envelope.check_origin("other.example/log", "cgsp.example/log")
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_an_envelope_of_another_kind_than_is_due_is_refused(kind: Kind) -> None:
+    data = envelope.sign(b"payload", kind, KEYS[:1])
+    assert envelope.open_kind(data, kind) == envelope.open_envelope(data)
+    for other in set(Kind) - {kind}:
+        with pytest.raises(Malformed) as caught:
+            envelope.open_kind(data, other)
+        assert caught.value.reason == REASON_WRONG_TYPE
