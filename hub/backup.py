@@ -23,7 +23,7 @@ from hub.log import CHECKPOINT_FILE, WriterLock
 from hub.rebuild import Rebuilt, compared
 from hub.setup import Opened
 from hub.store import entries
-from hub.store.database import current_revision, open_readers, told
+from hub.store.database import current_revision, readers_of, told
 from hub.store.dialects import connect_writer, wipe
 from hub.store.dump import Dumped, check_file, read_rows, write_rows
 from hub.store.entries import TreeHead
@@ -77,12 +77,8 @@ def backup(opened: Opened, out: Path) -> Manifest:
     served = opened.home.folder / CHECKPOINT_FILE
     if served.exists():
         write_private(out / CHECKPOINT_FILE, read_bounded(served, _NOTE_BYTES_MAX))
-    readers = open_readers(opened.home.database)
-    try:
-        with told(), readers.begin() as connection:
-            manifest = _copied(connection, opened.settings.origin, out / TABLES_FOLDER)
-    finally:
-        readers.dispose()
+    with readers_of(opened.home.database) as readers, told(), readers.begin() as connection:
+        manifest = _copied(connection, opened.settings.origin, out / TABLES_FOLDER)
     manifest = replace(manifest, files=_copied_files(opened.home.folder, out / FILES_FOLDER))
     write_private(out / MANIFEST_FILE, json.dumps(manifest.to_json(), indent=1).encode())
     return manifest

@@ -192,14 +192,13 @@ def beacon(folder: Path, epoch: str, *, as_json: bool) -> None:
 def export(folder: Path, out: Path, *, as_json: bool) -> None:
     """Write a bundle that can be verified offline; it holds pseudonyms. 导出可离线核验的数据包。"""
     from hub.export import export_bundle
-    from hub.store.database import open_readers
+    from hub.store.database import readers_of
 
     opened = opened_home(folder)
-    readers = open_readers(opened.home.database)
-    exported = export_bundle(
-        opened.home.folder, readers, out, origin=opened.settings.origin, log_key=opened.log_key.verify_key
-    )
-    readers.dispose()
+    with readers_of(opened.home.database) as readers:
+        exported = export_bundle(
+            opened.home.folder, readers, out, origin=opened.settings.origin, log_key=opened.log_key.verify_key
+        )
     result = {
         "folder": str(out),
         "size": exported.size,

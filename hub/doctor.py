@@ -16,7 +16,7 @@ from hub.log import VKEY_FILE, PublicLog
 from hub.lookup import health_of
 from hub.setup import Opened
 from hub.store import books, entries
-from hub.store.database import open_readers
+from hub.store.database import readers_of
 from privacy import envelope
 from privacy.checkpoint import log_vkey, open_checkpoint
 from privacy.envelope import Kind
@@ -108,7 +108,7 @@ def _check_vkey(opened: Opened) -> None:
         raise Unverified(
             REASON_HISTORY_INCONSISTENT,
             f"{VKEY_FILE} does not belong to the log's signing key.",
-            remedy="Restore both from one backup; a log never changes its key.",
+            remedy="Restore both from one backup; only cgsp-hub trust succeed replaces a log's key.",
         )
 
 
@@ -127,16 +127,12 @@ def _check_log(opened: Opened) -> None:
         vkey = log_vkey(opened.settings.origin, opened.log_key.verify_key)
         checkpoint = open_checkpoint(PublicLog(opened.home.folder).checkpoint(), vkey)
     tree = CompactTree()
-    readers = open_readers(opened.home.database)
-    try:
-        with readers.begin() as connection:
-            for entry in entries.read_entries(connection):
-                tree.append(leaf_hash(entry.envelope))
-                if checkpoint is not None and tree.size == checkpoint.size and tree.root() != checkpoint.root:
-                    raise _inconsistent("The checkpoint's root is not the root over the stored entries.")
-            head = entries.tree_head(connection)
-    finally:
-        readers.dispose()
+    with readers_of(opened.home.database) as readers, readers.begin() as connection:
+        for entry in entries.read_entries(connection):
+            tree.append(leaf_hash(entry.envelope))
+            if checkpoint is not None and tree.size == checkpoint.size and tree.root() != checkpoint.root:
+                raise _inconsistent("The checkpoint's root is not the root over the stored entries.")
+        head = entries.tree_head(connection)
     if head is not None and (head.size, head.root) != (tree.size, tree.root()):
         raise _inconsistent("The stored root is not the root over the stored entries.")
     if checkpoint is not None and checkpoint.size > tree.size:
@@ -145,15 +141,11 @@ def _check_log(opened: Opened) -> None:
 
 def _check_books(opened: Opened) -> None:
     """Compare the stored balances with the accounts' root in the last close."""
-    readers = open_readers(opened.home.database)
-    try:
-        with readers.begin() as connection:
-            closes = entries.find_entries(connection, Kind.EPOCH_CLOSE.value)
-            tree = CompactTree()
-            for one in books.walk_balances(connection):
-                tree.append(leaf_hash(account_leaf(one.account, one.balance_mg, one.variance_mg2)))
-    finally:
-        readers.dispose()
+    with readers_of(opened.home.database) as readers, readers.begin() as connection:
+        closes = entries.find_entries(connection, Kind.EPOCH_CLOSE.value)
+        tree = CompactTree()
+        for one in books.walk_balances(connection):
+            tree.append(leaf_hash(account_leaf(one.account, one.balance_mg, one.variance_mg2)))
     if not closes:
         return
     close = envelope.open_envelope(closes[-1].envelope).parse(books_pb2.EpochClose)

@@ -17,7 +17,7 @@ from hub.book_health import BookHealth, book_health
 from hub.settlement import Settlement, settle_partner
 from hub.setup import Opened
 from hub.store import books, entries
-from hub.store.database import open_readers
+from hub.store.database import readers_of
 from hub.views import noise_halfwidth, points_view, root_up
 from privacy import envelope
 from privacy import policy as policies
@@ -170,9 +170,5 @@ def look_up(opened: Opened, account_id: str) -> dict[str, Any]:
 
 
 def _read(opened: Opened, read: Callable[[Connection], Result]) -> Result:
-    readers = open_readers(opened.home.database)
-    try:
-        with readers.begin() as connection:
-            return read(connection)
-    finally:
-        readers.dispose()
+    with readers_of(opened.home.database) as readers, readers.begin() as connection:
+        return read(connection)

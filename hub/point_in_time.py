@@ -12,7 +12,7 @@ from engine.ledgers import LedgerFiles, find_wallets, wallets_file
 from hub.accounts import Resources
 from hub.setup import Opened
 from hub.store import entries
-from hub.store.database import open_readers, told
+from hub.store.database import readers_of, told
 from hub.store.entries import StoredEntry
 from privacy import envelope
 from privacy.envelope import Kind
@@ -50,12 +50,8 @@ def _close_of(opened: Opened, epoch: Epoch) -> tuple[StoredEntry, books_pb2.Epoc
                 return entry, close
         return None
 
-    readers = open_readers(opened.home.database)
-    try:
-        with told(), readers.begin() as connection:
-            found = read(connection)
-    finally:
-        readers.dispose()
+    with readers_of(opened.home.database) as readers, told(), readers.begin() as connection:
+        found = read(connection)
     if found is None:
         raise Unavailable(REASON_NOT_FOUND, f"{format_epoch(epoch)} is not closed.")
     return found

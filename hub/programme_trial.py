@@ -24,7 +24,7 @@ from hub.accounts import Resources, linked_rows, released_rows
 from hub.setup import Opened
 from hub.state import State
 from hub.store import entries
-from hub.store.database import open_readers
+from hub.store.database import readers_of
 from privacy.policy import Policy
 from protos.epochs import Epoch
 
@@ -63,19 +63,16 @@ class Trial:
 
 def try_on(opened: Opened, programme: Programme, epoch: Epoch) -> tuple[Trial, Policy]:
     """Try a programme on an epoch of the log, read beside a running hub; give the epoch's policy too."""
-    state, readers = State(opened.settings.origin), open_readers(opened.home.database)
-    resources = Resources.of(opened).embedded()
-    try:
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            resources.engine.open(Path(folder)) as engine,
-            readers.begin() as connection,
-        ):
-            _replay(state, connection)
-            policy = state.policy_for(epoch)
-            rows = _positions(engine, Path(folder), connection, state, programme, epoch)
-    finally:
-        readers.dispose()
+    state, resources = State(opened.settings.origin), Resources.of(opened).embedded()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        resources.engine.open(Path(folder)) as engine,
+        readers_of(opened.home.database) as readers,
+        readers.begin() as connection,
+    ):
+        _replay(state, connection)
+        policy = state.policy_for(epoch)
+        rows = _positions(engine, Path(folder), connection, state, programme, epoch)
     trial = Trial(epoch)
     for position, variance, excess in rows:
         _add(trial, programme, position, _sigma(policy.reserve_z, variance), excess)

@@ -22,7 +22,7 @@ from hub.setup import Opened
 from hub.state import State
 from hub.store import books, entries
 from hub.store.books import ClosedEpoch, Link
-from hub.store.database import open_readers, open_writer
+from hub.store.database import open_writer, readers_of
 from hub.store.dialects import wipe
 from hub.store.schema import balance, closed_epoch, link, metadata, points_balance
 from privacy.checkpoint import log_vkey, open_checkpoint
@@ -92,22 +92,22 @@ def compared(opened: Opened) -> Rebuilt:
 @contextmanager
 def _remade(opened: Opened) -> Iterator[tuple[Rebuilt, RebuiltLedgers]]:
     """Make books and ledgers again and compare them with what is stored."""
-    readers = open_readers(opened.home.database)
     made = Rebuilt()
-    try:
-        with Resources.of(opened).embedded().apart() as resources, opened_engine(resources) as engine:
-            state = State(opened.settings.origin)
-            ledgers = RebuiltLedgers(readers, state, resources, engine, made.differ)
-            with closing(ledgers):
-                for index, close in _replay(opened, readers, state, ledgers, made):
-                    made.last = _folded(engine, readers, state, resources, index, close, made)
-                with readers.begin() as connection:
-                    ledgers.compare(connection)
-                    _compare(connection, made)
-                _say_what_stays(made, ledgers)
-                yield made, ledgers
-    finally:
-        readers.dispose()
+    with (
+        readers_of(opened.home.database) as readers,
+        Resources.of(opened).embedded().apart() as resources,
+        opened_engine(resources) as engine,
+    ):
+        state = State(opened.settings.origin)
+        ledgers = RebuiltLedgers(readers, state, resources, engine, made.differ)
+        with closing(ledgers):
+            for index, close in _replay(opened, readers, state, ledgers, made):
+                made.last = _folded(engine, readers, state, resources, index, close, made)
+            with readers.begin() as connection:
+                ledgers.compare(connection)
+                _compare(connection, made)
+            _say_what_stays(made, ledgers)
+            yield made, ledgers
 
 
 def _say_what_stays(made: Rebuilt, ledgers: RebuiltLedgers) -> None:

@@ -59,6 +59,16 @@ def open_readers(location: Location) -> Engine:
     return connect_readers(location)
 
 
+@contextmanager
+def readers_of(location: Location) -> Iterator[Engine]:
+    """Open connections that cannot write for a while."""
+    readers = open_readers(location)
+    try:
+        yield readers
+    finally:
+        readers.dispose()
+
+
 def current_revision(connection: Connection) -> str | None:
     """Say of which revision the tables are; None where there are none."""
     tables = inspect(connection)
