@@ -21,6 +21,7 @@ from privacy.chunks import STATEMENT_ROWS_MAX, chunk_count
 from privacy.envelope import Kind
 from privacy.holdings import ALWAYS, FOREVER, Holding, holdings, touched
 from privacy.laplace import variance_upper
+from privacy.ownership import Merge
 from privacy.releases import parse_statement_chunk
 from privacy.series import MeasureKind
 from protos.epochs import Epoch, format_epoch
@@ -74,9 +75,9 @@ def explain(connection: Connection, state: State, account: bytes) -> Explanation
     found.lines += [
         _line(one, "counts at the next close", one.value, one.variance) for one in released[len(figures) :]
     ]
-    of_slot = {(enterprise, slot): name for (enterprise, slot), name in _names(state, slots, held).items()}
-    _explain_grams(found, [one for one in figures if not one.is_points], held, of_slot, account)
-    _explain_points(found, [one for one in figures if one.is_points], held, of_slot, account)
+    names = _names(state, slots, held)
+    _explain_grams(found, [one for one in figures if not one.is_points], held, names, account)
+    _explain_points(found, [one for one in figures if one.is_points], held, names, account)
     found.lines += _exclusions(state, slots)
     found.lines += _missing(connection, slots)
     found.lines.sort(key=lambda line: (line["epoch"], line["enterprise"], line["what"]))
@@ -89,7 +90,9 @@ def _held(
     """Give who gets the statements of every pseudonym that the account gets anything of."""
     participants, moves = state.log.participants, state.moves(epoch)
     named, accounts = touched(moves)
-    ended = {one for one in _ended(moves) if participants.current(one) == account}
+    ended = {
+        one.ends for one in moves if isinstance(one, Merge) and participants.current(one.ends) == account
+    }
     wanted = {account} | ended | accounts
     linked = {pseudonym: holder for holder in wanted for pseudonym in books.pseudonyms_of(connection, holder)}
     linked |= books.accounts_of(connection, named)
@@ -103,10 +106,6 @@ def _held(
         if any(holder == account for one in mine for holder, _ in one.parts):
             found[pseudonym] = mine
     return found
-
-
-def _ended(moves: Sequence[Any]) -> set[bytes]:
-    return {move.ends for move in moves if hasattr(move, "ends")}
 
 
 def _names(
@@ -134,33 +133,26 @@ def _figures(
         first = 0
         for statement in message.statements:
             for slot, row in rows.items():
-                yield _figure(connection, entry.index, message, statement, slot, row, first)
+                value = _value(connection, entry.index, first, row)
+                yield Figure(
+                    enterprise=message.header.issuer,
+                    measure=statement.measure_id,
+                    slot=slot,
+                    epoch=Epoch(message.epoch),
+                    value=value,
+                    variance=variance_upper(statement.claim.scale),
+                    covered=tuple(map(Epoch, statement.epochs)),
+                    is_points=int(statement.kind) == MeasureKind.POINTS,
+                    index=entry.index,
+                )
             first += chunk_count(statement.rows, STATEMENT_ROWS_MAX)
 
 
-def _figure(
-    connection: Connection,
-    index: int,
-    message: release_pb2.Release,
-    statement: release_pb2.Statement,
-    slot: int,
-    row: int,
-    first: int,
-) -> Figure:
+def _value(connection: Connection, index: int, first: int, row: int) -> int:
+    """Read a statement's row from the chunks of a release, of which its own begin at body `first`."""
     body = entries.read_body(connection, index, first + row // STATEMENT_ROWS_MAX)
     assert body is not None
-    value = parse_statement_chunk(body.data).grams()[row % STATEMENT_ROWS_MAX]
-    return Figure(
-        message.header.issuer,
-        statement.measure_id,
-        slot,
-        Epoch(message.epoch),
-        value,
-        variance_upper(statement.claim.scale),
-        tuple(map(Epoch, statement.epochs)),
-        int(statement.kind) == MeasureKind.POINTS,
-        index,
-    )
+    return parse_statement_chunk(body.data).grams()[row % STATEMENT_ROWS_MAX]
 
 
 def _explain_grams(
