@@ -20,7 +20,7 @@ from accounting.programmes.programme import Programme
 from hub.ledger import Ledger
 from hub.log import PublicLog
 from hub.store.entries import read_entry
-from hub.store.operations import StoredOperation, numbered_moving, read_operations, segment_of
+from hub.store.operations import Segment, StoredOperation, numbered_moving, read_operations, segment_of
 from hub.stored_books import StoredBooks
 from privacy import merkle
 from privacy.journal import leaf
@@ -93,29 +93,31 @@ def plantings(
         segment = segment_of(connection, one.seq)
         if (plant.programme, plant.reward) != (programme, reward) or segment is None:
             continue
-        proof = log.prove(segment[2])
-        if proof is None or len(found) == LISTED_MAX:
+        tlog_proof = log.prove(segment.entry)
+        if tlog_proof is None or len(found) == LISTED_MAX:
             break
-        found.append(_proved(connection, one, plant.lots, *segment, proof))
+        found.append(_proved(connection, one, plant.lots, segment, tlog_proof))
     return found
 
 
 def _proved(
-    connection: Connection,
-    stored: StoredOperation,
-    lots: int,
-    first: int,
-    count: int,
-    entry: int,
-    tlog_proof: bytes,
+    connection: Connection, stored: StoredOperation, lots: int, segment: Segment, tlog_proof: bytes
 ) -> Planting:
-    segment = read_entry(connection, entry)
-    operations = read_operations(connection, first, first + count)
+    entry = read_entry(connection, segment.entry)
+    operations = read_operations(connection, segment.first, segment.first + segment.count)
     leaves = [merkle.leaf_hash(leaf(one.data)) for one in operations]
-    index = stored.seq - first
-    proof = tuple(merkle.inclusion_proof(leaves, index))
-    data = segment.envelope if segment is not None else b""
-    return Planting(stored.seq, lots, stored.data, entry, index, count, proof, data, tlog_proof)
+    index = stored.seq - segment.first
+    return Planting(
+        number=stored.seq,
+        lots=lots,
+        operation=stored.data,
+        entry=segment.entry,
+        index=index,
+        count=segment.count,
+        proof=tuple(merkle.inclusion_proof(leaves, index)),
+        segment=entry.envelope if entry is not None else b"",
+        tlog_proof=tlog_proof,
+    )
 
 
 def _of(books: StoredBooks, account: LedgerAccount) -> int:

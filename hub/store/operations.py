@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, select
@@ -24,6 +25,15 @@ class StoredOperation(NamedTuple):
     at: int
     data: bytes
     outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A sealed run of operations: the number of its first, how many, and the entry that holds it."""
+
+    first: int
+    count: int
+    entry: int
 
 
 def find_operations(connection: Connection, keys: Collection[bytes]) -> dict[bytes, StoredOperation]:
@@ -60,14 +70,14 @@ def _has(code: Code) -> ColumnElement[bool]:
     return transfer.c.code == bindparam("code", int(code), literal_execute=True)
 
 
-def segment_of(connection: Connection, seq: int) -> tuple[int, int, int] | None:
-    """Give first number, count and entry of the segment an operation is sealed in; None while it is open."""
+def segment_of(connection: Connection, seq: int) -> Segment | None:
+    """Give the segment an operation is sealed in; None while it is open."""
     query = select(segment).where(segment.c.first <= seq).order_by(segment.c.first.desc()).limit(1)
     row = connection.execute(query).one_or_none()
     if row is None:
         return None
-    first, count, entry = row
-    return (first, count, entry) if seq < first + count else None
+    found = Segment(*row)
+    return found if seq < found.first + found.count else None
 
 
 def last_operation_at(connection: Connection) -> int:
