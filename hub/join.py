@@ -80,13 +80,13 @@ class Registrar:
         secret = new_token_secret()
         expires_at = self._clock() + self._settings.invitation_hours * 3600
         invitation = Invitation(
-            _secret_hash(secret),
-            invitee.role.value,
-            invitee.id,
-            invitee.name,
-            invitee.name_zh,
-            invitee.evaluation_quota,
-            expires_at,
+            secret_hash=_secret_hash(secret),
+            role=invitee.role.value,
+            id=invitee.id,
+            name=invitee.name,
+            name_zh=invitee.name_zh,
+            evaluation_quota=invitee.evaluation_quota,
+            expires_at=expires_at,
         )
         self._writer.call(lambda connection: parties.add_invitation(connection, invitation))
         first = self._first_trust_root()
@@ -187,13 +187,13 @@ def _tls_key_hash(csr_pem: bytes) -> bytes:
 
 def _party(invitation: Invitation, request: JoinRequest, now: int) -> Party:
     return Party(
-        invitation.role,
-        invitation.id,
-        invitation.name,
-        invitation.name_zh,
-        request.public_key,
-        request.address,
-        request.sealing_key,
-        invitation.evaluation_quota,
-        now,
+        role=invitation.role,
+        id=invitation.id,
+        name=invitation.name,
+        name_zh=invitation.name_zh,
+        public_key=request.public_key,
+        address=request.address,
+        sealing_key=request.sealing_key,
+        evaluation_quota=invitation.evaluation_quota,
+        joined_at=now,
     )

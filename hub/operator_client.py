@@ -53,15 +53,15 @@ class OperatorClient:
         response = unary(lambda: self._stub.ListPending(hub_pb2.ListPendingRequest()))
         return [
             Party(
-                item.role,
-                item.id,
-                item.name,
-                item.name_zh,
-                item.public_key,
-                item.address,
-                b"",
-                item.evaluation_quota,
-                0,
+                role=item.role,
+                id=item.id,
+                name=item.name,
+                name_zh=item.name_zh,
+                public_key=item.public_key,
+                address=item.address,
+                sealing_key=b"",
+                evaluation_quota=item.evaluation_quota,
+                joined_at=0,
             )
             for item in response.registrations
         ]
