@@ -14,7 +14,6 @@ from typing import Any
 
 from auditor.exports import check_export
 from privacy import checkpoint, codec, envelope, merkle, trust
-from privacy.checkpoint import Vkey
 from privacy.envelope import ENTRY_BYTES_MAX, Kind, Opened
 from privacy.exports import EXPORT_BYTES_MAX
 from privacy.journal import OPERATION_BYTES_MAX, leaf
@@ -201,16 +200,11 @@ def _logged(data: bytes, segment: bytes, roots: Sequence[TrustRoot]) -> TlogProo
     verify_proof(
         proof,
         merkle.leaf_hash(segment),
-        _log_key(proof, roots),
+        trust.log_vkey_of(roots, proof.origin),
         newest.witness_vkeys,
         newest.witness_quorum,
     )
     return proof
-
-
-def _log_key(proof: TlogProof, roots: Sequence[TrustRoot]) -> Vkey:
-    origin = checkpoint.parse_checkpoint(checkpoint.parse_note(proof.note).text).origin
-    return next((root.log_vkey for root in roots if root.origin == origin), roots[0].log_vkey)
 
 
 def _cut(data: bytes) -> list[bytes]:

@@ -12,10 +12,9 @@ from pathlib import Path
 from auditor.findings import Check, Result, Results
 from auditor.log_tree import Fetch, LogTree
 from privacy import checkpoint
-from privacy.checkpoint import Vkey
 from privacy.receipts import RECEIPT_BYTES_MAX, Receipt, read_receipt
-from privacy.tlog_proof import PROOF_BYTES_MAX, TlogProof, parse_proof, verify_proof
-from privacy.trust import TrustRoot
+from privacy.tlog_proof import PROOF_BYTES_MAX, parse_proof, verify_proof
+from privacy.trust import TrustRoot, log_vkey_of
 from protos.problems import Problem
 from runtime.files import read_bounded
 
@@ -98,16 +97,10 @@ def _check_proof(
     if not path.exists():
         return
     proof = parse_proof(read_bounded(path, PROOF_BYTES_MAX))
-    head = verify_proof(proof, receipt.leaf_hash, _log_key(proof, roots))
+    head = verify_proof(proof, receipt.leaf_hash, log_vkey_of(roots, proof.origin))
     if proof.index != receipt.index:
         result.find(path.name, f"It proves entry {proof.index}; the receipt promised {receipt.index}.")
     if head.size > log.size:
         result.find(path.name, f"The log once had {head.size} entries; now it shows {log.size}.")
     elif log.root_at(head.size) != head.root:
         result.find(path.name, f"The log signed another tree of {head.size} entries: two histories.")
-
-
-def _log_key(proof: TlogProof, roots: Sequence[TrustRoot]) -> Vkey:
-    """Give the log key of the origin that the proof's checkpoint names; the first one for strangers."""
-    origin = checkpoint.parse_checkpoint(checkpoint.parse_note(proof.note).text).origin
-    return next((root.log_vkey for root in roots if root.origin == origin), roots[0].log_vkey)

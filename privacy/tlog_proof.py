@@ -34,6 +34,11 @@ class TlogProof:
     note: bytes
     extra: bytes = b""
 
+    @property
+    def origin(self) -> str:
+        """Give the origin that the checkpoint names, unverified; raises Malformed."""
+        return checkpoint.parse_checkpoint(checkpoint.parse_note(self.note).text).origin
+
 
 def format_proof(proof: TlogProof) -> bytes:
     """Write the text of a proof."""

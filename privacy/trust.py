@@ -142,6 +142,11 @@ class TrustRoot:
 _PartyT = TypeVar("_PartyT", Custodian, Enterprise, Auditor)
 
 
+def log_vkey_of(roots: Sequence[TrustRoot], origin: str) -> checkpoint.Vkey:
+    """Give the log's key under an origin that one of its trust roots names; the first one for strangers."""
+    return next((root.log_vkey for root in roots if root.origin == origin), roots[0].log_vkey)
+
+
 def fingerprint(data: bytes) -> bytes:
     """Give the SHA-256 of a trust root's envelope, by which people hand it over."""
     return hashlib.sha256(data).digest()
