@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import enum
 import hashlib
-import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
@@ -19,7 +18,7 @@ from accounting.conditions import Applicability, Curve, Exclusion, RoundedTo, Ta
 from accounting.documents import DateText, DecimalText, Strict, checked, day_of, invalid, read_toml
 from accounting.factors import Confidence, FactorTable, TableId, Title, Version, parse_table, table_files
 from accounting.quantities import parse_unit
-from protos.json_text import parse_json
+from protos.json_text import canonical_json, parse_json
 from protos.problems import Malformed, Problem
 from protos.v1.problem_pb2 import REASON_PACK_INVALID
 
@@ -269,8 +268,7 @@ class Pack(Strict):
 
     def canonical_bytes(self) -> bytes:
         """Give the deterministic JSON, factor rows and activity included."""
-        document = {"format": FORMAT, **self.model_dump(mode="json")}
-        return json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+        return canonical_json({"format": FORMAT, **self.model_dump(mode="json")})
 
     @property
     def sha256(self) -> bytes:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
 from privacy import codec, envelope
 from privacy.keys import SIGNATURE_BYTES, SigningKey, VerifyKey
-from protos.json_text import parse_json
+from protos.json_text import canonical_json, parse_json
 from protos.problems import Malformed, Unverified
 from protos.v1 import envelope_pb2
 from protos.v1.problem_pb2 import (
@@ -25,7 +24,7 @@ PERSON = "application/vnd.cgsp.person.v1+json"
 
 def sign_export(content: Any, payload_type: str, key: SigningKey) -> bytes:
     """Sign content as JSON with sorted keys and encode the envelope."""
-    payload = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    payload = canonical_json(content)
     signature = key.sign(envelope.pae(payload_type, payload))
     message = envelope_pb2.Envelope(payload=payload, payload_type=payload_type)
     message.signatures.add(sig=signature, keyid=key.keyid)

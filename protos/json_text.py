@@ -1,9 +1,14 @@
-"""JSON from outside, read in one place: what cannot be followed is a ValueError, as what is misspelt is."""
+"""JSON: the one form that is hashed and signed, and one reader for all that comes from outside."""
 
 from __future__ import annotations
 
 import json
 from typing import Any, NoReturn
+
+
+def canonical_json(value: Any) -> bytes:
+    """Write what is hashed or signed: keys sorted, no spaces, characters as they are, in UTF-8."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
 
 def parse_json(data: bytes | str) -> Any:

@@ -20,7 +20,7 @@ from typing import Any, Self
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from privacy.keys import PUBLIC_BYTES, SIGNATURE_BYTES, SigningKey, VerifyKey, checked_id
-from protos.json_text import parse_json
+from protos.json_text import canonical_json, parse_json
 from protos.problems import Malformed, Problem, Refused, Unverified
 from protos.v1.problem_pb2 import (
     REASON_CERTIFICATE_INVALID,
@@ -91,8 +91,7 @@ class JoinToken:
     def encode(self) -> str:
         """Write the token."""
         data = dataclasses.asdict(self) | {"role": self.role.value}
-        text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return TOKEN_HEAD + base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+        return TOKEN_HEAD + base64.urlsafe_b64encode(canonical_json(data)).decode().rstrip("=")
 
     def check(self) -> None:
         """See that every part has its form; raises Refused TOKEN_INVALID."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import enum
 import hashlib
-import json
 import re
 from typing import Annotated, Literal, Self
 
@@ -20,6 +19,7 @@ from accounting.programmes.issue_rules import PARTICIPANTS, IssueRule, OffsetCap
 from accounting.programmes.rewards import Attestation, Fund, Payout, Reward, Source, Tree
 from accounting.programmes.words import Amount, AmountOrZero, Cited, EpochNumber, Identifier, Names
 from protos.epochs import Epoch, checked_epoch, shift_epoch
+from protos.json_text import canonical_json
 
 FORMAT = "cgsp-programme-v1"
 RULES_MAX = 200
@@ -173,8 +173,7 @@ class Programme(Strict):
 
     def canonical_bytes(self) -> bytes:
         """Give the deterministic JSON that is logged."""
-        document = {"format": FORMAT, **self.model_dump(mode="json")}
-        return json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+        return canonical_json({"format": FORMAT, **self.model_dump(mode="json")})
 
     @property
     def sha256(self) -> bytes:
