@@ -8,7 +8,8 @@ from auditor.findings import Check, Result, Results
 from auditor.replay import Replay
 from auditor.statements import StatementFiles
 from engine.folding import BooksSum
-from privacy.erasures import ordered_since
+from privacy.chunks import HALF_BYTES
+from privacy.erasures import ERASED, ordered_since
 from protos.epochs import Epoch, format_epoch
 from protos.v1 import books_pb2
 
@@ -18,6 +19,8 @@ def check_accounts(replayed: Replay, files: StatementFiles, results: Results) ->
     result = results[Check.ACCOUNTS]
     if result.unchecked:
         return {}
+    if lost := len(_without_account(replayed)):
+        result.find("links", f"{lost} persons with statements have no account; no order erased them.")
     figures: dict[str, Any] = {}
     for index, close in replayed.closes:
         if index in replayed.compared:
@@ -40,6 +43,20 @@ def check_accounts(replayed: Replay, files: StatementFiles, results: Results) ->
         result.examined += books.accounts
         figures = _figures(close, books)
     return figures | (_points(replayed, files, replayed.closes[-1][1]) if figures else {})
+
+
+def _without_account(replayed: Replay) -> set[bytes]:
+    """Give the pseudonyms that closes hold statements of and no link names: their grams are in no book."""
+    linked, found = replayed.state.linked, {ERASED}
+    for released in replayed.releases:
+        epoch, issuer = Epoch(released.message.epoch), released.message.header.issuer
+        # A release that came after the closes it was for is linked by the next one.
+        if any(epoch <= close.epoch and released.index < close.log_size for _, close in replayed.closes):
+            rows = replayed.pseudonyms.get(issuer, bytearray())
+            slots = replayed.state.roster(issuer).active_slots(epoch)
+            names = (bytes(rows[slot * HALF_BYTES : (slot + 1) * HALF_BYTES]) for slot in slots)
+            found.update(name for name in names if name not in linked)
+    return found - {ERASED}
 
 
 def _figures(close: books_pb2.EpochClose, books: BooksSum | None = None) -> dict[str, Any]:

@@ -12,8 +12,6 @@ from auditor.replay import Replay
 from privacy import envelope
 from privacy.chunks import HALF_BYTES
 from privacy.envelope import Kind
-from privacy.erasures import ERASED
-from protos.epochs import Epoch
 from protos.problems import Problem
 
 _NAMED_MAX = 8
@@ -60,7 +58,7 @@ def _compare_rows(replayed: Replay, enterprise_id: str, rows: bytearray, result:
 
 
 def _compare_links(replayed: Replay, result: Result) -> None:
-    """Every link left names a pseudonym of some slot, and nobody released for has lost theirs."""
+    """Every link left names a pseudonym of some slot."""
     linked = replayed.state.linked
     named = {
         bytes(rows[at : at + HALF_BYTES])
@@ -71,21 +69,6 @@ def _compare_links(replayed: Replay, result: Result) -> None:
         result.find(
             "links", f"{kept} links name pseudonyms that no slot has any more: they were to be erased."
         )
-    if lost := len(_released_names(replayed) - linked.keys() - {ERASED}):
-        result.find("links", f"{lost} persons with statements have no link; no order erased them.")
-
-
-def _released_names(replayed: Replay) -> set[bytes]:
-    """Give the pseudonyms that closed epochs hold statements of."""
-    found: set[bytes] = set()
-    for released in replayed.releases:
-        epoch, issuer = Epoch(released.message.epoch), released.message.header.issuer
-        # A release that came after the closes it was for is linked by the next one.
-        if any(epoch <= close.epoch and released.index < close.log_size for _, close in replayed.closes):
-            rows = replayed.pseudonyms.get(issuer, bytearray())
-            slots = replayed.state.roster(issuer).active_slots(epoch)
-            found.update(bytes(rows[slot * HALF_BYTES : (slot + 1) * HALF_BYTES]) for slot in slots)
-    return found
 
 
 def _named(slots: list[int]) -> str:

@@ -23,7 +23,7 @@ from protos.epochs import Epoch
 from protos.v1 import books_pb2, custodian_pb2
 from protos.v1.release_pb2 import NOTHING_REASON_DECLARED_OUTAGE
 from tests import simulator
-from tests.simulator import CUSTODIANS, EPOCH, Federation, Logged, closed, enrolled, key
+from tests.simulator import CUSTODIANS, EPOCH, Federation, Logged, begun, closed, enrolled, key
 from tests.unit.auditor.city import audited, found, parts, real_packs
 
 JANUARY = Epoch(202101)
@@ -187,6 +187,20 @@ def test_a_release_left_out_of_the_books_is_found(tmp_path: Path) -> None:
     federation.entries = kept
     federation.append(federation.signed(Kind.EPOCH_CLOSE, message, HUB_ID))
     assert ("accounts", f"entry {federation.state.size - 1}") in found(audited(federation, tmp_path))
+
+
+@pytest.mark.parametrize("forgotten", [0, 8, 19])
+def test_a_person_the_hub_gives_no_account_is_found(tmp_path: Path, forgotten: int) -> None:
+    federation = begun(Federation(**parts()))
+    for one in federation.enterprises:
+        for custodian_id in CUSTODIANS[:2]:
+            federation.count(custodian_id, one.id, len(one.persons))
+        federation.enrol(one.id, one.persons, effective=EPOCH)
+    federation.link([person for person in range(20) if person != forgotten])
+    for one in federation.enterprises:
+        federation.release(one.id)
+    federation.close()
+    assert found(audited(federation, tmp_path)) == [("accounts", "links")]
 
 
 def test_silence_is_a_finding(tmp_path: Path) -> None:
