@@ -219,6 +219,7 @@ class Pipeline:
         if self.releaser.state(epoch) is ReleaseState.OPEN:
             policy = self._current(epoch)
             self._check_over(epoch, policy.lag_days)
+            self._check_enrolled(epoch, policy)
             self.course.say(f"{format_epoch(epoch)}: reserving the charge")
             covered = self._covered(policy, epoch)
             self.releaser.reserve(epoch, policy, covered=covered, check=self.following.check)
@@ -289,6 +290,19 @@ class Pipeline:
         except Refused as problem:
             raise _later(problem) from None
         return policy
+
+    def _check_enrolled(self, epoch: Epoch, policy: Policy) -> None:
+        """Refuse to report nothing while a batch of persons waits: an answer is final, and leaves them out."""
+        if self.roster.active(epoch) or not self.roster.may_begin(epoch):
+            return
+        waiting = len(self.workspace.persons.new_for_enrolment())
+        if waiting >= policy.roster_batch_min:
+            raise Refused(
+                REASON_ROSTER_WRONG,
+                f"{waiting} consenting persons have no slot yet: reporting nothing for {format_epoch(epoch)} "
+                "would leave all they did in it out for good.",
+                remedy=f"cgsp-node enrol --effective {format_epoch(epoch)}, or with the epoch they begin in.",
+            )
 
     def _check_over(self, epoch: Epoch, lag_days: int) -> None:
         """Refuse an epoch that has not ended, or whose lag has not: records and corrections are to come."""

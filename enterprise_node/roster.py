@@ -171,6 +171,11 @@ class Roster:
         held = {slot.slot: slot.person for slot in self._table.enrolled()}
         self._persons.mark_enrolled([held[slot] for slot in batch.withdrawn_slots])
 
+    def may_begin(self, epoch: Epoch) -> bool:
+        """Say whether a batch may still act from an epoch on: effective epochs never go back."""
+        last = self._table.last_effective()
+        return last is None or epoch >= last
+
     def active(self, epoch: Epoch) -> list[ActiveSlot]:
         """Give the slots active in the epoch, in slot order: each gets a row, whoever was active."""
         return [ActiveSlot(slot, person) for slot, person in self._table.active(epoch)]

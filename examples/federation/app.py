@@ -96,9 +96,11 @@ class App:
 
     def due_fen(self, mobile: str, programme: str) -> int:
         """Say what sales owe a person for what they gave to a programme's pool."""
-        sections = (self.account(mobile) or {}).get("wallets", [])
-        pools = (one for one in sections if one["key"] == f"pool:{programme}")
-        return sum(one["amount"] for pool in pools for one in pool["figures"] if one["key"] == "due")
+        return self._figure(mobile, f"pool:{programme}", "due")
+
+    def held_milligrams(self, mobile: str) -> int:
+        """Say what a person's claims come to now: the last close's, less what they have disposed of since."""
+        return self._figure(mobile, "R", "available")
 
     def redeem(self, mobile: str, order: Order) -> dict[str, Any]:
         """Reserve a reward, have the partner deliver, confirm."""
@@ -128,6 +130,11 @@ class App:
             "salt": found.salt.hex(),
             "account": found.account.hex(),
         }
+
+    def _figure(self, mobile: str, section: str, key: str) -> int:
+        sections = (self.account(mobile) or {}).get("wallets", [])
+        found = (one for one in sections if one["key"] == section)
+        return sum(one["amount"] for each in found for one in each["figures"] if one["key"] == key)
 
     def _ticket(self, mobile: str, purpose: str, subject: bytes = b"") -> bytes | None:
         """Sign a ticket; None for somebody who is not enrolled."""

@@ -153,8 +153,7 @@ class Incentives:
         given, persons, last = 0, 0, {}
         with self._app("utility") as app:
             for mobile in self._mobiles("utility"):
-                account = app.account(mobile)
-                kilograms = account["balance_mg"] // _MG_PER_KG if account else 0
+                kilograms = app.held_milligrams(mobile) // _MG_PER_KG
                 if kilograms < CLAIM_KG_MIN:
                     continue
                 app.prove(mobile)

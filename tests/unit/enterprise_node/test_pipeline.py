@@ -153,6 +153,18 @@ def test_an_empty_roster_reports_nothing(app: App, hub: SimulatedHub) -> None:
     assert overview(app.workspace.database).statements == 0
 
 
+def test_nothing_is_not_reported_while_persons_wait_to_be_enrolled(app: App, hub: SimulatedHub) -> None:
+    app.pipeline.ingest()
+    with pytest.raises(Refused) as caught:
+        app.pipeline.release(DECEMBER)
+    assert caught.value.reason == REASON_ROSTER_WRONG
+    assert "cgsp-node enrol --effective 2020-12" in caught.value.remedy
+    app.pipeline.enrol(JANUARY)
+    app.pipeline.release(DECEMBER)
+    app.pipeline.submit(DECEMBER)
+    assert hub.state.answers(ENTERPRISE)[DECEMBER].kind is AnswerKind.NOTHING_TO_REPORT
+
+
 def test_an_epoch_that_has_not_ended_is_not_released(
     home: Path, federation: Federation, hub: SimulatedHub
 ) -> None:
