@@ -34,6 +34,12 @@ EXIT_INTERRUPTED = 130
 # A peer's words are shown to people: bounded, and without control characters.
 PEER_TEXT_CHARACTERS_MAX = 1000
 
+# The optional part of the distribution that each program needs.
+EXTRAS = {"cgsp-node": "node", "cgsp-hub": "hub", "cgsp-custodian": "custodian", "cgsp-audit": "auditor"}
+_OWN_PACKAGES = frozenset(
+    {"protos", "privacy", "accounting", "engine", "runtime", "packs"}
+    | {"enterprise_node", "hub", "custodian", "auditor"}
+)
 _INSIDE = "The other side failed inside; it did not say more."
 _CERTIFICATE_HINT = (
     "See that the other side runs and can be reached at this address. A missing, expired or foreign client "
@@ -329,6 +335,8 @@ def run_cli(command: click.Command, arguments: Sequence[str] | None = None) -> N
         code = _report(problem, as_json="--json" in given)
     except OSError as failure:
         code = _report(_from_os(failure), as_json="--json" in given)
+    except ModuleNotFoundError as missing:
+        code = _report(_from_missing(missing, command.name or ""), as_json="--json" in given)
     except Exception as bug:  # noqa: BLE001 (the outermost loop of a command)
         code = _report(_from_bug(bug), as_json="--json" in given)
     sys.exit(code)
@@ -367,6 +375,18 @@ def _from_os(failure: OSError) -> Problem:
             return Unavailable(
                 wire.REASON_BUSY, text, remedy="Check the disk and the network, then try again."
             )
+
+
+def _from_missing(missing: ModuleNotFoundError, program: str) -> Problem:
+    """Say which part of the distribution is not installed; one of our own modules missing is a fault."""
+    library = (missing.name or "").partition(".")[0]
+    if program not in EXTRAS or not library or library in _OWN_PACKAGES:
+        return _from_bug(missing)
+    return Unavailable(
+        wire.REASON_NOT_FOUND,
+        f"{program} needs the library {library}, which is not installed here.",
+        remedy=f"Install its part, from a checkout: pip install '.[{EXTRAS[program]}]'.",
+    )
 
 
 def _from_bug(bug: Exception) -> Problem:

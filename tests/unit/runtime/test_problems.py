@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import sys
+import tomllib
 from http import HTTPStatus
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from protos.v1.problem_pb2 import Problem as WireProblem
 from protos.wording import REASONS_ZH
 from runtime.console import json_option
 from runtime.languages import CHINESE
-from runtime.problems import OUTCOMES, from_http, http_body, outcome, reason_name, run_cli
+from runtime.problems import EXTRAS, OUTCOMES, from_http, http_body, outcome, reason_name, run_cli
 
 
 def test_every_reason_has_its_row() -> None:
@@ -197,6 +198,32 @@ def test_http_title_follows_the_language_and_nothing_else_does(reason: Reason.Va
     assert (chinese.pop("title"), chinese.pop("remedy_zh")) == (words.sentence, words.remedy)
     del english["title"]
     assert chinese == english
+
+
+@pytest.mark.parametrize("name", [*EXTRAS, "another"])
+@pytest.mark.parametrize("missing", ["duckdb", "google.protobuf", "hub.store", ""])
+def test_a_part_not_installed_is_named_and_how_to_install_it(
+    capsys: pytest.CaptureFixture[str], name: str, missing: str
+) -> None:
+    @click.command(name=name)
+    def asks() -> None:
+        raise ModuleNotFoundError("no such module", name=missing)
+
+    with pytest.raises(SystemExit) as caught:
+        run_cli(asks, [])
+    said = capsys.readouterr().err
+    if name in EXTRAS and missing in ("duckdb", "google.protobuf"):
+        assert caught.value.code == 50
+        assert f"{name} needs the library {missing.partition('.')[0]}," in said
+        assert f"pip install '.[{EXTRAS[name]}]'" in said
+    else:
+        assert caught.value.code == 90
+
+
+def test_every_program_names_a_part_that_can_be_installed() -> None:
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+    assert set(EXTRAS) == set(project["scripts"])
+    assert set(EXTRAS.values()) <= set(project["optional-dependencies"])
 
 
 def test_bug_shows_its_place_and_not_its_words(capsys: pytest.CaptureFixture[str]) -> None:
