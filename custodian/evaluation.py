@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from custodian import quota
 from custodian.followed_log import FollowedLog
 from custodian.holding import Holding
-from custodian.orders import Meant, check_order
+from custodian.orders import Meant, Order, check_order
 from custodian.quota import Rate
 from custodian.share import KeyShare, obstacle
 from custodian.store import Store
@@ -19,8 +19,8 @@ from privacy import pseudonyms, shares
 from privacy.pseudonyms import CustodianAnswer
 from privacy.ristretto import Random
 from privacy.trust import TrustRoot
-from protos.problems import Unavailable
-from protos.v1.problem_pb2 import REASON_BUSY
+from protos.problems import Refused, Unavailable
+from protos.v1.problem_pb2 import REASON_BUSY, REASON_QUOTA_EXCEEDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,15 @@ class Evaluation:
 
     answer: CustodianAnswer
     quota_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Charged:
+    """An order that was charged, the share it is for, and what is left of the quota."""
+
+    order: Order
+    share: KeyShare
+    left: int
 
 
 class Turns:
@@ -95,15 +104,32 @@ class Evaluator:
         with self._turns.turn(caller):
             meant = Meant.of(order)
             root = self._log.root_where(lambda root: self._suffices(root, caller, meant))
-            share = self._holding.under(root)
-            checked = check_order(order, blinded, caller=caller, root=root, share=share)
-            now = int(self._clock() * 1_000_000)
-            left = quota.charge(self._store, root, checked, self._rate, now=now)
+            try:
+                charged = self._charge(root, caller, order, blinded)
+            except Refused as refused:
+                charged = self._charge(self._raised(root, caller, refused), caller, order, blinded)
             self._on_charged()
+            share = charged.share.share
             answer = pseudonyms.evaluate_batch(
-                share.share, checked.quorum, blinded, self._random, workers=self._threads
+                share, charged.order.quorum, blinded, self._random, workers=self._threads
             )
-        return Evaluation(answer, left)
+        return Evaluation(answer, charged.left)
+
+    def _charge(self, root: TrustRoot, caller: str, order: bytes, blinded: bytes) -> _Charged:
+        share = self._holding.under(root)
+        checked = check_order(order, blinded, caller=caller, root=root, share=share)
+        now = int(self._clock() * 1_000_000)
+        return _Charged(checked, share, quota.charge(self._store, root, checked, self._rate, now=now))
+
+    def _raised(self, root: TrustRoot, caller: str, refused: Refused) -> TrustRoot:
+        """Give a later trust root that grants the caller more; raises the refusal where there is none."""
+        if refused.reason != REASON_QUOTA_EXCEEDED:
+            raise refused
+        granted = root.quota_at_custodian(caller)
+        newer = self._log.root_where(lambda newer: _granted(newer, caller) > granted)
+        if _granted(newer, caller) <= granted:
+            raise refused
+        return newer
 
     def _suffices(self, root: TrustRoot, caller: str, meant: Meant) -> bool:
         """Say whether the root is of the log and knows caller, share and shares the order seems to be for."""
@@ -111,3 +137,9 @@ class Evaluator:
         knows_caller = any(enterprise.id == caller for enterprise in root.enterprises)
         is_meant = meant == Meant(root.origin, shares.commitments_hash(share.key.commitments))
         return knows_caller and is_meant and obstacle(share, root) is None
+
+
+def _granted(root: TrustRoot, enterprise_id: str) -> int:
+    """Give an enterprise's quota at one custodian; none for one the root does not name any longer."""
+    is_named = any(enterprise.id == enterprise_id for enterprise in root.enterprises)
+    return root.quota_at_custodian(enterprise_id) if is_named else 0

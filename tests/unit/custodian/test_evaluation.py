@@ -12,14 +12,14 @@ from custodian.followed_log import FollowedLog
 from custodian.holding import Holding
 from custodian.quota import Rate
 from custodian.share import open_from_ceremony
-from custodian.store import Store
+from custodian.store import Batch, Store
 from privacy import pseudonyms, ristretto, trust
 from privacy.pseudonyms import BlindedBatch
 from protos.problems import Malformed, Refused, Unavailable
-from protos.v1.problem_pb2 import REASON_BUSY
+from protos.v1.problem_pb2 import REASON_BUSY, REASON_QUOTA_EXCEEDED
 from runtime.log_follower import Entry
 from runtime.log_mirror import LogMirror
-from tests.unit.custodian.simulators import ENTERPRISE, Federation, blind, sealing_key
+from tests.unit.custodian.simulators import ENTERPRISE, Federation, blind, enterprise, sealing_key
 
 
 class Ignoring:
@@ -81,6 +81,20 @@ def test_charge_is_on_disk_before_the_work_and_stays_if_the_work_fails(
         evaluator.evaluate(ENTERPRISE, federation.order("regulator", bad.blinded), bad.blinded)
     assert woken == [2]
     assert store.totals() == (2, 2)
+
+
+def test_a_raised_quota_is_read_from_the_log_before_an_order_is_refused(
+    federation: Federation, evaluator: Evaluator, store: Store
+) -> None:
+    assert store.charge(Batch(ENTERPRISE, bytes(32), bytes(32), 600), 600) == 0
+    federation.publish_root(enterprise(quota=903))
+    batch = blind("a", "b")
+    order = federation.order("regulator", batch.blinded)
+    assert evaluator.evaluate(ENTERPRISE, order, batch.blinded).quota_left == 0
+    other = blind("c")
+    with pytest.raises(Refused) as caught:
+        evaluator.evaluate(ENTERPRISE, federation.order("regulator", other.blinded), other.blinded)
+    assert caught.value.reason == REASON_QUOTA_EXCEEDED
 
 
 def test_refused_order_charges_nothing(
