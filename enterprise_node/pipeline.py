@@ -292,7 +292,7 @@ class Pipeline:
         return policy
 
     def _check_enrolled(self, epoch: Epoch, policy: Policy) -> None:
-        """Refuse to report nothing while a batch of persons waits: an answer is final, and leaves them out."""
+        """Refuse to report nothing while a batch of persons waits: an answer is final and leaves them out."""
         if self.roster.active(epoch) or not self.roster.may_begin(epoch):
             return
         waiting = len(self.workspace.persons.new_for_enrolment())
