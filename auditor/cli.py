@@ -11,6 +11,7 @@ from auditor.cli_documents import check_document
 from auditor.cli_egress import compare_egress
 from auditor.cli_sample import check_sample, sample
 from auditor.cli_witness import witness
+from runtime.console import json_option, print_result
 
 
 @click.group(name="cgsp-audit")
@@ -31,11 +32,10 @@ audit.add_command(check_document)
 @click.option(
     "--home", type=click.Path(path_type=Path), required=True, help="The auditor's folder. 审计方目录。"
 )
-@click.option("--json", "as_json", is_flag=True, help="Write JSON. 输出 JSON。")
+@json_option
 def join(token: str, home: Path, *, as_json: bool) -> None:
     """Join a hub with an operator's TOKEN, to be allowed to read bodies. 注册为审计方。"""
     from auditor.joining import join_hub
-    from runtime.console import print_result
 
     print_result(join_hub(token, home), as_json=as_json)
 
@@ -71,7 +71,7 @@ def join(token: str, home: Path, *, as_json: bool) -> None:
     type=click.Path(path_type=Path),
     help="Write a self-contained HTML report here. 可归档的网页报告。",
 )
-@click.option("--json", "as_json", is_flag=True, help="Write JSON. 输出 JSON。")
+@json_option
 def verify(
     source: str,
     trust_root: Path,
@@ -90,7 +90,6 @@ def verify(
     """
     from auditor.app import Options, verify_source
     from auditor.report import Report
-    from runtime.console import print_result
     from runtime.files import write_atomic
     from runtime.progress import Progress
 
@@ -118,14 +117,13 @@ def verify(
     "--node", "program", default="cgsp-node", show_default=True, help="The node's program. 节点程序。"
 )
 @click.option("--canaries", default=5000, show_default=True, help="Invented persons. 虚构用户数。")
-@click.option("--json", "as_json", is_flag=True, help="Write JSON. 输出 JSON。")
+@json_option
 def selftest_privacy(program: str, canaries: int, *, as_json: bool) -> int:
     """Audit an installed node with canaries of a temporary home: bound beside claim. 节点隐私自检。
 
     Exit codes: 0 the bound is under the claim; 1 it is not; 2 wrong use; else it could not be run.
     """
     from auditor.selftest import selftest
-    from runtime.console import print_result
 
     outcome = selftest(program, canaries)
     print_result(outcome.to_json(), as_json=as_json, lines=outcome.lines())
@@ -141,14 +139,13 @@ def selftest_privacy(program: str, canaries: int, *, as_json: bool) -> int:
     required=True,
     help="The first trust root, handed over out of band. 线下取得的信任根。",
 )
-@click.option("--json", "as_json", is_flag=True, help="Write JSON. 输出 JSON。")
+@json_option
 def residuals(exact: Path, bundle: Path, trust_root: Path, *, as_json: bool) -> int:
     """Hold released minus EXACT (from `cgsp-node exact`) against the claimed noise. 残差检验（仅限现场）。
 
     Prints verdicts and how fine they are, never an amount. Exit codes: 0 all hold; 1 one does not.
     """
     from auditor.residuals import residuals as compare
-    from runtime.console import print_result
 
     outcome = compare(exact, bundle, trust_root)
     print_result(outcome.to_json(), as_json=as_json, lines=outcome.lines())
@@ -164,7 +161,7 @@ def residuals(exact: Path, bundle: Path, trust_root: Path, *, as_json: bool) -> 
 )
 @click.option("--home", type=click.Path(path_type=Path), help="Folder made by `join`. 审计方目录。")
 @click.option("--witness", type=click.Path(path_type=Path), help="A witness's folder. 见证方目录。")
-@click.option("--json", "as_json", is_flag=True, help="Write JSON. 输出 JSON。")
+@json_option
 def doctor(
     source: str | None, trust_root: Path | None, home: Path | None, witness: Path | None, *, as_json: bool
 ) -> int:
