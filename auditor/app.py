@@ -63,13 +63,13 @@ def verify_source(
     root = _pinned_root(pinned, results)
     if root is None:
         results.leave_unchecked([check for check in Check if check is not Check.TRUST_ROOT], "no trust root")
-        return Report(source, "", 0, b"", "none", results, {})
+        return Report(source, "", size=0, root=b"", witnesses="none", results=results, figures={})
     with ExitStack() as opened:
         try:
             reader = _reader(source, root, identity, opened)
         except Problem as problem:
             results.leave_unchecked([Check.CHECKPOINT, Check.TREE, *_AFTER_TREE], problem.message)
-            return Report(source, root.origin, 0, b"", "unknown", results, {})
+            return _unread(source, root, results)
         return verify(source, reader, pinned, root, results, options)
 
 
@@ -145,14 +145,14 @@ def _verify(
     head = read_head(reader, root, results)
     if head is None or not _has_grown(head, saved, results):
         results.leave_unchecked(_AFTER_TREE, "the log could not be read")
-        return Report(source, root.origin, 0, b"", "unknown", results, {})
+        return _unread(source, root, results)
     # 2. Entries alone give its root, tiles are of that tree; each is decided again, with its bodies.
     stream = EntryStream(reader, head, saved.tree, saved.results, saved.mismatches)
     _replay(stream, reader, options, run)
     results.include(saved.results)
     if stream.is_broken:
         results.leave_unchecked(_AFTER_TREE, "the log could not be read")
-        return Report(source, root.origin, 0, b"", "unknown", results, {})
+        return _unread(source, root, results)
     replayed = saved.replayed
     _check_same(run, results)
     leave_unchecked(replayed, results)
@@ -176,6 +176,11 @@ def _verify(
         write_state(options.state, saved)
     signed = head.checkpoint
     return Report(source, signed.origin, signed.size, signed.root, witnesses, results, figures)
+
+
+def _unread(source: str, root: TrustRoot, results: Results) -> Report:
+    """Report on a log that could not be read, or not to its end."""
+    return Report(source, root.origin, size=0, root=b"", witnesses="unknown", results=results, figures={})
 
 
 def _has_grown(head: Head, saved: Saved, results: Results) -> bool:
