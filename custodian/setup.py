@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from protos.v1.problem_pb2 import (
     REASON_TRUST_ROOT_INVALID,
     REASON_WRONG_ORIGIN,
 )
-from runtime.addresses import Address, parse_address
+from runtime.addresses import chosen_addresses
 from runtime.configuration import format_toml, parse_settings
 from runtime.files import open_home, read_bounded, write_atomic, write_private
 from runtime.identity import Identity, Role, certificate_pem, fingerprint
@@ -98,7 +97,7 @@ def init_home(folder: Path, token_text: str, *, listen: str) -> Opened:
         known = home.settings() if home.configuration.exists() else None
         if known is not None:
             _check_same(known, token)
-        address = known.listen if known is not None else _with_port(listen)
+        address = known.listen if known is not None else chosen_addresses(listen)[0]
         if not home.has_keys():
             home.write_keys(
                 keys.generate(secrets.token_bytes, token.id), SealingKey(secrets.token_bytes(KEY_BYTES))
@@ -244,14 +243,3 @@ def _settings(token: JoinToken, joined: Joined, address: str) -> CustodianSettin
 
 def _write_settings(home: Home, settings: CustodianSettings) -> None:
     write_private(home.configuration, format_toml(settings.model_dump(exclude_defaults=True)).encode())
-
-
-def _with_port(listen: str) -> str:
-    """Choose a free port once where none is given: the address is registered and must stay."""
-    wanted = parse_address(listen)
-    if wanted.port:
-        return str(wanted)
-    family = socket.AF_INET6 if ":" in wanted.host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.bind((wanted.host, 0))
-        return str(Address(wanted.host, probe.getsockname()[1]))

@@ -168,7 +168,9 @@ class Hub:
         for one in running:
             one.start()
             stack.callback(one.stop)
-        threading.Thread(target=self._renew, name="renewal", daemon=True).start()
+        renewal = threading.Thread(target=self._renew, name="renewal", daemon=True)
+        renewal.start()
+        stack.callback(renewal.join)
 
     def _waiting_for(self) -> str:
         if self._parts.writer.broken is not None or self._stopping.is_set():

@@ -38,6 +38,7 @@ class Deadlines:
         self._clock = clock
         self._reminded: set[Due] = set()
         self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="deadlines", daemon=True)
 
     def log_missing(self) -> int:
         """Log everybody whose deadline has passed without an answer; give how many entries that were."""
@@ -72,11 +73,13 @@ class Deadlines:
 
     def start(self) -> None:
         """Watch from a thread until stopped."""
-        threading.Thread(target=self._watch, name="deadlines", daemon=True).start()
+        self._thread.start()
 
     def stop(self) -> None:
-        """End the thread."""
+        """End once what is under way is done."""
         self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
 
     def _watch(self) -> None:
         while not self._stopping.wait(WATCH_SECONDS):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import secrets
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +19,7 @@ from privacy.keys import SigningKey, VerifyKey
 from privacy.standing import HUB_ID
 from protos.problems import Conflict, Malformed
 from protos.v1.problem_pb2 import REASON_ALREADY_EXISTS, REASON_CONFIGURATION_INVALID
-from runtime.addresses import Address, parse_address, server_names
+from runtime.addresses import chosen_addresses, server_names
 from runtime.authority import CertificateAuthority
 from runtime.configuration import format_toml, open_home, parse_settings, write_atomic, write_private
 from runtime.files import read_private
@@ -169,7 +168,7 @@ def read_signing_key(path: Path) -> SigningKey:
 
 def _settings(plan: Plan) -> tuple[str, HubSettings]:
     """Write hub.toml and read it back, so that what is wrong in a plan is told before anything is made."""
-    grpc, https = _free_address(plan.listen_grpc), _free_address(plan.listen_https)
+    grpc, https = chosen_addresses(plan.listen_grpc, plan.listen_https)
     text = format_toml(
         {
             "origin": plan.origin,
@@ -193,17 +192,6 @@ def _threshold(value: int, found: Mapping[str, VerifyKey], what: str) -> int:
             remedy=f"Give at least as many --{what}-key as the threshold says, and a threshold from 1.",
         )
     return value
-
-
-def _free_address(text: str) -> str:
-    """Give the address, with a free port in place of 0."""
-    address = parse_address(text)
-    if address.port:
-        return str(address)
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.bind(address)
-        return str(Address(address.host, probe.getsockname()[1]))
 
 
 def _verify_keys(found: Mapping[str, str]) -> list[VerifyKey]:

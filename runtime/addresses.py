@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket
+from contextlib import ExitStack
 from typing import NamedTuple
 
 from protos.problems import Malformed
@@ -38,11 +40,27 @@ def parse_address(text: str) -> Address:
     return Address(host, int(port))
 
 
+def chosen_addresses(*texts: str) -> list[str]:
+    """Give the addresses with a free port in place of 0, none of them twice."""
+    with ExitStack() as held:
+        return [_chosen(parse_address(text), held) for text in texts]
+
+
 def server_names(address: str) -> list[str]:
     """Give the names a server at this address must be certified for; loopback goes by all its names."""
     host = parse_address(address).host
     is_local = host == "localhost" or (_is_ip(host) and _is_loopback_or_any(host))
     return ["localhost", "127.0.0.1", "::1"] if is_local else [host]
+
+
+def _chosen(address: Address, held: ExitStack) -> str:
+    if address.port:
+        return str(address)
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    # Bound until all are chosen: a port that is let go may be the next one given.
+    probe = held.enter_context(socket.socket(family, socket.SOCK_STREAM))
+    probe.bind(address)
+    return str(Address(address.host, probe.getsockname()[1]))
 
 
 def _is_ip(host: str) -> bool:

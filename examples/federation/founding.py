@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import string
 import tomllib
 from collections.abc import Callable, Sequence
@@ -28,6 +27,7 @@ from examples.federation.layout import (
     Layout,
     Party,
 )
+from examples.federation.ports import held_address
 from examples.federation.prepare import RawData
 from examples.federation.processes import Process, Supervisor, is_listening, program, wait_for
 from privacy.checkpoint import parse_vkey
@@ -70,7 +70,7 @@ class Founding:
         named = [f"--root-key={name}={self._layout.public_key(name)}" for name in ROOT_KEYS]
         policy = [f"--policy-key={name}={self._layout.public_key(name)}" for name in POLICY_KEYS]
         self.hub_at_home(
-            *("init", "--origin", ORIGIN),
+            *("init", "--origin", ORIGIN, "--listen-grpc", held_address(), "--listen-https", held_address()),
             *named,
             *("--root-threshold", str(ROOT_THRESHOLD)),
             *policy,
@@ -93,7 +93,7 @@ class Founding:
             WITNESS.id, [program("cgsp-audit"), "witness", "init", "--name", WITNESS_NAME, *home, "--json"]
         )
         log = (self._layout.hub / "log.vkey").read_text(encoding="utf-8").strip()
-        address = free_address()
+        address = held_address()
         serve = [program("cgsp-audit"), "witness", "serve", *home, "--log", log, "--listen", address]
         process = self._supervisor.start(WITNESS.id, serve)
         wait_for("the witness", lambda: is_listening(address), process=process)
@@ -110,7 +110,8 @@ class Founding:
         """Invite three custodians, deal the pseudonym key among them, publish the first trust root."""
 
         def join(party: Party) -> None:
-            self._custodian(party, "init", "--token", self._invite("custodian", party))
+            token = self._invite("custodian", party)
+            self._custodian(party, "init", "--token", token, "--listen", held_address())
 
         at_once(join, CUSTODIANS)
         recipients = [
@@ -205,12 +206,6 @@ def at_once(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Resul
     """Do independent commands side by side; the first failure is raised when all have ended."""
     with ThreadPoolExecutor(max_workers=len(items)) as pool:
         return list(pool.map(work, items))
-
-
-def free_address() -> str:
-    """Give an address on loopback that nothing listens at."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 def hub_addresses(layout: Layout) -> tuple[str, str]:

@@ -51,7 +51,9 @@ Query = tuple[str, tuple[Any, ...]]
 # What is added up by what chooses a partition is so partition by partition.
 _READER_OPTIONS = "-c default_transaction_read_only=on -c enable_partitionwise_aggregate=on"
 # Two hubs on one database would sign two histories: the lock is held as long as the writing connection lives.
-_LOCK = "select pg_try_advisory_lock(hashtextextended('cgsp hub writer ' || current_schema(), 0))"
+_LOCK = "select pg_advisory_lock(hashtextextended('cgsp hub writer ' || current_schema(), 0))"
+# A server ends a session a moment after its client has left or was killed: so long the next one waits for it.
+_LOCK_WAIT = "set local lock_timeout = '3s'"
 # A table's triggers go with it, what they call does not.
 _UNUSED_TRIGGERS = (
     "select proname from pg_proc as called where pronamespace = current_schema()::regnamespace "
@@ -235,19 +237,21 @@ def _pragmas(*, writes: bool) -> list[str]:
 
 def _postgres_writer(location: PostgresServer) -> Engine:
     engine = create_engine("postgresql+psycopg://", connect_args=_arguments(location), poolclass=StaticPool)
+    from psycopg.errors import LockNotAvailable
 
     @event.listens_for(engine, "connect")
     def set_up(connection: Any, record: object) -> None:
-        with connection.cursor() as cursor:
-            is_ours = cursor.execute(_LOCK).fetchone()[0]
-            cursor.execute(_DURABLE)
-        connection.commit()
-        if not is_ours:
+        try:
+            for statement in (_LOCK_WAIT, _LOCK, _DURABLE):
+                connection.execute(statement)
+        except LockNotAvailable:
+            connection.close()
             raise Conflict(
                 REASON_ALREADY_EXISTS,
                 "Another process already writes this hub's database.",
                 remedy="Stop the hub that runs with this database before starting another.",
-            )
+            ) from None
+        connection.commit()
 
     return engine
 

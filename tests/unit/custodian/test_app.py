@@ -42,7 +42,7 @@ def serving(federation: Federation, name: str = "regulator", hub: str = "127.0.0
         yield running
 
 
-def wait(is_so: Callable[[], bool], seconds: float = 20) -> bool:
+def wait(is_so: Callable[[], bool], seconds: float = 120) -> bool:
     deadline = time.monotonic() + seconds
     while not is_so():
         if time.monotonic() > deadline:

@@ -269,7 +269,7 @@ def loop_over(parts: Parts, *, on_broken: Callable[[], None]) -> DeliveryLoop:
 
 
 def wait(is_so: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while not is_so():
         if time.monotonic() > deadline:
             return False

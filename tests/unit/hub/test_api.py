@@ -38,7 +38,7 @@ def wait_published(found: World) -> None:
     """The checkpoint follows the last entry within a moment."""
     import time
 
-    for _ in range(100):
+    for _ in range(1_200):
         if open_checkpoint(found.get("/checkpoint"), found.log_vkey).size == len(found.entries):
             return
         time.sleep(0.05)

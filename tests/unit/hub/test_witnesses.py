@@ -11,6 +11,7 @@ import pytest
 from auditor.witness import Witness
 from auditor.witness_home import WitnessHome, init_witness
 from auditor.witness_server import WitnessServer
+from examples.federation.ports import held_address
 from hub import assembly
 from hub.log import CHECKPOINT_FILE
 from hub.witnesses import POLICY_FILE
@@ -23,11 +24,12 @@ from tests.simulator import EPOCH
 from tests.unit.hub.world import World, begin, enrol, running
 
 NOW = 1_700_000_000
+PATIENCE_SECONDS = 120
 
 
 @pytest.fixture
 def witness(tmp_path: Path) -> Iterator[WitnessServer]:
-    server = serve(init_witness(tmp_path / "witness", "witness.example/w1"), "127.0.0.1:0")
+    server = serve(init_witness(tmp_path / "witness", "witness.example/w1"), held_address())
     yield server
     server.stop()
 
@@ -48,7 +50,8 @@ def served(found: World) -> checkpoint.Checkpoint:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    # A witness that was away is asked again after a pause that has doubled.
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -95,14 +98,14 @@ def test_without_a_quorum_cosignatures_are_added_later(
 def test_without_its_witness_the_log_stands_still_and_nobody_is_paid(
     enrolled: World, witness: WitnessServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(assembly, "WITNESS_SECONDS_MAX", 0.3)
     home, address = home_of(tmp_path), witness.address
     before = enrolled.hub.log_size
     witness.stop()
     name_witnesses(enrolled, home, address, quorum=1)
     for one in enrolled.enterprises:
         enrolled.release(one.id)
-    with pytest.raises(Refused, match="witnessed up to") as refused:
+    with monkeypatch.context() as patched, pytest.raises(Refused, match="witnessed up to") as refused:
+        patched.setattr(assembly, "WITNESS_SECONDS_MAX", 0.3)
         enrolled.hub.closer.close(EPOCH, allow_missing=True)
     assert refused.value.reason == REASON_EPOCH_NOT_READY
     assert served(enrolled).size == before

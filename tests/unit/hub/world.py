@@ -10,6 +10,7 @@ from pathlib import Path
 import grpc
 from sqlalchemy import func, select
 
+from examples.federation.ports import held_address
 from hub.app import Hub
 from hub.configuration import Home, StoreSettings
 from hub.log import VKEY_FILE
@@ -63,7 +64,7 @@ def make_home(folder: Path, server: PostgresServer | None = None) -> Opened:
     """Make a home whose hub and log keys are the simulator's, and whose database may be on a server."""
     root_keys = {name: key(name).verify_key for name in ("operator", "regulator", "auditor")}
     policy_keys = {name: root_keys[name] for name in ("operator", "regulator")}
-    plan = Plan(ORIGIN, root_keys, 2, policy_keys, 1, "127.0.0.1:0", "127.0.0.1:0")
+    plan = Plan(ORIGIN, root_keys, 2, policy_keys, 1, held_address(), held_address())
     if server is not None:
         private = open_home(folder / "private", create=True)
         write_private(private / "store.dsn", server.dsn.encode())

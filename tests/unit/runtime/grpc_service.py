@@ -39,7 +39,7 @@ def server_of(
     settings: dict[str, Any] = {
         "address": "127.0.0.1:0",
         "services": [SERVICE],
-        "grace_seconds": 2.0,
+        "grace_seconds": 30.0,
     } | options
     server = GrpcServer(lambda: identity, ServerOptions(**settings), metrics, on_broken=on_broken)
     handlers: dict[str, Any] = {
