@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection
-from sqlalchemy import Engine as Store
+from sqlalchemy import Connection, Engine
 
 from engine.closing import (
     ClosedBooks,
@@ -23,7 +22,7 @@ from engine.closing import (
     step_books,
     terms_of,
 )
-from engine.engine import Engine
+from engine.engine import Engine as QueryEngine
 from engine.ledgers import (
     Found,
     LedgerCredits,
@@ -75,13 +74,13 @@ class Attempt:
 class LedgerCloser:
     """Closes the ledgers, and knows the files that the next close stands on."""
 
-    def __init__(self, state: State, ledger: Ledger, readers: Store, folder: Path) -> None:
+    def __init__(self, state: State, ledger: Ledger, readers: Engine, folder: Path) -> None:
         self._state = state
         self._ledger = ledger
         self._readers = readers
         self._folder = folder
 
-    def credit(self, engine: Engine, epoch: Epoch, released: Released) -> Attempt:
+    def credit(self, engine: QueryEngine, epoch: Epoch, released: Released) -> Attempt:
         """Write what a close credits; its accounts must be what was folded last in the engine."""
         folder = self._folder / _ATTEMPT
         with self._readers.begin() as connection:
@@ -96,7 +95,7 @@ class LedgerCloser:
             credited = credit_books(engine, folder, facts, epoch, released, before)
         return Attempt(epoch, folder, credited)
 
-    def _restore(self, connection: Connection, engine: Engine) -> None:
+    def _restore(self, connection: Connection, engine: QueryEngine) -> None:
         """Make the files of past closes again from what they credited and from the wallets as they are.
 
         A wallet's row is as operations left it after the close it was stepped to; laid over that close it
@@ -136,7 +135,7 @@ class LedgerCloser:
                 )
         return found
 
-    def step(self, connection: Connection, engine: Engine, attempt: Attempt) -> ClosedBooks:
+    def step(self, connection: Connection, engine: QueryEngine, attempt: Attempt) -> ClosedBooks:
         """Step every wallet as the last operation has left it; in the writer's turn, before the close."""
         last = self._state.last_closed
         return step_books(engine, attempt.folder, attempt.credited, operated(connection, last or Epoch(0)))
@@ -145,7 +144,9 @@ class LedgerCloser:
         """Seal the open segment: from here on memory is ahead of the database, and the close must follow."""
         self._ledger.seal(connection)
 
-    def write(self, connection: Connection, engine: Engine, attempt: Attempt, closed: ClosedBooks) -> None:
+    def write(
+        self, connection: Connection, engine: QueryEngine, attempt: Attempt, closed: ClosedBooks
+    ) -> None:
         """Store what the close credited and moved; in the transaction of its entry."""
         write_closed(connection, engine, self._ledger.facts(connection), attempt, closed)
         self._ledger.forget()
@@ -172,7 +173,7 @@ def operated(connection: Connection, last: Epoch) -> Operated:
 
 
 def write_closed(
-    connection: Connection, engine: Engine, facts: LogFacts, attempt: Attempt, closed: ClosedBooks
+    connection: Connection, engine: QueryEngine, facts: LogFacts, attempt: Attempt, closed: ClosedBooks
 ) -> None:
     """Write what a close credited and moved into the tables."""
     credits = {one.ledger: walk_credits(engine, one.credits) for one in attempt.credited.ledgers}
@@ -181,7 +182,7 @@ def write_closed(
     put_wallets(connection, _merged(engine, facts, attempt.epoch, closed))
 
 
-def _merged(engine: Engine, facts: LogFacts, epoch: Epoch, closed: ClosedBooks) -> list[StoredWallet]:
+def _merged(engine: QueryEngine, facts: LogFacts, epoch: Epoch, closed: ClosedBooks) -> list[StoredWallet]:
     """Give the wallets of accounts that became one with this close, and empty ones where they were.
 
     Nobody need have touched an account before: its credits would still be found without an empty wallet.
