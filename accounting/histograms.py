@@ -39,6 +39,8 @@ class Histogram:
     month_clamp_grams: int
     sum_reach_grams: int
     count_reach: int
+    # Of the sums' reach, what falls on later months' histograms: (months after, grams).
+    sum_later: tuple[tuple[int, int], ...] = ()
 
     def cells(self, table_id: str) -> int:
         """Count a table's cells: regions x domains, or packs x (not pooled, pooled)."""
@@ -90,6 +92,7 @@ def plan_histogram(
         month_clamp_grams,
         sum_reach_grams=reach.grams,
         count_reach=COUNT_CELLS_MAX,
+        sum_later=reach.later,
     )
 
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from accounting.compiler import CompiledPack
+from accounting.compiled import CompiledPack
 from accounting.quantities import MG_PER_GRAM
 from protos.problems import Refused
 from protos.v1.problem_pb2 import REASON_REACH_UNBOUNDED
@@ -18,11 +18,25 @@ from protos.v1.problem_pb2 import REASON_REACH_UNBOUNDED
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How far one unit moves a series: grams over all releases (L1, after rounding), over how many."""
+    """How far one unit moves a series: grams over all releases (L1, after rounding), over how many.
+
+    `later` is the part of it that falls on later months' releases: (months after the unit's own, grams).
+    """
 
     grams: int
     releases: int
     signed: bool
+    later: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def parts(self) -> tuple[tuple[int, int], ...]:
+        """Give the reach by months after the unit's own, that one first."""
+        return split_reach(self.grams, self.later)
+
+
+def split_reach(whole: int, later: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Put what is not later in front, as what a unit moves in its own month."""
+    return ((0, whole - sum(reach for _, reach in later)), *later)
 
 
 def measure_reach(packs: Sequence[CompiledPack], day_clamp_grams: int) -> Reach:
@@ -43,7 +57,9 @@ def measure_reach(packs: Sequence[CompiledPack], day_clamp_grams: int) -> Reach:
     deltas: Counter[int] = Counter()
     for one in packs:
         deltas.update(one.history.deltas_mg() if one.history else {})
-    return Reach(sum(-(-delta // MG_PER_GRAM) for delta in deltas.values()), len(deltas), signed=True)
+    grams = {months: -(-delta // MG_PER_GRAM) for months, delta in sorted(deltas.items())}
+    later = tuple(part for part in grams.items() if part[0])
+    return Reach(sum(grams.values()), len(grams), signed=True, later=later)
 
 
 def clamped_groups(packs: Sequence[CompiledPack]) -> list[tuple[CompiledPack, ...]]:
@@ -61,5 +77,7 @@ def histogram_reach(packs: Sequence[CompiledPack], month_clamp_grams: int) -> Re
     """
     if month_clamp_grams <= 0:
         raise Refused(REASON_REACH_UNBOUNDED, "A histogram without a month clamp has no bound.")
-    later = {offset for one in packs if one.history for offset in one.history.window.offsets}
-    return Reach(month_clamp_grams * (1 + 2 * len(later)), 1 + len(later), signed=bool(later))
+    offsets = {offset for one in packs if one.history for offset in one.history.window.offsets}
+    later = tuple((offset, 2 * month_clamp_grams) for offset in sorted(offsets))
+    grams = month_clamp_grams * (1 + 2 * len(later))
+    return Reach(grams, 1 + len(later), signed=bool(later), later=later)

@@ -9,6 +9,7 @@ month may turn on a single day, in every month that reads it: the bound is a mon
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,6 +18,7 @@ from accounting.compiled import CompiledPack
 from accounting.conditions import POINTS_MAX, Tariff, TariffOf, TariffPer, scale_of
 from accounting.documents import is_word
 from accounting.history import MONTH_DAYS_MAX
+from accounting.reach import split_reach
 from accounting.relations import Relations, invalid_plan
 from accounting.terms import invalid
 from protos.epochs import Epoch, checked_epoch, end_day, first_day
@@ -24,10 +26,19 @@ from protos.epochs import Epoch, checked_epoch, end_day, first_day
 
 @dataclass(frozen=True, slots=True)
 class PointsReach:
-    """How far one person-day moves a series of points: over all releases (L1), over how many."""
+    """How far one person-day moves a series of points: over all releases (L1), over how many.
+
+    `later` is the part of it that falls on later months' releases: (months after the day's own, points).
+    """
 
     points: int
     releases: int
+    later: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def parts(self) -> tuple[tuple[int, int], ...]:
+        """Give the reach by months after the day's own, that one first."""
+        return split_reach(self.points, self.later)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +69,9 @@ def pack_reach(compiled: CompiledPack) -> PointsReach:
     tariff, most = _tariff(compiled), period_points_max(compiled)
     if tariff.per is TariffPer.DAY:
         return PointsReach(most if tariff.month_maximum is None else min(most, tariff.month_maximum), 1)
-    releases = 1 + (len(compiled.history.window.offsets) if compiled.history else 0)
-    return PointsReach(most * releases, releases)
+    offsets = compiled.history.window.offsets if compiled.history else ()
+    releases = 1 + len(offsets)
+    return PointsReach(most * releases, releases, tuple((offset, most) for offset in offsets))
 
 
 def check_tariff(compiled: CompiledPack) -> None:
@@ -95,7 +107,14 @@ def plan_points(measure_id: str, packs: Sequence[CompiledPack]) -> PointsMeasure
     if not packs or len({one.pack.id for one in packs}) < len(packs):
         raise invalid_plan(measure_id, "it sums no pack, or one twice", "Name each pack once.")
     reaches = [pack_reach(one) for one in packs]
-    reach = PointsReach(sum(one.points for one in reaches), max(one.releases for one in reaches))
+    later: Counter[int] = Counter()
+    for one in reaches:
+        later.update(dict(one.later))
+    reach = PointsReach(
+        sum(one.points for one in reaches),
+        max(one.releases for one in reaches),
+        tuple(sorted(later.items())),
+    )
     return PointsMeasure(measure_id, tuple(packs), reach)
 
 

@@ -14,7 +14,7 @@ from auditor.findings import Check, Result, Results
 from auditor.replay import Replay
 from privacy.charges import ALL_ENTERPRISES, allowance, cost_table
 from privacy.policy import EnterprisePolicy, Policy
-from privacy.series import MeasureKind
+from privacy.series import MeasureKind, ReachParts, reach_parts
 from protos.epochs import Epoch, days_in, format_epoch
 from protos.problems import Problem
 from protos.v1.release_pb2 import PRIVACY_UNIT_PERSON_DAY, PRIVACY_UNIT_PERSON_MONTH
@@ -71,17 +71,17 @@ def _compare_reach(
     place: str,
     result: Result,
 ) -> None:
-    proved: dict[str, tuple[int, int]] = {}
+    proved: dict[str, tuple[ReachParts, ReachParts]] = {}
     for measure in enterprise.measures:
         packs = [compiled[pack_id] for pack_id in measure.pack_ids]
         match measure.kind:
             case MeasureKind.POINTS:
-                least = plan_points(measure.id, packs).reach.points
+                least = plan_points(measure.id, packs).reach.parts
             case MeasureKind.PERIOD:
-                least = plan_period(measure.id, packs, measure.day_clamp_grams).reach.grams
+                least = plan_period(measure.id, packs, measure.day_clamp_grams).reach.parts
             case MeasureKind.DAY:
-                least = plan_measure(measure.id, packs, measure.day_clamp_grams).reach.grams
-        proved[f"measure {measure.id}"] = (measure.reach_grams, least)
+                least = plan_measure(measure.id, packs, measure.day_clamp_grams).reach.parts
+        proved[f"measure {measure.id}"] = (reach_parts(measure.reach_grams, measure.later), least)
     histogram = plan_histogram(
         [compiled[pack_id] for pack_id in enterprise.credited_pack_ids],
         pack_order=[reference.id for reference in policy.packs],
@@ -89,11 +89,18 @@ def _compare_reach(
         domains=policy.domains,
         month_clamp_grams=enterprise.month_clamp_grams,
     )
-    proved["histogram sums"] = (enterprise.sum_reach_grams, histogram.sum_reach_grams)
-    proved["histogram counts"] = (enterprise.count_reach, histogram.count_reach)
+    proved["histogram sums"] = (
+        reach_parts(enterprise.sum_reach_grams, enterprise.sum_later),
+        reach_parts(histogram.sum_reach_grams, histogram.sum_later),
+    )
+    proved["histogram counts"] = (((0, enterprise.count_reach),), ((0, histogram.count_reach),))
     for what, (claimed, least) in proved.items():
-        if claimed < least:
-            result.find(place, f"The policy claims a reach of {claimed} for {what}; the packs prove {least}.")
+        for months, proof in least:
+            if (claim := dict(claimed).get(months, 0)) < proof:
+                when = f" {months} months later" if months else ""
+                result.find(
+                    place, f"The policy claims a reach of {claim} for {what}{when}; the packs prove {proof}."
+                )
 
 
 def check_completeness(replayed: Replay, results: Results) -> None:

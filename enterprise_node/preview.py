@@ -20,7 +20,7 @@ from privacy.charges import (
     UNITS,
     WholeCost,
     allowance,
-    cost,
+    charged,
     cost_table,
 )
 from privacy.laplace import interval_halfwidth, sigma_upper
@@ -65,6 +65,8 @@ class Preview:
     # What the release charges, and what could still be charged before it, by unit.
     charge: Mapping[str, Fraction]
     remaining: Mapping[str, Fraction]
+    # What it charges earlier months, which it totals or reads as a baseline, by unit and month.
+    charge_earlier: Mapping[tuple[str, Epoch], Fraction]
     # Here, and for a person known to all enterprises of the policy.
     costs: Mapping[str, WholeCost]
     losses: Mapping[str, Losses]
@@ -92,6 +94,10 @@ class Preview:
             ],
             "charge": {unit: str(value) for unit, value in self.charge.items()},
             "remaining": {unit: str(value) for unit, value in self.remaining.items()},
+            "charge_earlier": [
+                {"unit": unit, "epoch": format_epoch(one), "epsilon": str(value)}
+                for (unit, one), value in self.charge_earlier.items()
+            ],
             "whole_cost": self.costs[self.enterprise_id].to_json(),
             "whole_cost_everywhere": self.costs[ALL_ENTERPRISES].to_json(),
             "clamp_losses_local_only": {
@@ -115,6 +121,8 @@ class Preview:
             )
         for unit, charge in self.charge.items():
             yield f"  charge per {unit} 隐私消耗 {charge} of remaining 剩余 {self.remaining[unit]}"
+        for (unit, one), value in self.charge_earlier.items():
+            yield f"  charge per {unit} of {format_epoch(one)}, which it speaks of again 再次计入: {value}"
         yield f"  whole cost 总隐私成本: {self.costs[self.enterprise_id].line()}"
         everywhere = self.costs[ALL_ENTERPRISES]
         yield f"  … at all {everywhere.enterprises} enterprises 所有企业合计: {everywhere.line()}"
@@ -144,10 +152,12 @@ def preview(
     mine = policy.enterprise(enterprise_id)
     check_policy(policy, mine, reductions, ceilings)
     allowances = {unit: allowance(policy, unit) for unit in UNITS}
-    if not ledger.charges(epoch):
+    series = policy.series(enterprise_id, epoch)
+    # Later months may have charged it as their baseline; its own reservation charges every series.
+    if not {one.series for one in ledger.charges(epoch)}.issuperset(item.name for item in series):
         ledger.check(epoch, planned_charges(policy, enterprise_id, epoch, covered), allowances)
     active = roster.active(epoch)
-    series = policy.series(enterprise_id, epoch)
+    charges = charged(policy, enterprise_id, epoch, covered)
     return Preview(
         enterprise_id=enterprise_id,
         epoch=epoch,
@@ -155,7 +165,12 @@ def preview(
         policy_version=policy.version,
         active_slots=len(active),
         series=tuple(_series(item, len(active)) for item in series),
-        charge={UNIT_NAMES[unit]: cost(series, unit) for unit in UNITS},
+        charge={UNIT_NAMES[unit]: charges[unit, epoch] for unit in UNITS},
+        charge_earlier={
+            (UNIT_NAMES[unit], one): epsilon
+            for (unit, one), epsilon in sorted(charges.items())
+            if one != epoch and epsilon
+        },
         remaining={UNIT_NAMES[unit]: ledger.remaining(epoch, unit, allowances) for unit in UNITS},
         costs=cost_table(policy, days_in(epoch)),
         losses=losses(reductions, epoch, policy, enterprise_id, active),

@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from google.protobuf.message import Message
 
 from enterprise_node.messages import MESSAGES
-from enterprise_node.release import NO_NONCE
+from enterprise_node.release import NO_NONCE, covered_by, planned_charges
 from enterprise_node.slot_erasures import NO_EPOCH
 from enterprise_node.store.charges import StoredCharge
 from enterprise_node.store.commitments import CommitmentTable, StoredCommitment
 from enterprise_node.store.releases import ReleaseState, StoredRelease
 from privacy import envelope, releases
-from privacy.claims import Claim
 from privacy.envelope import Kind
 from protos.epochs import Epoch, end_day
 from protos.problems import InvariantBroken, Unavailable
@@ -213,12 +212,13 @@ class Recovery:
         """Charge what a logged reservation says, unless it is charged already."""
         if self._charges.has(reservation.nonce):
             return
-        for charge in reservation.charges:
-            claim = Claim.from_wire(charge.claim)
-            self._charges.add(
-                StoredCharge(epoch, claim.unit, charge.series, reservation.nonce, claim.epsilon, "reserved")
-                for epoch in charge.epochs or (reservation.epoch,)
-            )
+        policy = self._following.policy_by_hash(reservation.policy_hash)
+        epoch, covered = Epoch(reservation.epoch), covered_by(reservation)
+        self._charges.add(
+            StoredCharge(one, charge.unit, charge.series, reservation.nonce, charge.epsilon, "reserved")
+            for charge in planned_charges(policy, self._enterprise_id, epoch, covered)
+            for one in charge.epochs
+        )
 
     def _release(self, release: release_pb2.Release, sequence: int) -> None:
         reserved = self._messages.by_hash(release.reservation_hash)

@@ -138,15 +138,18 @@ class Reductions:
         """Put a measure together with its reach; raises Refused PACK_UNKNOWN for a pack this node lacks."""
         return plan_measure(spec.id, self._chosen(spec.pack_ids), spec.day_clamp_grams)
 
-    def reach(self, spec: MeasureSpec) -> int:
-        """Give how far one unit moves a measure, in grams (points); raises what planning it does."""
+    def reach(self, spec: MeasureSpec) -> tuple[tuple[int, int], ...]:
+        """Give how far one unit moves a measure, in grams (points), by months after its own.
+
+        Raises what planning it does.
+        """
         match spec.kind:
             case MeasureKind.POINTS:
-                return plan_points(spec.id, self._chosen(spec.pack_ids)).reach.points
+                return plan_points(spec.id, self._chosen(spec.pack_ids)).reach.parts
             case MeasureKind.PERIOD:
-                return self._period(spec).reach.grams
+                return self._period(spec).reach.parts
             case MeasureKind.DAY:
-                return self.measure(spec).reach.grams
+                return self.measure(spec).reach.parts
 
     def grams(self, spec: MeasureSpec) -> Measure | PeriodMeasure:
         """Put a measure in grams together, of whichever kind."""

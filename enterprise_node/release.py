@@ -19,7 +19,7 @@ from enterprise_node.contents import Contents, Draw, Year, exact_contents
 from enterprise_node.store.releases import ReleaseState, StoredRelease
 from enterprise_node.terms import check_policy, measure_spec
 from privacy import envelope, noise, releases
-from privacy.charges import NOTHING_COVERED, UNITS, allowance
+from privacy.charges import NOTHING_COVERED, UNITS, allowance, draw_cost
 from privacy.envelope import Kind
 from privacy.releases import NONCE_BYTES
 from protos.epochs import Epoch, format_epoch
@@ -318,14 +318,20 @@ def _overtaken(epoch: Epoch) -> Unavailable:
 def planned_charges(
     policy: Policy, enterprise_id: str, epoch: Epoch, covered: Covered = NOTHING_COVERED
 ) -> list[PlannedCharge]:
-    """List what every series of the epoch's release costs, in the policy's order."""
+    """List what every series of the epoch's release costs each epoch it speaks of, in the policy's order."""
     return [
-        PlannedCharge(item.name, item.claim.unit, item.claim.epsilon, tuple(covered.get(item.name, ())))
+        PlannedCharge(item.name, item.claim.unit, epsilon, (one,))
         for item in policy.series(enterprise_id, epoch)
+        for one, epsilon in draw_cost(item, covered.get(item.name, (epoch,))).items()
     ]
 
 
-def _covered(reservation: bytes) -> dict[str, tuple[Epoch, ...]]:
+def covered_by(reservation: Reservation) -> dict[str, tuple[Epoch, ...]]:
     """Read from our own reservation which epochs its anchors total."""
-    message = envelope.open_envelope(reservation).parse(Reservation)
-    return {charge.series: tuple(map(Epoch, charge.epochs)) for charge in message.charges if charge.epochs}
+    return {
+        charge.series: tuple(map(Epoch, charge.epochs)) for charge in reservation.charges if charge.epochs
+    }
+
+
+def _covered(reservation: bytes) -> dict[str, tuple[Epoch, ...]]:
+    return covered_by(envelope.open_envelope(reservation).parse(Reservation))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from enterprise_node.budget import check_clamps
 from enterprise_node.reductions import HistogramSpec, MeasureSpec
-from privacy.series import MeasureKind
+from privacy.series import MeasureKind, ReachParts, reach_parts
 from protos.problems import Refused
 from protos.v1.problem_pb2 import REASON_CEILING_EXCEEDED, REASON_CLAIM_WRONG, REASON_PACK_UNKNOWN
 
@@ -29,10 +29,11 @@ def check_policy(policy: Policy, mine: EnterprisePolicy, reductions: Reductions,
     check_packs(policy, mine, reductions)
     for measure in mine.measures:
         needed = reductions.reach(measure_spec(measure))
-        _check_reach(f"measure {measure.id}", measure.reach_grams, needed)
+        _check_reach(f"measure {measure.id}", reach_parts(measure.reach_grams, measure.later), needed)
     plan = reductions.histogram_plan(histogram_spec(policy, mine))
-    _check_reach("the histogram's sums", mine.sum_reach_grams, plan.sum_reach_grams)
-    _check_reach("the histogram's counts", mine.count_reach, plan.count_reach)
+    sums = reach_parts(mine.sum_reach_grams, mine.sum_later)
+    _check_reach("the histogram's sums", sums, reach_parts(plan.sum_reach_grams, plan.sum_later))
+    _check_reach("the histogram's counts", ((0, mine.count_reach),), ((0, plan.count_reach),))
 
 
 def check_packs(policy: Policy, mine: EnterprisePolicy, reductions: Reductions) -> None:
@@ -106,10 +107,14 @@ def _check_reserve(policy: Policy, ceilings: Ceilings) -> None:
         )
 
 
-def _check_reach(what: str, stated: int, needed: int) -> None:
-    if stated < needed:
-        raise Refused(
-            REASON_CLAIM_WRONG,
-            f"The policy states a reach of {stated} for {what}; the packs can move it by {needed}.",
-            remedy="Its noise would be too small: release nothing and tell those who signed the policy.",
-        )
+def _check_reach(what: str, stated: ReachParts, needed: ReachParts) -> None:
+    for months, most in needed:
+        if dict(stated).get(months, 0) < most:
+            when = f" {months} months later" if months else ""
+            raise Refused(
+                REASON_CLAIM_WRONG,
+                f"The policy states a reach of {dict(stated).get(months, 0)} for {what}{when}; the packs can "
+                f"move it by {most}.",
+                remedy="Its noise or its charges would be too small: release nothing and tell those who "
+                "signed the policy.",
+            )

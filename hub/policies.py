@@ -45,7 +45,7 @@ archetype = "city mix"                        # who is meant to spend, of the ty
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Literal
 
@@ -248,6 +248,7 @@ def _enterprise(
     )
     result.sum_reach_grams = histogram.sum_reach_grams
     result.count_reach = histogram.count_reach
+    result.sum_later.extend(_later(histogram.sum_later))
     return result
 
 
@@ -256,11 +257,13 @@ def _measure(measure_id: str, measure: MeasureFile, packs: Sequence[CompiledPack
     clamp = measure.day_clamp_grams
     match measure.kind:
         case "points":
-            clamp, reach = 0, plan_points(measure_id, packs).reach.points
+            clamp, points = 0, plan_points(measure_id, packs).reach
+            reach, later = points.points, points.later
         case "period":
-            reach = plan_period(measure_id, packs, clamp).reach.grams
+            reach, later = plan_period(measure_id, packs, clamp).reach.grams, ()
         case "day":
-            reach = plan_measure(measure_id, packs, clamp).reach.grams
+            grams = plan_measure(measure_id, packs, clamp).reach
+            reach, later = grams.grams, grams.later
     return policy_pb2.Measure(
         id=measure_id,
         pack_ids=measure.packs,
@@ -268,7 +271,12 @@ def _measure(measure_id: str, measure: MeasureFile, packs: Sequence[CompiledPack
         reach_grams=reach,
         kind=_KINDS[measure.kind],
         archetype=measure.archetype,
+        later=_later(later),
     )
+
+
+def _later(parts: Iterable[tuple[int, int]]) -> list[policy_pb2.LaterReach]:
+    return [policy_pb2.LaterReach(months=months, reach=reach) for months, reach in parts]
 
 
 def _resolve(reference: str, logged: Sequence[Pack]) -> Pack:

@@ -10,7 +10,7 @@ from privacy.anchors import Covered
 from privacy.claims import Claim, check_claim, claim_for
 from privacy.policy import Policy
 from privacy.series import Series, SeriesKind
-from protos.epochs import Epoch
+from protos.epochs import Epoch, shift_epoch
 from protos.problems import Refused
 from protos.v1 import release_pb2
 from protos.v1.problem_pb2 import REASON_CLAIM_WRONG
@@ -35,6 +35,7 @@ __all__ = [
     "cost",
     "cost_line",
     "cost_table",
+    "draw_cost",
     "whole_cost",
 ]
 
@@ -120,17 +121,30 @@ def check_charges(
             )
 
 
+def draw_cost(item: Series, epochs: Iterable[Epoch]) -> dict[Epoch, Fraction]:
+    """Give what one draw of a series charges, by epoch: those it totals, and those they read as a baseline.
+
+    Over all draws of an unchanged series a unit pays its claim; under another claim, drawn again, or read by
+    a series that began later it pays for each draw what that draw says of it.
+    """
+    found: dict[Epoch, Fraction] = {}
+    for one in epochs:
+        for months, epsilon in item.parts:
+            read = shift_epoch(one, -months)
+            found[read] = found.get(read, Fraction(0)) + epsilon
+    return found
+
+
 def charged(
-    charges: Iterable[release_pb2.Charge], epoch: Epoch
+    policy: Policy, enterprise_id: str, epoch: Epoch, covered: Covered = NOTHING_COVERED
 ) -> dict[tuple[PrivacyUnit.ValueType, Epoch], Fraction]:
-    """Sum checked charges by unit and epoch: an anchor charges every epoch it totals."""
+    """Sum by unit and epoch what a reservation of the policy's series charges."""
     found: dict[tuple[PrivacyUnit.ValueType, Epoch], Fraction] = {
         (unit, epoch): Fraction(0) for unit in UNITS
     }
-    for charge in charges:
-        claim = Claim.from_wire(charge.claim)
-        for one in map(Epoch, charge.epochs or (epoch,)):
-            found[claim.unit, one] = found.get((claim.unit, one), Fraction(0)) + claim.epsilon
+    for item in policy.series(enterprise_id, epoch):
+        for one, epsilon in draw_cost(item, covered.get(item.name, (epoch,))).items():
+            found[item.claim.unit, one] = found.get((item.claim.unit, one), Fraction(0)) + epsilon
     return found
 
 

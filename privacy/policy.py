@@ -56,6 +56,8 @@ class Measure:
     kind: MeasureKind = MeasureKind.DAY
     # The simulated type of participant that is meant to spend; "" where none is named.
     archetype: str = ""
+    # Of the reach, what falls on later months' statements: (months after, reach), ascending.
+    later: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class EnterprisePolicy:
     count_reach: int
     # By how much its cells may leave its statements beside noise, as a part of these; 0 without a limit.
     difference_basis_points_max: int = 0
+    # Of the sums' reach, what falls on later months' histograms.
+    sum_later: tuple[tuple[int, int], ...] = ()
 
     @property
     def pack_ids(self) -> tuple[str, ...]:
@@ -209,7 +213,9 @@ def _by_slot(name: str, kind: SeriesKind, measure: Measure, epsilon: Fraction) -
     by_month = measure.kind is MeasureKind.PERIOD
     unit = PRIVACY_UNIT_PERSON_MONTH if by_month else PRIVACY_UNIT_PERSON_DAY
     claim = claim_for(measure.reach_grams, epsilon, unit)
-    return Series(f"{name}/{measure.id}", kind, measure.id, claim, measure_kind=measure.kind)
+    return Series(
+        f"{name}/{measure.id}", kind, measure.id, claim, measure_kind=measure.kind, later=measure.later
+    )
 
 
 def _table(policy: Policy, mine: EnterprisePolicy, table_id: str) -> tuple[Series, Series]:
@@ -217,6 +223,6 @@ def _table(policy: Policy, mine: EnterprisePolicy, table_id: str) -> tuple[Serie
     sums = claim_for(mine.sum_reach_grams, policy.sum_epsilon, PRIVACY_UNIT_PERSON_MONTH)
     counts = claim_for(mine.count_reach, policy.count_epsilon, PRIVACY_UNIT_PERSON_MONTH)
     return (
-        Series(f"histogram/{table_id}/sum", SeriesKind.SUM, table_id, sums, cells),
+        Series(f"histogram/{table_id}/sum", SeriesKind.SUM, table_id, sums, cells, later=mine.sum_later),
         Series(f"histogram/{table_id}/count", SeriesKind.COUNT, table_id, counts, cells),
     )

@@ -33,6 +33,8 @@ FIRST_ENROLLED = "first_enrolled"
 CELLS_MAX = 7_000
 LIST_MAX = 10_000
 LAG_DAYS_MAX = 366
+# Baselines reach five years back at most.
+LATER_MONTHS_MAX = 60
 # A city that begins with data of years ago commits to them years after their end.
 DEADLINE_DAYS_MAX = 36_600
 
@@ -102,6 +104,7 @@ def _enterprise(message: policy_pb2.EnterprisePolicy) -> EnterprisePolicy:
         difference_basis_points_max=_at_most(
             message.difference_basis_points_max, DIFFERENCE_BASIS_POINTS_MAX, "difference_basis_points_max"
         ),
+        sum_later=_later(message.sum_later, message.sum_reach_grams, "sum_later"),
     )
 
 
@@ -115,7 +118,19 @@ def _measure(message: policy_pb2.Measure) -> Measure:
         reach_grams=_positive(message.reach_grams, "reach_grams"),
         kind=_measure_kind(message.kind),
         archetype=_key(message.archetype, "archetype") if message.archetype else "",
+        later=_later(message.later, message.reach_grams, "later"),
     )
+
+
+def _later(parts: Iterable[policy_pb2.LaterReach], whole: int, what: str) -> tuple[tuple[int, int], ...]:
+    """Read what falls on later months: by months, each once, and with something left for the own month."""
+    found = tuple((part.months, part.reach) for part in parts)
+    months = [one for one, _ in found]
+    if months != sorted(set(months)) or any(not 1 <= one <= LATER_MONTHS_MAX for one in months):
+        raise _wrong(f"Policy: {what} does not list months from 1 to {LATER_MONTHS_MAX}, ascending.")
+    if any(reach < 1 for _, reach in found) or sum(reach for _, reach in found) >= whole:
+        raise _wrong(f"Policy: {what} is no part of the reach.")
+    return found
 
 
 def _default_recording(value: str) -> str:

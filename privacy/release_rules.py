@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from privacy import releases, selection_rules
 from privacy.anchors import covered
-from privacy.charges import allowance, charged, check_charges, cost
+from privacy.charges import allowance, charged, check_charges, draw_cost
 from privacy.commitments import check_committed
 from privacy.policy import Policy
 from privacy.series import Series
@@ -54,7 +54,7 @@ def check_reservation(
         raise Malformed(REASON_WRONG_SHAPE, f"A reservation's nonce has {releases.NONCE_BYTES} bytes.")
     if message.nonce in mine.nonces:
         raise Conflict(REASON_ALREADY_EXISTS, "The reservation's nonce was used before.")
-    charges = charged(message.charges, epoch)
+    charges = charged(policy, submission.issuer, epoch, covered)
     spent = {of: _spent_after(mine, policy, of, charge) for of, charge in charges.items()}
     selection_rules.check_selected(standing, submission.issuer, epoch, replaying=submission.replaying)
     selection = selection_rules.in_force(standing, submission.issuer, epoch)
@@ -160,10 +160,16 @@ def anchors_covered(
     """Give the epochs each anchor of an epoch's release totals, as the log stands."""
 
     def has_room(one: Epoch, item: Series) -> bool:
-        unit = item.claim.unit
-        asked = cost((other for other in policy.series(enterprise_id) if other.kind is item.kind), unit)
-        spent = mine.spent.get((unit, one), Fraction(0))
-        return spent + asked <= allowance(mine.released[one], unit)
+        unit, asked = item.claim.unit, dict[Epoch, Fraction]()
+        for other in policy.series(enterprise_id):
+            if (other.kind, other.claim.unit) == (item.kind, unit):
+                for read, epsilon in draw_cost(other, [one]).items():
+                    asked[read] = asked.get(read, Fraction(0)) + epsilon
+        return all(
+            mine.spent.get((unit, read), Fraction(0)) + epsilon
+            <= allowance(mine.released.get(read, policy), unit)
+            for read, epsilon in asked.items()
+        )
 
     return covered(policy, enterprise_id, epoch, mine.released, has_room)
 

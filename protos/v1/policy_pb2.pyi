@@ -255,6 +255,7 @@ class EnterprisePolicy(_message.Message):
     SUM_REACH_GRAMS_FIELD_NUMBER: _builtins.int
     COUNT_REACH_FIELD_NUMBER: _builtins.int
     DIFFERENCE_BASIS_POINTS_MAX_FIELD_NUMBER: _builtins.int
+    SUM_LATER_FIELD_NUMBER: _builtins.int
     enterprise_id: _builtins.str
     month_clamp_grams: _builtins.int
     """Clamp of a person-month's vector in each sum table, and one unit's reach over all histogram releases."""
@@ -268,6 +269,10 @@ class EnterprisePolicy(_message.Message):
     def measures(self) -> _containers.RepeatedCompositeFieldContainer[Global___Measure]:
         """Statement measures, one statement each."""
 
+    @_builtins.property
+    def sum_later(self) -> _containers.RepeatedCompositeFieldContainer[Global___LaterReach]:
+        """Of sum_reach_grams, what a person-month moves in later months' histograms, which read it as a baseline."""
+
     def __init__(
         self,
         *,
@@ -277,10 +282,11 @@ class EnterprisePolicy(_message.Message):
         sum_reach_grams: _builtins.int = ...,
         count_reach: _builtins.int = ...,
         difference_basis_points_max: _builtins.int = ...,
+        sum_later: _abc.Iterable[Global___LaterReach] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["count_reach", b"count_reach", "difference_basis_points_max", b"difference_basis_points_max", "enterprise_id", b"enterprise_id", "measures", b"measures", "month_clamp_grams", b"month_clamp_grams", "sum_reach_grams", b"sum_reach_grams"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count_reach", b"count_reach", "difference_basis_points_max", b"difference_basis_points_max", "enterprise_id", b"enterprise_id", "measures", b"measures", "month_clamp_grams", b"month_clamp_grams", "sum_later", b"sum_later", "sum_reach_grams", b"sum_reach_grams"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -298,6 +304,7 @@ class Measure(_message.Message):
     REACH_GRAMS_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     ARCHETYPE_FIELD_NUMBER: _builtins.int
+    LATER_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     day_clamp_grams: _builtins.int
     """Clamp of a person-day's total (a person-month's of period records); 0 where the packs clamp quantities
@@ -310,6 +317,10 @@ class Measure(_message.Message):
     """The simulated type of participant that is meant to spend; empty where none is."""
     @_builtins.property
     def pack_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def later(self) -> _containers.RepeatedCompositeFieldContainer[Global___LaterReach]:
+        """Of reach_grams, what a unit moves in later months' statements, which read it as a baseline (own history)."""
+
     def __init__(
         self,
         *,
@@ -319,14 +330,39 @@ class Measure(_message.Message):
         reach_grams: _builtins.int = ...,
         kind: Global___MeasureKind.ValueType = ...,
         archetype: _builtins.str = ...,
+        later: _abc.Iterable[Global___LaterReach] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["archetype", b"archetype", "day_clamp_grams", b"day_clamp_grams", "id", b"id", "kind", b"kind", "pack_ids", b"pack_ids", "reach_grams", b"reach_grams"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archetype", b"archetype", "day_clamp_grams", b"day_clamp_grams", "id", b"id", "kind", b"kind", "later", b"later", "pack_ids", b"pack_ids", "reach_grams", b"reach_grams"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Measure: _TypeAlias = Measure  # noqa: Y015
+
+@_typing.final
+class LaterReach(_message.Message):
+    """What a unit moves so many months after its own, in grams or points; listed by months, ascending."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MONTHS_FIELD_NUMBER: _builtins.int
+    REACH_FIELD_NUMBER: _builtins.int
+    months: _builtins.int
+    reach: _builtins.int
+    def __init__(
+        self,
+        *,
+        months: _builtins.int = ...,
+        reach: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["months", b"months", "reach", b"reach"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LaterReach: _TypeAlias = LaterReach  # noqa: Y015
 
 @_typing.final
 class PackRecord(_message.Message):

@@ -192,7 +192,8 @@ def test_an_understated_reach_of_an_own_history_pack_is_caught(
     wrong = own_history_views(node, OWN_EPOCHS, 2 * understated)
     assert beyond_claim(audit(wrong, days[OWN_EPOCHS[0]]))
 
-    hub.publish_policy(pack, reach_grams=2 * understated, first_epoch=RIGHT_EPOCHS[0], **clamps)
+    later: dict[str, Any] = {"later": {12: understated}, "sum_later": {12: 60_000}}
+    hub.publish_policy(pack, reach_grams=2 * understated, first_epoch=RIGHT_EPOCHS[0], **later, **clamps)
     node.run(*RIGHT_EPOCHS)
     right = own_history_views(node, RIGHT_EPOCHS, 4 * understated)
     assert within_claim(audit(right, days[RIGHT_EPOCHS[0]]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -143,12 +144,14 @@ class Documents(Writer):
                 sum_reach_grams=one.sum_reach_grams,
                 count_reach=one.count_reach,
                 difference_basis_points_max=one.difference_basis_points_max,
+                sum_later=_later(one.sum_later),
             )
             mine.measures.add(
                 id="main",
                 pack_ids=one.pack_ids,
                 day_clamp_grams=one.day_clamp_grams,
                 reach_grams=one.reach_grams,
+                later=_later(one.later),
             )
         for name, value in {**self.policy_changes, **changes}.items():
             message.ClearField(name)  # type: ignore[arg-type]
@@ -158,3 +161,7 @@ class Documents(Writer):
     def publish_policy(self, message: policy_pb2.Policy | None = None) -> Admission:
         """Log a policy."""
         return self.append(self.signed(Kind.POLICY, message or self.policy_message(), self.root_names[0]))
+
+
+def _later(parts: Mapping[int, int]) -> list[policy_pb2.LaterReach]:
+    return [policy_pb2.LaterReach(months=months, reach=reach) for months, reach in parts.items()]

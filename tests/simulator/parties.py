@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from privacy import shares
@@ -53,6 +53,9 @@ class SimulatedEnterprise:
     count_reach: int = 8
     difference_basis_points_max: int = 0
     quota: int = 10_000
+    # What falls on later months' releases, by months after a unit's own: of own history alone.
+    later: Mapping[int, int] = field(default_factory=dict)
+    sum_later: Mapping[int, int] = field(default_factory=dict)
 
 
 DEFAULT_PACKS = (SimulatedPack("bike"), SimulatedPack("power", body=b"power pack", domain="life"))

@@ -47,7 +47,7 @@ def energy(day: int, steps: int) -> Record:
 
 def test_the_reach_of_the_shipped_packs() -> None:
     saving = compile_pack(samples.shipped("life.electricity_saving"))
-    assert measure_reach([saving], 0) == Reach(12_736, 2, signed=True)
+    assert measure_reach([saving], 0) == Reach(12_736, 2, signed=True, later=((12, 6_368),))
     bike = compile_pack(samples.shipped("trv.shared_bike"))
     assert measure_reach([bike], 500) == Reach(500, 1, signed=False)
 
@@ -129,5 +129,5 @@ def test_without_a_clamp_there_is_no_bound() -> None:
 def test_the_histogram_reach_counts_later_baselines() -> None:
     assert histogram_reach([language_pack("constant")], 60_000) == Reach(60_000, 1, signed=False)
     assert histogram_reach([history_pack(2), language_pack("constant")], 5000) == Reach(
-        25_000, 3, signed=True
+        25_000, 3, signed=True, later=((12, 10_000), (24, 10_000))
     )

@@ -38,17 +38,21 @@ def enterprise(
         [compiled],
         pack_order=list(packs),
         regions=REGIONS,
-        domains=DOMAINS,
+        domains=list(dict.fromkeys(one.domain.value for one in packs.values())),
         month_clamp_grams=MONTH_CLAMP_GRAMS,
     )
+    clamp = 0 if compiled.own_history else DAY_CLAMP_GRAMS
+    reach = plan_measure("main", [compiled], clamp).reach
     values: dict[str, Any] = {
         "id": enterprise_id,
         "persons": persons,
         "pack_ids": (pack.id,),
-        "day_clamp_grams": DAY_CLAMP_GRAMS,
-        "reach_grams": plan_measure("main", [compiled], DAY_CLAMP_GRAMS).reach.grams,
+        "day_clamp_grams": clamp,
+        "reach_grams": reach.grams,
+        "later": dict(reach.later),
         "month_clamp_grams": MONTH_CLAMP_GRAMS,
         "sum_reach_grams": histogram.sum_reach_grams,
+        "sum_later": dict(histogram.sum_later),
         "count_reach": histogram.count_reach,
     }
     return SimulatedEnterprise(**{**values, **changes})
@@ -70,6 +74,20 @@ def parts(**changes: Any) -> dict[str, Any]:
             enterprise("retailer", range(6, 20), packs[PACK_IDS[1]], packs),
         ],
     }
+
+
+def metered(**changes: Any) -> dict[str, Any]:
+    """Give the same with one more enterprise, whose pack compares a month with that of the year before."""
+    saving = load_pack(PACKS / "life.electricity_saving" / "1")
+    made, packs = parts(), {**real_packs(), saving.id: saving}
+    made["domains"] = (*DOMAINS, saving.domain.value)
+    made["packs"].append(
+        SimulatedPack(
+            saving.id, saving.version, saving.canonical_bytes(), saving.domain.value, saving.overlap_class
+        )
+    )
+    made["enterprises"].append(enterprise("utility", range(6), saving, packs, **changes))
+    return made
 
 
 def audited(federation: Federation, folder: Path, *, with_bodies: bool = True) -> Report:

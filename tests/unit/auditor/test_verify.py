@@ -24,7 +24,7 @@ from protos.v1 import books_pb2, custodian_pb2
 from protos.v1.release_pb2 import NOTHING_REASON_DECLARED_OUTAGE
 from tests import simulator
 from tests.simulator import CUSTODIANS, EPOCH, Federation, Logged, begun, closed, enrolled, key
-from tests.unit.auditor.city import audited, found, parts, real_packs
+from tests.unit.auditor.city import audited, found, metered, parts, real_packs
 
 JANUARY = Epoch(202101)
 
@@ -309,6 +309,22 @@ def test_a_policy_whose_reach_is_below_what_its_packs_prove_is_found(tmp_path: P
         federation = closed(**parts(**{name: 1}))
         report = audited(federation, tmp_path / name)
         assert found(report) == [("packs", "policy 1, bike-share")]
+
+
+@pytest.mark.parametrize(
+    ("lie", "hidden"),
+    [
+        ({}, []),
+        ({"later": {}}, ["measure main 12 months later"]),
+        ({"sum_later": {}}, ["histogram sums 12 months later"]),
+    ],
+)
+def test_what_a_day_moves_later_is_proved_from_the_packs(
+    lie: dict[str, Any], hidden: list[str], tmp_path: Path
+) -> None:
+    report = audited(closed(EPOCH, **metered(**lie)), tmp_path)
+    told = [finding.message for finding in report.results[Check.PACKS].findings]
+    assert all(one in said for one, said in zip(hidden, told, strict=True))
 
 
 def test_a_pack_that_does_not_compile_is_found(tmp_path: Path) -> None:

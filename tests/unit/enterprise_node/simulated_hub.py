@@ -103,7 +103,9 @@ class SimulatedHub:
             day_clamp_grams=mine.pop("day_clamp_grams"),
             reach_grams=mine.pop("reach_grams"),
             kind=changes.pop("kind", policy_pb2.MEASURE_KIND_UNSPECIFIED),
+            later=_later(changes.pop("later", {})),
         )
+        sum_later = _later(changes.pop("sum_later", {}))
         fields: dict[str, Any] = {
             "id": "test-city",
             "version": len(self.state.policies) + 1,
@@ -126,12 +128,18 @@ class SimulatedHub:
                 )
             ],
             "enterprises": [
-                policy_pb2.EnterprisePolicy(enterprise_id=ENTERPRISE, measures=[measure], **mine)
+                policy_pb2.EnterprisePolicy(
+                    enterprise_id=ENTERPRISE, measures=[measure], sum_later=sum_later, **mine
+                )
             ],
             "roster_batch_min": 5,
             "issued_at": 1_600_000_000,
         }
         self.publish(Kind.POLICY, policy_pb2.Policy(**(fields | changes)))
+
+
+def _later(parts: dict[int, int]) -> list[policy_pb2.LaterReach]:
+    return [policy_pb2.LaterReach(months=months, reach=reach) for months, reach in parts.items()]
 
 
 TODAY = datetime.date(2026, 1, 1)

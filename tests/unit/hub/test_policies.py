@@ -65,6 +65,11 @@ def test_a_policy_takes_its_reaches_from_the_packs(packs: list[Pack]) -> None:
     assert (bikes.measures[0].reach_grams, bikes.sum_reach_grams, bikes.count_reach) == (500, 5000, 4)
     assert utility.measures[0].reach_grams > 2 * 12 * 400
     assert utility.sum_reach_grams > utility.month_clamp_grams
+    [later], [later_sum] = utility.measures[0].later, utility.sum_later
+    assert (later.months, 2 * later.reach) == (12, utility.measures[0].reach_grams)
+    assert (later_sum.months, later_sum.reach) == (12, 2 * utility.month_clamp_grams)
+    assert not bikes.measures[0].later
+    assert not bikes.sum_later
     assert list(message.domains) == ["travel", "life"]
     assert [(pack.id, pack.sha256) for pack in message.packs] == [(pack.id, pack.sha256) for pack in packs]
 

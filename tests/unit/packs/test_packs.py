@@ -134,10 +134,10 @@ def test_the_reach_of_each_credit_pack() -> None:
 def test_the_reach_of_each_points_pack() -> None:
     points = [one for one in map(samples.shipped, samples.shipped_ids()) if one.purpose == "points"]
     assert {pack.id: pack_reach(compile_pack(pack)) for pack in points} == {
-        "life.elec_own2y": PointsReach(7500, 3),
-        "life.elec_shenzhen": PointsReach(2000, 2),
-        "life.gas_own2y": PointsReach(3999, 3),
-        "life.water_own2y": PointsReach(999, 3),
+        "life.elec_own2y": PointsReach(7500, 3, ((12, 2500), (24, 2500))),
+        "life.elec_shenzhen": PointsReach(2000, 2, ((1, 1000),)),
+        "life.gas_own2y": PointsReach(3999, 3, ((12, 1333), (24, 1333))),
+        "life.water_own2y": PointsReach(999, 3, ((12, 333), (24, 333))),
         "pub.volunteer": PointsReach(20, 1),
     }
 

@@ -8,6 +8,7 @@ from privacy import releases
 from privacy.claims import Claim, ratio
 from privacy.envelope import Kind
 from privacy.standing import AnswerKind, Role
+from protos.epochs import Epoch, shift_epoch
 from protos.v1 import problem_pb2 as reasons
 from protos.v1.release_pb2 import (
     NOTHING_REASON_DECLARED_OUTAGE,
@@ -16,8 +17,9 @@ from protos.v1.release_pb2 import (
     NOTHING_REASON_SUSPENDED,
     NOTHING_REASON_UNSPECIFIED,
     PRIVACY_UNIT_PERSON_DAY,
+    PRIVACY_UNIT_PERSON_MONTH,
 )
-from tests.simulator import EPOCH, Federation, begun, enrolled
+from tests.simulator import EPOCH, Federation, SimulatedEnterprise, begun, enrolled
 from tests.unit.privacy.decisions import BIKES, JANUARY, refused
 
 
@@ -62,6 +64,71 @@ def test_an_allowance_for_two_pays_for_two_reservations_but_one_release() -> Non
     second = federation.release_message(BIKES, lost)
     data = federation.signed(Kind.RELEASE, second.message, BIKES)
     refused(lambda: federation.append(data, second.bodies), reasons.REASON_ALREADY_RELEASED)
+
+
+YEAR_BEFORE, YEAR_AFTER = shift_epoch(EPOCH, -12), shift_epoch(EPOCH, 12)
+HALF, QUARTER = Fraction(1, 2), Fraction(1, 4)
+# A day moves its own month by 500 g and the same month of the next year, which compares with it, by 500 g.
+OWN_HISTORY = SimulatedEnterprise(
+    BIKES,
+    range(12),
+    ("bike",),
+    day_clamp_grams=0,
+    reach_grams=1_000,
+    later={12: 500},
+    sum_reach_grams=15_000,
+    sum_later={12: 10_000},
+)
+PLAIN = SimulatedEnterprise(BIKES, range(12), ("bike",))
+
+
+def spent_days(federation: Federation, *epochs: Epoch) -> list[Fraction]:
+    return [federation.state.spent(BIKES, PRIVACY_UNIT_PERSON_DAY, epoch) for epoch in epochs]
+
+
+def test_a_day_read_as_a_baseline_pays_with_each_draw_that_reads_it() -> None:
+    federation = enrolled(enterprises=[OWN_HISTORY])
+    federation.release(BIKES, EPOCH)
+    assert spent_days(federation, YEAR_BEFORE, EPOCH, YEAR_AFTER) == [QUARTER, QUARTER, 0]
+    federation.release(BIKES, YEAR_AFTER)
+    assert spent_days(federation, EPOCH, YEAR_AFTER) == [HALF, QUARTER]
+    month = federation.state.spent(BIKES, PRIVACY_UNIT_PERSON_MONTH, EPOCH)
+    assert month == 1, "over both years a person-month pays its histogram's claims, no more and no less"
+
+
+def test_no_series_that_begins_later_says_more_of_a_month_than_was_allowed_for_it() -> None:
+    federation = enrolled(enterprises=[PLAIN])
+    federation.release(BIKES, EPOCH)
+    assert spent_days(federation, EPOCH) == [HALF]
+    federation.enterprises = [OWN_HISTORY]
+    federation.publish_policy(federation.policy_message(version=2, first_epoch=YEAR_AFTER))
+    refused(lambda: federation.reserve(BIKES, YEAR_AFTER), reasons.REASON_BUDGET_EXCEEDED)
+    # A year on, the months compared with have room.
+    federation.reserve(BIKES, shift_epoch(YEAR_AFTER, 1))
+
+
+def test_a_larger_epsilon_is_paid_by_the_months_it_compares_with() -> None:
+    federation = enrolled(enterprises=[OWN_HISTORY])
+    federation.release(BIKES, EPOCH)
+    changes = {"statement_epsilon": ratio(Fraction(2)), "person_day_allowance": ratio(Fraction(2))}
+    federation.publish_policy(federation.policy_message(version=2, first_epoch=YEAR_AFTER, **changes))
+    # A quarter is spent, one would come to it; the year before allowed a half for its days.
+    refused(lambda: federation.reserve(BIKES, YEAR_AFTER), reasons.REASON_BUDGET_EXCEEDED)
+
+
+def test_an_anchor_leaves_out_months_whose_baselines_have_no_room_for_it() -> None:
+    anchored = {
+        "anchor_epsilon": ratio(HALF),
+        "anchor_month": YEAR_AFTER % 100,
+        "person_day_allowance": ratio(Fraction(1)),
+    }
+    federation = enrolled(enterprises=[OWN_HISTORY], policy_changes=anchored)
+    before, after = shift_epoch(YEAR_AFTER, -1), shift_epoch(EPOCH, -1)
+    federation.release(BIKES, before)
+    assert spent_days(federation, after, before) == [QUARTER, QUARTER]
+    assert federation.release(BIKES, YEAR_AFTER).bodies_checked
+    assert spent_days(federation, after, before) == [HALF, HALF], "anchor and statement, each by its part"
+    assert spent_days(federation, EPOCH, YEAR_AFTER) == [HALF, HALF]
 
 
 def test_a_nonce_is_used_once() -> None:
