@@ -192,6 +192,6 @@ def _check_source(source: str) -> None:
 
 def main() -> None:
     """Run the program."""
-    from runtime.problems import run_cli
+    from runtime.programs import run_cli
 
     run_cli(audit)

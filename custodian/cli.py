@@ -117,6 +117,6 @@ custodian.add_command(ceremony)
 
 def main() -> None:
     """Run the program."""
-    from runtime.problems import run_cli
+    from runtime.programs import run_cli
 
     run_cli(custodian)

@@ -42,6 +42,6 @@ def node(**_: Any) -> None:
 
 def main() -> None:
     """Run the program."""
-    from runtime.problems import run_cli
+    from runtime.programs import run_cli
 
     run_cli(node)

@@ -41,6 +41,6 @@ def push(home: Path, address: str, source: str, key: str, file: Path) -> None:
 
 
 if __name__ == "__main__":
-    from runtime.problems import run_cli
+    from runtime.programs import run_cli
 
     run_cli(push)

@@ -43,6 +43,6 @@ def hub(**_: Any) -> None:
 
 def main() -> None:
     """Run the program."""
-    from runtime.problems import run_cli
+    from runtime.programs import run_cli
 
     run_cli(hub)

@@ -12,7 +12,7 @@ from auditor.cli import audit
 from privacy.envelope import Kind
 from runtime.authority import CertificateAuthority
 from runtime.identity import load_certificate
-from runtime.problems import run_cli
+from runtime.programs import run_cli
 from tests.simulator import Federation, closed
 from tests.unit.auditor.city import parts
 
