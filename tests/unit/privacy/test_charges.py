@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from privacy import charges, claims
 from privacy.claims import Claim, claim_for
 from privacy.policy_reading import read_policy
+from privacy.series import Series, SeriesKind
+from protos.epochs import shift_epoch
 from protos.problems import Malformed, Problem, Refused
 from protos.v1 import policy_pb2, release_pb2
 from protos.v1.problem_pb2 import REASON_CLAIM_WRONG, REASON_MECHANISM_UNKNOWN
@@ -130,3 +132,17 @@ def test_the_whole_cost_adds_days_and_enterprises() -> None:
 def test_the_allowance_is_the_policys() -> None:
     assert charges.allowance(POLICY, DAY) == Fraction(1, 2)
     assert charges.allowance(POLICY, PRIVACY_UNIT_PERSON_MONTH) == 1
+
+
+@given(st.data())
+def test_the_parts_of_an_unchanged_series_add_up_to_its_claim(data: st.DataObject) -> None:
+    offsets = data.draw(st.sets(st.integers(1, 24), max_size=5))
+    later = tuple((months, data.draw(st.integers(1, 1_000))) for months in sorted(offsets))
+    reach = sum(part for _, part in later) + data.draw(st.integers(1, 1_000))
+    claim = claim_for(reach, data.draw(st.fractions("1/100", 4, max_denominator=100)), DAY)
+    item = Series("statement/own", SeriesKind.STATEMENT, "own", claim, later=later)
+    draws = [charges.draw_cost(item, [shift_epoch(EPOCH, month)]) for month in range(25)]
+    assert sum(drawn.get(EPOCH, Fraction(0)) for drawn in draws) == claim.epsilon
+    # One vector that totals all of them moves no further.
+    year = [shift_epoch(EPOCH, month) for month in range(25)]
+    assert charges.draw_cost(item, year)[EPOCH] == claim.epsilon

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -152,3 +153,15 @@ def test_usage_errors_end_with_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert ended("nothing") == 2
     assert ended("fail") == 2
     assert ended("--help") == 0
+
+
+def test_no_program_leaves_a_core_behind() -> None:
+    """A limit cannot be raised again: it is taken in a process of its own."""
+    told = (
+        "import click, resource\n"
+        "from runtime.programs import run_cli\n"
+        "tell = lambda: print(resource.getrlimit(resource.RLIMIT_CORE))\n"
+        "run_cli(click.Command('tell', callback=tell), [])\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)  # noqa: S603
+    assert ran.stdout.strip() == "(0, 0)"
