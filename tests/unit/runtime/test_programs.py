@@ -163,5 +163,5 @@ def test_no_program_leaves_a_core_behind() -> None:
         "tell = lambda: print(resource.getrlimit(resource.RLIMIT_CORE))\n"
         "run_cli(click.Command('tell', callback=tell), [])\n"
     )
-    ran = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)  # noqa: S603
+    ran = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "(0, 0)"
