@@ -90,23 +90,23 @@ def _json_routes(router: APIRouter, parts: BookParts) -> None:
 def _page_routes(router: APIRouter, parts: BookParts) -> None:
     @router.get("/books/government", response_class=HTMLResponse, include_in_schema=False)
     def government_page(lang: Language = None, accept_language: Accepted = "") -> HTMLResponse:
-        return _page(parts.books.government(), lang, accept_language)
+        return _page(parts, parts.books.government(), lang, accept_language)
 
     @router.get("/books/enterprises/{enterprise}", response_class=HTMLResponse, include_in_schema=False)
     def enterprise_page(
         enterprise: Id, peer: Peer, lang: Language = None, accept_language: Accepted = ""
     ) -> HTMLResponse:
-        return _page(_enterprise(parts, enterprise, peer), lang, accept_language)
+        return _page(parts, _enterprise(parts, enterprise, peer), lang, accept_language)
 
     @router.get("/books/person", response_class=HTMLResponse, include_in_schema=False)
     def person_page(
         ticket: TicketQuery, lang: Language = None, accept_language: Accepted = ""
     ) -> HTMLResponse:
-        return _page(_person(parts, ticket), lang, accept_language)
+        return _page(parts, _person(parts, ticket), lang, accept_language)
 
 
-def _page(book: Book, lang: str | None, accepted: str) -> HTMLResponse:
-    html = book_page(language_of(lang, accepted), book)
+def _page(parts: BookParts, book: Book, lang: str | None, accepted: str) -> HTMLResponse:
+    html = book_page(language_of(lang, accepted), book, parts.books.names)
     return HTMLResponse(html, headers={"Vary": "Accept-Language", "Cache-Control": "private, no-store"})
 
 

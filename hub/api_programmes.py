@@ -38,7 +38,8 @@ def programme_routes(programmes: ProgrammeViews) -> APIRouter:
 
     @router.get("/programmes/{programme}", response_class=HTMLResponse, include_in_schema=False)
     def show_as_page(programme: Id, lang: Language = None, accept_language: Accepted = "") -> HTMLResponse:
-        html = programme_page(language_of(lang, accept_language), programmes.programme(programme))
+        language = language_of(lang, accept_language)
+        html = programme_page(language, programmes.programme(programme), programmes.names(language))
         return HTMLResponse(html, headers=_HEADERS)
 
     return router

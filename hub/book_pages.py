@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hub.amounts import unit_word, written
-from hub.book_views import Book, Figure, Moment, Section
+from hub.book_views import SOURCES, Book, Figure, Moment, Section
 from hub.charts import Band, Bars, Mark, band, bars
 from hub.templates import NAVIGATION, render
 
@@ -68,6 +68,10 @@ WORDS: dict[str, dict[str, Any]] = {
             "consumption": "consumption",
             "tourism": "tourism",
             "travel": "travel",
+            "east": "east",
+            "south": "south",
+            "west": "west",
+            "north": "north",
         },
     },
     "zh": {
@@ -125,9 +129,16 @@ WORDS: dict[str, dict[str, Any]] = {
             "consumption": "消费",
             "tourism": "旅游",
             "travel": "出行",
+            "east": "东部",
+            "south": "南部",
+            "west": "西部",
+            "north": "北部",
         },
     },
 }
+
+# Names the enterprises in a language, by id.
+Names = Callable[[str], Mapping[str, str]]
 
 _OTHER = {"en": "zh", "zh": "en"}
 
@@ -157,10 +168,10 @@ class _Shown:
         return any(one.half for one in self.lines)
 
 
-def book_page(language: str, book: Book) -> str:
+def book_page(language: str, book: Book, names: Names) -> str:
     """Render a book; a person's comes in both languages, since the ticket that opens it is taken once."""
-    other = _told(_OTHER[language], book) if book.of == "person" else None
-    return render("book.html", language, book=book, here=_told(language, book), other=other)
+    other = _told(_OTHER[language], book, names) if book.of == "person" else None
+    return render("book.html", language, book=book, here=_told(language, book, names), other=other)
 
 
 def label(language: str, section: str, key: str) -> str:
@@ -169,14 +180,15 @@ def label(language: str, section: str, key: str) -> str:
     return lines.get(f"{section[:1]}.{key}") or lines.get(key, key)
 
 
-def _told(language: str, book: Book) -> dict[str, Any]:
-    sections = [_shown(language, one) for one in book.sections]
+def _told(language: str, book: Book, names: Names) -> dict[str, Any]:
+    known = names(language)
+    sections = [_shown(language, one, known) for one in book.sections]
     return {"lang": NAVIGATION[language]["lang"], "words": WORDS[language], "sections": sections}
 
 
-def _shown(language: str, section: Section) -> _Shown:
+def _shown(language: str, section: Section, names: Mapping[str, str]) -> _Shown:
     title = section.name_zh if language == "zh" else section.name_en
-    lines = [_line(language, section, one) for one in section.figures]
+    lines = [_line(language, section, one, names) for one in section.figures]
     marks = [
         Mark(line.label, _text(line), one.amount, one.half or 0)
         for one, line in zip(section.figures, lines, strict=True)
@@ -195,10 +207,17 @@ def _moment(one: Moment, unit: str) -> str:
     return f"{written(one.amount, unit)} ± {written(one.half, unit)}"
 
 
-def _line(language: str, section: Section, one: Figure) -> _Line:
+def _line(language: str, section: Section, one: Figure, names: Mapping[str, str]) -> _Line:
     half = "" if one.half is None else written(one.half, one.unit)
-    name = label(language, section.key, one.key)
+    is_source = section.key == SOURCES
+    name = _source(one.key, names) if is_source else label(language, section.key, one.key)
     return _Line(name, written(one.amount, one.unit), half, _unit(language, section, one.unit))
+
+
+def _source(key: str, names: Mapping[str, str]) -> str:
+    """Name a source: its epoch, its enterprise unless the book is of one, and its measure."""
+    epoch, *whose, measure = key.split(" ")
+    return " ".join((epoch, *(names.get(one, one) for one in whose), measure))
 
 
 def _unit(language: str, section: Section, unit: str) -> str:

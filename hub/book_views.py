@@ -37,6 +37,8 @@ _LEDGERS = {
     MONEY: ("Money", "资金"),
     UNITS: ("Issued tonnes", "已签发减排量"),
 }
+# The section that says where claims came from.
+SOURCES = "sources"
 _UNITS_OF = {CLAIMS: "mg", MONEY: "fen", UNITS: "t"}
 
 
@@ -100,6 +102,10 @@ class BookViews:
         self._ledger = ledger
         self._readers = readers
         self._views = views
+
+    def names(self, language: str) -> Mapping[str, str]:
+        """Name the registered enterprises in a language, by id."""
+        return {one.id: one.called(language) for one in self._views.enterprises()}
 
     def person(self, account: bytes) -> Book:
         """Show what an account holds, of claims and of every programme's points."""
@@ -282,7 +288,7 @@ def _sources(connection: Connection, enterprise_id: str | None = None) -> Sectio
         if amount
     ]
     return Section(
-        key="sources",
+        key=SOURCES,
         name_en="Claims by measure and epoch",
         name_zh="减排量来源：按计量项与周期",
         figures=figures,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, timedelta, timezone
 
 from hub.amounts import kilograms
 from hub.charts import Mark, bars
@@ -13,7 +14,13 @@ from hub.views import EnterpriseView, EpochView, PopulationEpoch, StatusView
 WORDS = {
     "en": {
         "title": "Carbon GSP gateway: status",
+        "and": ", ",
         "log": "Log",
+        "checkpoint": "checkpoint",
+        "key": "log key",
+        "interface": "interface",
+        "id": "Id",
+        "clock": "UTC",
         "origin": "Origin",
         "size": "Entries",
         "root": "Root",
@@ -38,7 +45,13 @@ WORDS = {
     },
     "zh": {
         "title": "碳普惠网关：状态",
+        "and": "、",
         "log": "日志",
+        "checkpoint": "检查点",
+        "key": "日志公钥",
+        "interface": "接口说明",
+        "id": "标识",
+        "clock": "（北京时间）",
         "origin": "日志标识",
         "size": "条目数",
         "root": "根哈希",
@@ -64,6 +77,10 @@ WORDS = {
 }
 
 
+# The clock people read a page by; China has one.
+_ZONES = {"en": UTC, "zh": timezone(timedelta(hours=8))}
+
+
 @dataclass(frozen=True, slots=True)
 class _Row:
     epoch: str
@@ -81,10 +98,17 @@ def status_page(
 ) -> str:
     """Render the page."""
     words = WORDS[language]
+    names = {one.id: one.called(language) for one in enterprises}
+
+    def called(ids: Sequence[str]) -> str:
+        return str(words["and"]).join(names.get(one, one) for one in ids) or "–"
+
     return render(
         "status.html",
         language,
         words=words,
+        called=called,
+        moment=lambda at: f"{at.astimezone(_ZONES[language]):%Y-%m-%d %H:%M} {words['clock']}",
         status=status,
         enterprises=enterprises,
         epochs=epochs,

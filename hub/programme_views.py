@@ -144,6 +144,10 @@ class ProgrammeViews:
         self._readers = readers
         self._books = books
 
+    def names(self, language: str) -> Mapping[str, str]:
+        """Name the registered enterprises in a language, by id."""
+        return self._books.names(language)
+
     def programmes(self) -> list[ProgrammeLine]:
         """List every programme that was ever logged, as it stands."""
         with self._readers.begin() as connection:

@@ -31,6 +31,7 @@ from protos.problems import Unavailable
 from protos.v1 import release_pb2
 from protos.v1.problem_pb2 import REASON_NOT_FOUND
 from protos.v1.release_pb2 import TABLE_KIND_SUM
+from runtime.languages import CHINESE
 
 CONFIDENCE = 0.95
 
@@ -59,6 +60,10 @@ class EnterpriseView(View):
     name_zh: str
     enrolled: int
     suspended: bool
+
+    def called(self, language: str) -> str:
+        """Give its name in a language, or the one it has."""
+        return self.name_zh if language == CHINESE and self.name_zh else self.name
 
 
 class CloseView(View):

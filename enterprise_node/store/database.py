@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from protos.problems import Conflict, InvariantBroken
-from protos.v1.problem_pb2 import REASON_IDEMPOTENCY_CONFLICT, REASON_INVARIANT_BROKEN
+from protos.problems import InvariantBroken, Malformed
+from protos.v1.problem_pb2 import REASON_CONFIGURATION_INVALID, REASON_INVARIANT_BROKEN
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,8 +56,8 @@ class Database:
         for schema in schemas:
             done = self.value("SELECT steps FROM schema_step WHERE concern = ?", (schema.concern,)) or 0
             if done > len(schema.statements):
-                raise Conflict(
-                    REASON_IDEMPOTENCY_CONFLICT,
+                raise Malformed(
+                    REASON_CONFIGURATION_INVALID,
                     f"The state of {schema.concern} was written by a newer version of this program.",
                     remedy="Run the version that wrote it, or a later one.",
                 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from enterprise_node.store.database import Database, Schema, check_integrity
-from protos.problems import Conflict, InvariantBroken
+from protos.problems import InvariantBroken, Malformed
 
 FIRST = "CREATE TABLE one (number INTEGER) STRICT"
 SECOND = "ALTER TABLE one ADD COLUMN word TEXT"
@@ -21,7 +21,7 @@ def test_schema_grows_by_appending(tmp_path: Path) -> None:
     new = Database(path, [Schema("one", (FIRST, SECOND)), Schema("two", ("CREATE TABLE two (x) ",))])
     assert new.rows("SELECT number, word FROM one") == [(1, None)]
     new.close()
-    with pytest.raises(Conflict, match="newer version"):
+    with pytest.raises(Malformed, match="newer version"):
         Database(path, [Schema("one", (FIRST,))])
 
 

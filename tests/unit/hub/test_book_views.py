@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Iterator
 from functools import partial
+from html import escape
 from typing import Any
 
 import pytest
@@ -142,6 +143,16 @@ def test_every_book_has_a_page_in_both_languages(world: RewardWorld, language: s
     # A ticket opens it once, so both languages are there, and links within the page change between them.
     for words in ('href="#other"', 'href="#content"', 'id="other"', "Personal book", "个人账本"):
         assert words in person
+
+
+def test_sources_are_told_by_the_enterprises_names(world: RewardWorld) -> None:
+    for one in get(world, "/v1/enterprises"):
+        for language in ("en", "zh"):
+            name = one["name_zh"] if language == "zh" and one["name_zh"] else one["name"]
+            page = world.get(f"/books/government?lang={language}").decode()
+            assert f"<td>2020-12 {escape(name)} main</td>" in page
+            own = f"/books/enterprises/{one['id']}?lang={language}"
+            assert "<td>2020-12 main</td>" in world.get(own, world.identity(Role.NODE, one["id"])).decode()
 
 
 def test_every_line_has_words_in_both_languages(world: RewardWorld) -> None:

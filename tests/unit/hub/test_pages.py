@@ -1,17 +1,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
 
 import pytest
 
+from accounting.programmes.eligibility import FACT_NAMES
+from hub import book_pages, pages, programme_wording
 from hub.amounts import kilograms, written
 from hub.pages import status_page
-from hub.templates import language_of, problem_page, style_sheet
-from hub.views import EnterpriseView, EpochView, PopulationEpoch, StatusView, Total, noise_halfwidth
+from hub.templates import NAVIGATION, language_of, problem_page, style_sheet
+from hub.views import DueView, EnterpriseView, EpochView, PopulationEpoch, StatusView, Total, noise_halfwidth
 from protos.problems import Malformed, Problem
 from protos.v1.problem_pb2 import REASON_WRONG_SHAPE, Reason
 from protos.wording import REASONS_ZH
 
+# Texts whose figures stand in another order in Chinese.
+REORDERED = ("/for", "/for_points", "/attestation", "/expiry/fixed_day")
 STATUS = StatusView(origin="<b>&", log_size=3, log_root="00" * 32, witness_quorum=0, accounts=7)
 
 
@@ -82,6 +88,55 @@ def test_what_comes_from_parties_is_escaped(language: str) -> None:
     assert "&lt;b&gt;&amp;" in page
     for tag in ("<script", "<img", "<b>"):
         assert tag not in page
+
+
+def flat(words: object, place: str = "") -> dict[str, str]:
+    """Give every text of a page's words by its place."""
+    if isinstance(words, Mapping):
+        return {
+            key: text for name, one in words.items() for key, text in flat(one, f"{place}/{name}").items()
+        }
+    return {place: str(words)}
+
+
+@pytest.mark.parametrize("words", [pages.WORDS, book_pages.WORDS, programme_wording.WORDS, NAVIGATION])
+def test_every_text_of_a_page_is_in_both_languages(words: Mapping[str, object]) -> None:
+    english, chinese = flat(words["en"]), flat(words["zh"])
+    assert set(english) == set(chinese)
+    # What is no text but a mark, or a tag of the language.
+    marks = {"/and", "/then", "/is", "/of", "/lang", "/claims/stays"}
+    for place, text in chinese.items():
+        assert place in marks or re.search("[\u4e00-\u9fff]", text), (place, text)
+        assert re.findall(r"{.*?}", text) == re.findall(r"{.*?}", english[place]) or place in REORDERED
+    assert all(text.isascii() for text in english.values())
+
+
+def test_conditions_are_told_in_words() -> None:
+    for words in programme_wording.WORDS.values():
+        assert set(words["facts"]) == set(FACT_NAMES)
+
+
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [("en", "Bikes: due by 2021-01-31 17:00 UTC"), ("zh", "单车: 截止 2021-02-01 01:00 （北京时间）")],
+)
+def test_parties_and_times_are_told_as_people_know_them(language: str, told: str) -> None:
+    bikes = EnterpriseView(id="bikes", name="Bikes", name_zh="单车", enrolled=1, suspended=False)
+    until = datetime(2021, 1, 31, 17, tzinfo=UTC)
+    epoch = EpochView(
+        epoch="2020-12",
+        number=202012,
+        state="open",
+        released=["bikes"],
+        nothing_to_report=[],
+        waiting_for=["bikes"],
+        close=None,
+        due=[DueView(role="enterprise", id="bikes", until=until, is_soon=False, is_missing=False)],
+    )
+    page = status_page(language, STATUS, [bikes], [epoch], population((5_000, 1_000)))
+    assert told in re.sub(r"\s+", " ", page)
+    assert page.count(bikes.called(language)) == 5
+    assert page.count("<td>bikes") == 0
 
 
 def test_the_style_sheet_names_no_outside_resource() -> None:

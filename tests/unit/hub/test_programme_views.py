@@ -95,7 +95,7 @@ def test_the_list_names_what_is_in_force(world: PoolWorld) -> None:
                 "2 t",
             ],
         ),
-        ("zh", ["积分可换什么", "噪声与方法学扣减", "527.00 元", "已售未用", "2 t"]),
+        ("zh", ["积分可换什么", "噪声与方法学扣减", "527.00 元", "已售未用", "2 吨"]),
     ],
 )
 def test_a_programme_is_a_page_in_both_languages(world: PoolWorld, language: str, words: list[str]) -> None:
