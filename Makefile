@@ -8,7 +8,7 @@ PACKAGES := protos privacy accounting engine runtime enterprise_node hub custodi
 .PHONY: help setup demo test check format lint types layers proto proto-check clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 setup: $(STAMP) ## Install pinned, hashed dependencies into .venv
 
@@ -69,7 +69,7 @@ format: $(STAMP) ## Format the code
 	@$(BIN)/ruff check --fix --quiet . || true
 
 .PHONY: format-check
-format-check: $(STAMP)
+format-check: $(STAMP) ## Refuse what `make format` would change
 	@$(BIN)/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }
 
 lint: $(STAMP) ## Lint Python and protos
@@ -85,7 +85,7 @@ layers: $(STAMP) ## Prove that imports run one way
 proto: $(STAMP) ## Generate code from protos/v1
 	@scripts/generate
 
-proto-check: $(STAMP)
+proto-check: $(STAMP) ## Refuse generated code that protos/v1 would not give
 	@scripts/generate --check
 
 clean: ## Remove what runs leave behind (.venv stays)

@@ -11,10 +11,10 @@ from auditor.cli_documents import check_document
 from auditor.cli_egress import compare_egress
 from auditor.cli_sample import check_sample, sample
 from auditor.cli_witness import witness
-from runtime.console import json_option, print_result
+from runtime.console import CommandGroup, json_option, print_result
 
 
-@click.group(name="cgsp-audit")
+@click.group(cls=CommandGroup, name="cgsp-audit")
 @click.version_option(package_name="cgsp-gateway")
 def audit(**_: Any) -> None:
     """Verify a hub from outside, from its log alone. 独立核验平台日志。"""

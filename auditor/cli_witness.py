@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runtime.console import json_option, print_result
+from runtime.console import CommandGroup, json_option, print_result
 
 if TYPE_CHECKING:
     from auditor.witness_home import WitnessHome
@@ -27,7 +27,7 @@ _trust_root_option = click.option(
 )
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def witness() -> None:
     """Cosign logs that only grow. 见证日志只增不改。"""
 

@@ -92,7 +92,7 @@ class Custodian:
             extra={
                 "custodian_id": self._holding.share.custodian_id,
                 "key_id": self._holding.share.key_id.hex(),
-                "program": sodium.provider(),
+                "library": sodium.provider(),
             },
         )
         return self

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from custodian.cli_ceremony import ceremony
-from runtime.console import json_option, log_options, print_result
+from runtime.console import CommandGroup, json_option, log_options, print_result
 
 _home_option = click.option(
     "--home",
@@ -21,7 +21,7 @@ _home_option = click.option(
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.group(name="cgsp-custodian")
+@click.group(cls=CommandGroup, name="cgsp-custodian")
 @click.version_option(package_name="cgsp-gateway")
 def custodian(**_: Any) -> None:
     """Hold a share of the pseudonym key. 假名密钥托管方。"""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from runtime.console import json_option, print_result
+from runtime.console import CommandGroup, json_option, print_result
 
 _home = click.option(
     "--home",
@@ -26,7 +26,7 @@ _beacon = click.option(
 _folder = click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 
 
-@click.group(name="ceremony", invoke_without_command=True)
+@click.group(cls=CommandGroup, name="ceremony", invoke_without_command=True)
 @_threshold
 @_recipients
 @click.option("--out", type=click.Path(path_type=Path), help="A new folder. 新目录。")

@@ -21,6 +21,7 @@ from protos.v1.problem_pb2 import (
     REASON_KEY_UNKNOWN,
     REASON_NOT_FOUND,
     REASON_NOT_REGISTERED,
+    REASON_SIGNATURE_INVALID,
     REASON_TRUST_ROOT_INVALID,
 )
 from runtime.files import read_bounded, read_private, write_private
@@ -131,7 +132,15 @@ def seal_for(recipient_sealing_key: bytes, share: KeyShare) -> bytes:
 
 def open_from_ceremony(sealed: bytes, key: SealingKey, *, custodian_id: str) -> KeyShare:
     """Open the ceremony's file; raises Unverified if it is for somebody else."""
-    share = KeyShare.decode(sealing.open_box(sealed, key))
+    try:
+        opened = sealing.open_box(sealed, key)
+    except Unverified:
+        raise Unverified(
+            REASON_SIGNATURE_INVALID,
+            f"The share does not open with {custodian_id}'s key: it is for another custodian, or damaged.",
+            remedy="Import the file named after this custodian, of a ceremony that had this custodian.pub.",
+        ) from None
+    share = KeyShare.decode(opened)
     if share.custodian_id != custodian_id:
         raise Unverified(
             REASON_TRUST_ROOT_INVALID,

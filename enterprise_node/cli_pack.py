@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runtime.console import json_option, print_result
+from runtime.console import CommandGroup, json_option, print_result
 
 if TYPE_CHECKING:
     from enterprise_node.footprint import Estimator
@@ -18,7 +18,7 @@ EXIT_CHECK = 1
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def pack() -> None:
     """Write and compare methodology packs. 编写与比较方法学包。"""
 

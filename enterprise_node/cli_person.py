@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from enterprise_node.cli_options import home_option, opened_workspace
-from runtime.console import json_option, print_result
+from runtime.console import CommandGroup, json_option, print_result
 
 if TYPE_CHECKING:
     import datetime
@@ -43,7 +43,7 @@ def _number(workspace: Workspace, number: int | None, identifier: TextIO | None)
     return number
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def person() -> None:
     """Show, export, correct, erase a person's data; reassign a number. 查看、导出、更正、删除、换人。"""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -281,8 +282,9 @@ def deposit(epoch: Epoch, url: str, home: Path, as_json: bool) -> None:
 
 def _egress_lines(rows: list[dict[str, Any]], total: int) -> Iterator[str]:
     for row in rows:
+        time = datetime.datetime.fromtimestamp(row["time"], datetime.UTC).isoformat()
         yield (
-            f"{row['number']:>6} {row['time']} {row['kind']:<18} {row['bytes']:>12} B "
+            f"{row['number']:>6} {time} {row['kind']:<18} {row['bytes']:>12} B "
             f"{row['sha256'][:16]} → {row['destination']}"
         )
     yield f"{len(rows)} rows 行, {total} bytes 字节; the chain holds 链完整"

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from hub.cli_options import opened_home
-from runtime.console import json_option, print_result
+from runtime.console import CommandGroup, json_option, print_result
 
 _home_option = click.option(
     "--home",
@@ -23,7 +23,7 @@ _home_option = click.option(
 _account_argument = click.argument("account_id", metavar="ACCOUNT")
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def account() -> None:
     """Show, explain, export and freeze accounts. 碳账户查询、说明、导出与冻结。"""
 

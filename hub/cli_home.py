@@ -103,16 +103,22 @@ def serve(folder: Path, log_form: Any, log_level: str, *, as_json: bool) -> None
 @click.option("--id", "party_id", required=True, help="Its id, for good.")
 @click.option("--name", required=True, help="English name.")
 @click.option("--name-zh", default="", help="中文名称。")
-@click.option("--quota", type=click.IntRange(min=0), default=0, help="Persons a node may pseudonymise.")
+@click.option(
+    "--quota",
+    type=click.IntRange(min=0),
+    help="How many persons a node may ever pseudonymise; needed for a node. 节点可登记人数上限，节点必填。",
+)
 @json_option
 def invite(
-    folder: Path, role: str, party_id: str, name: str, name_zh: str, quota: int, *, as_json: bool
+    folder: Path, role: str, party_id: str, name: str, name_zh: str, quota: int | None, *, as_json: bool
 ) -> None:
     """Print a one-time token for a party. 生成一次性接入令牌。"""
     from protos.v1 import hub_pb2
 
+    if role == "node" and quota is None:
+        raise click.UsageError("A node needs --quota: without one it can enrol nobody.")
     request = hub_pb2.InviteRequest(
-        role=role, id=party_id, name=name, name_zh=name_zh, evaluation_quota=quota
+        role=role, id=party_id, name=name, name_zh=name_zh, evaluation_quota=quota or 0
     )
     with _client(opened_home(folder)) as client:
         response = client.invite(request)
@@ -124,7 +130,11 @@ def invite(
 @home_option
 @click.argument("epoch")
 @click.option(
-    "--wait", "wait_seconds", type=click.IntRange(min=0), default=0, help="Wait for who is missing."
+    "--wait",
+    "wait_seconds",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Seconds to wait for who is missing. 等待秒数。",
 )
 @click.option("--allow-missing", is_flag=True, help="Close without those who said nothing.")
 @json_option

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hub.cli_options import home_option, opened_home
-from runtime.console import json_option, print_result
+from runtime.console import CommandGroup, json_option, print_result
 
 if TYPE_CHECKING:
     from protos.v1 import ledger_pb2
@@ -32,7 +32,7 @@ _buyer_option = click.option("--buyer", required=True, help="买方。")
 _reference_option = click.option("--reference", default="", help="The payer's own reference. 凭证号。")
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def fund() -> None:
     """Money behind the rewards. 资金。"""
 
@@ -114,7 +114,7 @@ def show(folder: Path, ledger: str, *, as_json: bool) -> None:
     print_result({"ledger": ledger, "balances": found}, as_json=as_json, lines=lines or ["nothing yet 暂无"])
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def units() -> None:
     """Issued tonnes. 核证减排量。"""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hub.cli_options import file_argument, home_option, opened_home
-from runtime.console import json_option, print_result
+from runtime.console import CommandGroup, json_option, print_result
 
 if TYPE_CHECKING:
     from accounting.programmes.programme import Programme
@@ -35,7 +35,7 @@ _proposal_option = click.option(
 )
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def programme() -> None:
     """Incentive programmes. 激励方案。"""
 
@@ -162,7 +162,7 @@ def withdraw(
 
 @programme.command()
 @home_option
-@click.argument("programme_id", metavar="ID", required=False)
+@click.argument("programme_id", metavar="[ID]", required=False)
 @json_option
 def show(folder: Path, programme_id: str | None, *, as_json: bool) -> None:
     """List the programmes in the log, or show one whole. 查看方案。"""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hub.cli_options import DOCUMENT_BYTES_MAX, file_argument, home_option, opened_home
-from runtime.console import json_option, print_result
+from runtime.console import CommandGroup, json_option, print_result
 
 if TYPE_CHECKING:
     from accounting.packs import Pack
@@ -27,7 +27,7 @@ _keys_option = click.option(
 )
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def pack() -> None:
     """Methodology packs. 方法学包。"""
 
@@ -62,7 +62,7 @@ def publish_packs(folder: Path, folders: Sequence[Path], key_files: Sequence[Pat
     print_result({"packs": results}, as_json=as_json, lines=lines)
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def policy() -> None:
     """Release policies. 发布策略。"""
 

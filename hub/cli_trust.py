@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hub.cli_options import DOCUMENT_BYTES_MAX, file_argument, home_option, opened_home
-from runtime.console import json_option, print_result
+from runtime.console import CommandGroup, json_option, print_result
 
 if TYPE_CHECKING:
     from hub.setup import Opened
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from privacy.witness_policy import WitnessPolicy
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def trust() -> None:
     """Keys and versions of the trust root. 信任根。"""
 
@@ -156,22 +156,22 @@ def _witness_policy(opened: Opened, file: Path) -> WitnessPolicy:
 
 @trust.command()
 @file_argument
-@click.option(
-    "--key", "key_file", type=click.Path(path_type=Path), required=True, help="Signer's private key."
-)
+@click.option("--key", "key_file", type=click.Path(path_type=Path), help="Signer's private key. 签名者私钥。")
 @json_option
-def sign(file: Path, key_file: Path, *, as_json: bool) -> None:
-    """Add a signature to FILE after showing what it says. 签署信任根。"""
+def sign(file: Path, key_file: Path | None, *, as_json: bool) -> None:
+    """Add a signature to FILE and show what it says; without --key only show it. 签署或查看信任根。"""
     from hub.setup import read_signing_key
     from hub.trust_documents import add_signature
     from privacy.trust import describe
     from runtime.configuration import read_bounded, write_atomic
 
     proposal = read_bounded(file, DOCUMENT_BYTES_MAX)
-    describe(proposal)
-    signed = add_signature(proposal, read_signing_key(key_file))
-    write_atomic(file, signed)
-    print_result({"file": str(file), **_described(describe(signed), signed)}, as_json=as_json)
+    described = describe(proposal)
+    if key_file is not None:
+        proposal = add_signature(proposal, read_signing_key(key_file))
+        described = describe(proposal)
+        write_atomic(file, proposal)
+    print_result({"file": str(file), **_described(described, proposal)}, as_json=as_json)
 
 
 @trust.command(name="publish")

@@ -13,7 +13,7 @@ from fractions import Fraction
 from privacy.claims import claim_for
 from privacy.series import MeasureKind, Series, SeriesKind
 from privacy.spending import RESERVE_Z, SpendLimits
-from protos.epochs import Epoch
+from protos.epochs import Epoch, format_epoch
 from protos.problems import Malformed, Refused
 from protos.v1.problem_pb2 import (
     REASON_NOT_REGISTERED,
@@ -187,8 +187,8 @@ def in_force(policies: Iterable[Policy], epoch: Epoch) -> Policy:
     if not fitting:
         raise Refused(
             REASON_POLICY_NOT_IN_FORCE,
-            f"No policy is in force for epoch {epoch}.",
-            remedy="Publish a policy whose first epoch is not after it.",
+            f"No policy is in force for epoch {format_epoch(epoch)}.",
+            remedy="The hub's operator publishes one that begins no later (cgsp-hub policy publish).",
         )
     return max(fitting, key=lambda policy: policy.version)
 

@@ -12,7 +12,27 @@ import click
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class LazyGroup(click.Group):
+# Longer than any first sentence of a command's help.
+_SENTENCE_CHARACTERS_MAX = 400
+
+
+class CommandGroup(click.Group):
+    """Lists its commands with the whole first sentence of each."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands; click's own cuts what is longer than a line."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [
+                    (name, found.get_short_help_str(_SENTENCE_CHARACTERS_MAX))
+                    for name, found in commands
+                    if found
+                ]
+            )
+
+
+class LazyGroup(CommandGroup):
     """Imports a command's module only when the command is named, so that help stays quick.
 
     `modules` names each command's module, in the order of use; there the mapping COMMANDS holds the command.

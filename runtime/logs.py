@@ -19,7 +19,7 @@ from protos.problems import Problem
 
 _PARTIES = (
     *("enterprise_id", "custodian_id", "auditor_id", "role", "party", "peer"),
-    *("origin", "address", "url", "program", "source"),
+    *("origin", "address", "url", "library", "source"),
 )
 _PUBLIC_NAMES = ("pack_id", "policy_id", "key_id", "measure_id", "series", "table", "kind", "method")
 _PLACES = (

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 HEADER_BYTES_MAX = 1 << 16
 LINE_BYTES_MAX = 1 << 20
+# What decoding puts in the place of bytes that are not of the encoding.
+_UNREADABLE = "\ufffd"
+_DELIMITERS = frozenset(",;\t|")
 REJECTS_TABLE = "rejected_line"
 REJECTS_SCAN = "rejected_scan"
 # Options of read_csv that keep the places of lines it cannot read.
@@ -54,7 +57,7 @@ class DelimitedReader:
         for alias, column in columns.items():
             name = column.name or alias
             if name not in in_file:
-                raise column_problem(path, name, "is not in the header.", "Correct the name in node.toml.")
+                raise _not_named(path, name, in_file, form, delimiter)
         declared = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in in_file)
         items = ", ".join(
             f"{quoted(column.name or alias)} AS {quoted(alias)}" for alias, column in columns.items()
@@ -102,10 +105,32 @@ def delimited_options(delimiter: str, *, header: bool) -> str:
     )
 
 
+def _not_named(path: Path, name: str, in_file: Sequence[str], form: TextForm, delimiter: str) -> Malformed:
+    """Say that a column is missing, and why where the header tells: another encoding, another delimiter."""
+    if form.header and any(_UNREADABLE in one for one in in_file):
+        other = "gb18030" if form.encoding == "utf-8" else "utf-8"
+        why, remedy = f"the header is not in {form.encoding}", f'Declare encoding = "{other}".'
+    elif form.header and len(in_file) == 1 and (found := _DELIMITERS.intersection(in_file[0])):
+        why = f"the header is one column when cut at {delimiter!r}"
+        remedy = f"Declare delimiter = {sorted(found)[0]!r}."
+    else:
+        # Not its names: the first line of a file without a header is a person's.
+        why = f"none of its {len(in_file)} columns has this name"
+        remedy = "Correct the name in node.toml, or give the file the column."
+    return column_problem(path, name, f"is not in the header: {why}.", remedy)
+
+
 def _header(path: Path, encoding: str, delimiter: str) -> list[str]:
     """Read the names in the first line."""
     with opened(path) as stream:
-        text = stream.read(HEADER_BYTES_MAX).decode(encoding, errors="replace").removeprefix("\ufeff")
+        data = stream.read(HEADER_BYTES_MAX)
+    if not data:
+        raise Malformed(
+            REASON_CONFIGURATION_INVALID,
+            f"{path.name}: the file is empty.",
+            remedy="Take it away, or write it again with its header.",
+        )
+    text = data.decode(encoding, errors="replace").removeprefix("\ufeff")
     names = next(csv.reader(io.StringIO(text), delimiter=delimiter), [])
     if not names or len(set(names)) != len(names):
         raise Malformed(

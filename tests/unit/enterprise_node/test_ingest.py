@@ -185,6 +185,26 @@ def test_header_without_a_declared_column_is_refused(home: Home) -> None:
         home.read()
 
 
+@pytest.mark.parametrize(
+    ("text", "encoding", "told", "remedy"),
+    [
+        ("单号;电话\n", "gb18030", "the header is not in utf-8", 'encoding = "gb18030"'),
+        ("trip;mobile;start;km\n", "utf-8-sig", "one column when cut at ','", "delimiter = ';'"),
+        (f"t1,{ANNA},2021-01-05\n", "utf-8", "none of its 3 columns has this name", "Correct the name"),
+        ("", "utf-8", "the file is empty", "write it again with its header"),
+    ],
+)
+def test_a_header_that_cannot_be_matched_says_why_and_nothing_of_persons(
+    home: Home, text: str, encoding: str, told: str, remedy: str
+) -> None:
+    (home.folder / "trips.csv").write_bytes(text.encode(encoding))
+    with pytest.raises(Malformed) as caught:
+        home.read()
+    assert told in caught.value.message
+    assert remedy in caught.value.remedy
+    assert ANNA not in caught.value.message
+
+
 def test_missing_file_is_said(home: Home) -> None:
     with pytest.raises(Unavailable, match=r"No file matches trips\*\.csv"):
         home.read()

@@ -101,6 +101,9 @@ def test_a_wrong_plan_makes_nothing(place: Path, tmp_path: Path, changes: dict[s
 
 def test_the_operators_day(served: Path) -> None:
     home = ("--home", served / "H")
+    unlimited = ("invite", *map(str, home), "--role", "node", "--id", "bikes", "--name", "Bikes")
+    refused = CliRunner().invoke(hub, unlimited)
+    assert (refused.exit_code, "needs --quota" in refused.output) == (2, True)
     token = run("invite", *home, "--role", "node", "--id", "bikes", "--name", "Bikes", "--quota", 100)[
         "token"
     ]
@@ -110,6 +113,9 @@ def test_the_operators_day(served: Path) -> None:
     assert "no trust root yet" in fails("trust", "show", *home).message
     root = served / "root"
     assert run("trust", "propose", *home, "--out", root)["enterprises"] == ["bikes"]
+    before = root.read_bytes()
+    assert run("trust", "sign", root)["signed_by"] == []
+    assert root.read_bytes() == before
     run("trust", "sign", root, "--key", served / "auditor.key")
     assert "2 must" in fails("trust", "publish", *home, root).message
     run("trust", "sign", root, "--key", served / "operator.key")
