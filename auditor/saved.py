@@ -22,7 +22,7 @@ from protos.problems import Malformed
 from protos.v1.problem_pb2 import REASON_CONFIGURATION_INVALID
 from runtime.files import read_bounded, write_private
 
-FORM = b"cgsp-audit state 3\n"
+FORM = b"cgsp-audit state 4\n"
 STATE_BYTES_MAX = 8 << 30
 # A state is written after so many entries, or bytes of bodies.
 SAVE_ENTRIES = 1_000

@@ -5,6 +5,7 @@ The lines add up to the balance of the last close, by the same rules that fold i
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,11 +20,12 @@ from hub.store import books, entries
 from privacy import envelope
 from privacy.chunks import STATEMENT_ROWS_MAX, chunk_count
 from privacy.envelope import Kind
-from privacy.holdings import ALWAYS, FOREVER, Holding, holdings, touched
+from privacy.holdings import ALWAYS, FOREVER, Holding, holdings
 from privacy.laplace import variance_upper
-from privacy.ownership import Merge
+from privacy.ownership import Move, Split, names_in
 from privacy.releases import parse_statement_chunk
 from privacy.series import MeasureKind
+from privacy.standing import AnswerKind
 from protos.epochs import Epoch, format_epoch
 from protos.v1 import books_pb2, release_pb2
 
@@ -79,7 +81,7 @@ def explain(connection: Connection, state: State, account: bytes) -> Explanation
     _explain_grams(found, [one for one in figures if not one.is_points], held, names, account)
     _explain_points(found, [one for one in figures if one.is_points], held, names, account)
     found.lines += _exclusions(state, slots)
-    found.lines += _missing(connection, slots)
+    found.lines += _missing(connection, state, slots)
     found.lines.sort(key=lambda line: (line["epoch"], line["enterprise"], line["what"]))
     return found
 
@@ -88,14 +90,8 @@ def _held(
     connection: Connection, state: State, account: bytes, epoch: Epoch
 ) -> dict[bytes, tuple[Holding, ...]]:
     """Give who gets the statements of every pseudonym that the account gets anything of."""
-    participants, moves = state.log.participants, state.moves(epoch)
-    named, accounts = touched(moves)
-    ended = {
-        one.ends for one in moves if isinstance(one, Merge) and participants.current(one.ends) == account
-    }
-    wanted = {account} | ended | accounts
-    linked = {pseudonym: holder for holder in wanted for pseudonym in books.pseudonyms_of(connection, holder)}
-    linked |= books.accounts_of(connection, named)
+    participants = state.log.participants
+    moves, linked = _concerning(connection, state, account, epoch)
     changed: dict[bytes, list[Holding]] = defaultdict(list)
     for one in holdings(moves, linked).holdings:
         changed[one.pseudonym].append(one)
@@ -106,6 +102,22 @@ def _held(
         if any(holder == account for one in mine for holder, _ in one.parts):
             found[pseudonym] = mine
     return found
+
+
+def _concerning(
+    connection: Connection, state: State, account: bytes, epoch: Epoch
+) -> tuple[list[Move], dict[bytes, bytes]]:
+    """Give the changes that an account has anything to do with, and the links of all they name."""
+    accounts, linked, fresh = set[bytes](), dict[bytes, bytes](), {account}
+    while fresh:
+        accounts |= fresh
+        linked |= {name: holder for holder in fresh for name in books.pseudonyms_of(connection, holder)}
+        moves = state.moves_about([*accounts, *linked], epoch)
+        split = {one.pseudonym for one in moves if isinstance(one, Split)}
+        linked |= books.accounts_of(connection, split - linked.keys())
+        named = set[bytes]().union(*map(names_in, moves)) - split
+        fresh = (named | set(linked.values())) - accounts
+    return moves, linked
 
 
 def _names(
@@ -124,26 +136,32 @@ def _names(
 def _figures(
     connection: Connection, state: State, slots: Mapping[str, Sequence[int]], epoch: Epoch
 ) -> Iterator[Figure]:
-    for entry in entries.find_entries(connection, Kind.RELEASE.value):
-        if entry.epoch > epoch or entry.issuer not in slots:
+    released = (
+        (answer.index, enterprise, spoken)
+        for enterprise in slots
+        for spoken, answer in state.answers(enterprise).items()
+        if spoken <= epoch and answer.kind is AnswerKind.RELEASE
+    )
+    for index, enterprise, spoken in sorted(released):
+        places = ((slot, state.row_of(enterprise, slot, spoken)) for slot in slots[enterprise])
+        rows = {slot: row for slot, row in places if row is not None}
+        entry = entries.read_entry(connection, index) if rows else None
+        if entry is None:
             continue
         message = envelope.open_envelope(entry.envelope).parse(release_pb2.Release)
-        active = list(state.active_slots(entry.issuer, Epoch(entry.epoch)))
-        rows = {slot: active.index(slot) for slot in slots[entry.issuer] if slot in active}
         first = 0
         for statement in message.statements:
             for slot, row in rows.items():
-                value = _value(connection, entry.index, first, row)
                 yield Figure(
-                    enterprise=message.header.issuer,
+                    enterprise=enterprise,
                     measure=statement.measure_id,
                     slot=slot,
-                    epoch=Epoch(message.epoch),
-                    value=value,
+                    epoch=spoken,
+                    value=_value(connection, index, first, row),
                     variance=variance_upper(statement.claim.scale),
                     covered=tuple(map(Epoch, statement.epochs)),
                     is_points=int(statement.kind) == MeasureKind.POINTS,
-                    index=entry.index,
+                    index=index,
                 )
             first += chunk_count(statement.rows, STATEMENT_ROWS_MAX)
 
@@ -257,7 +275,7 @@ def _exclusions(state: State, slots: Mapping[str, Sequence[int]]) -> Iterator[di
             selected = participants.selection(enterprise, epoch)
             selection = selected.selection if selected is not None else None
             for overlap_class, excluded in (selection.exclusions if selection else {}).items():
-                if not set(mine).isdisjoint(excluded):
+                if any(_stands_in(excluded, slot) for slot in mine):
                     yield {
                         "what": "recorded elsewhere",
                         "enterprise": enterprise,
@@ -266,19 +284,22 @@ def _exclusions(state: State, slots: Mapping[str, Sequence[int]]) -> Iterator[di
                     }
 
 
-def _missing(connection: Connection, slots: Mapping[str, Sequence[int]]) -> Iterator[dict[str, Any]]:
+def _stands_in(slots: Sequence[int], slot: int) -> bool:
+    """Say whether a slot stands among others, which ascend."""
+    place = bisect_left(slots, slot)
+    return place < len(slots) and slots[place] == slot
+
+
+def _missing(
+    connection: Connection, state: State, slots: Mapping[str, Sequence[int]]
+) -> Iterator[dict[str, Any]]:
     """Name the enterprises of this person that closed epochs are still without."""
-    closes = entries.find_entries(connection, Kind.EPOCH_CLOSE.value)
-    answered = {
-        (entry.issuer, entry.epoch)
-        for kind in (Kind.RELEASE, Kind.NOTHING_TO_REPORT)
-        for entry in entries.find_entries(connection, kind.value)
-    }
-    for close in closes:
+    answered = {enterprise: state.answers(enterprise) for enterprise in slots}
+    for close in entries.find_entries(connection, Kind.EPOCH_CLOSE.value):
         message = envelope.open_envelope(close.envelope).parse(books_pb2.EpochClose)
         for enterprise in message.missing:
             if enterprise in slots:
-                late = (enterprise, message.epoch) in answered
+                late = Epoch(message.epoch) in answered[enterprise]
                 yield {
                     "what": "came late" if late else "missing",
                     "enterprise": enterprise,

@@ -19,7 +19,7 @@ from privacy.erasures import ERASED, Ordered
 from privacy.ownership import Move
 from privacy.policy import Policy
 from privacy.rosters import RosterRows
-from privacy.standing import HUB_ID, AnswerKind, Chain, ProgrammeStanding, Role, Selection
+from privacy.standing import HUB_ID, Answer, AnswerKind, Chain, ProgrammeStanding, Role, Selection
 from privacy.trust import TrustRoot
 from protos.epochs import Epoch, next_epoch
 from protos.problems import InvariantBroken, Refused
@@ -89,6 +89,11 @@ class State:
         """List what changes whose grams are whose in an epoch's books."""
         with self._lock:
             return self._log.participants.moves_on(epoch, log_size)
+
+    def moves_about(self, names: Collection[bytes], epoch: Epoch) -> list[Move]:
+        """List what of an epoch's changes names accounts or pseudonyms, in log order."""
+        with self._lock:
+            return self._log.participants.moves_about(names, epoch)
 
     def is_selected(self, enterprise_id: str, epoch: Epoch) -> bool:
         """Say whether an enterprise's epoch has its selection."""
@@ -204,6 +209,16 @@ class State:
         """Give the active slots of an epoch, in order."""
         with self._lock:
             return self._log.roster(enterprise_id).active_slots(epoch)
+
+    def row_of(self, enterprise_id: str, slot: int, epoch: Epoch) -> int | None:
+        """Give a slot's place among the active slots of an epoch; None for one that is not."""
+        with self._lock:
+            return self._log.roster(enterprise_id).row_of(slot, epoch)
+
+    def answers(self, enterprise_id: str) -> dict[Epoch, Answer]:
+        """Give an enterprise's releases and silences by epoch."""
+        with self._lock:
+            return self._log.answers(enterprise_id)
 
     def inherited(self, pseudonyms: Iterable[bytes]) -> dict[bytes, bytes]:
         """Give the accounts that pseudonyms inherit from those they follow; newcomers are not among them."""

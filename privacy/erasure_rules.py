@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from itertools import pairwise
 
 from privacy.chunks import HALF_BYTES
-from privacy.erasures import ERASED, SLOTS_MAX, Ordered, holds
+from privacy.erasures import ERASED, SLOTS_MAX, Ordered
 from privacy.standing import EnterpriseStanding, Standing
 from privacy.verdicts import Submission, Verdict
 from protos.problems import Conflict, Malformed, Refused
@@ -73,28 +73,25 @@ def gone(standing: Standing, enterprise_id: str, slots: Sequence[int]) -> frozen
     mine = standing.enterprise(enterprise_id)
     if not _is_known(mine):
         return frozenset()
-    left = bytearray(mine.pseudonyms)
-    for number in slots:
-        left[_row(number)] = ERASED
-    others = (one.pseudonyms for name, one in standing.enterprises.items() if name != enterprise_id)
-    everywhere = [left, *others]
-    names = {bytes(mine.pseudonyms[_row(number)]) for number in slots} - {ERASED}
-    return frozenset(name for name in names if not any(holds(rows, name) for rows in everywhere))
+    erased = frozenset(slots)
+    names = {_name(mine, number) for number in slots} - {ERASED}
+    return frozenset(
+        name
+        for name in names
+        if erased.issuperset(mine.slots.of(name))
+        and not any(
+            one.slots.of(name) for other, one in standing.enterprises.items() if other != enterprise_id
+        )
+    )
 
 
 def slots_of(standing: Standing, pseudonyms: Collection[bytes]) -> dict[str, list[int]]:
     """Give the slots by enterprise at which pseudonyms stand, ascending."""
-    found: dict[str, list[int]] = {}
-    for enterprise_id, mine in standing.enterprises.items():
-        rows = mine.pseudonyms
-        slots = [
-            at // HALF_BYTES
-            for at in range(0, len(rows), HALF_BYTES)
-            if bytes(rows[at : at + HALF_BYTES]) in pseudonyms
-        ]
-        if slots:
-            found[enterprise_id] = slots
-    return found
+    found = {
+        enterprise_id: sorted(slot for name in set(pseudonyms) for slot in mine.slots.of(name))
+        for enterprise_id, mine in standing.enterprises.items()
+    }
+    return {enterprise_id: slots for enterprise_id, slots in found.items() if slots}
 
 
 def _erase(standing: Standing, order: Ordered) -> None:
@@ -106,8 +103,10 @@ def _erase(standing: Standing, order: Ordered) -> None:
     if not _is_known(mine):
         return
     for number in order.slots:
+        name = _name(mine, number)
         if not mine.roster.is_withdrawn(number):
-            mine.active.discard(bytes(mine.pseudonyms[_row(number)]))
+            mine.active.discard(name)
+        mine.slots.remove(name, number)
         mine.pseudonyms[_row(number)] = ERASED
     for name in forgotten:
         standing.linked.pop(name, None)
@@ -116,6 +115,10 @@ def _erase(standing: Standing, order: Ordered) -> None:
 
 def _is_known(mine: EnterpriseStanding) -> bool:
     return len(mine.pseudonyms) == mine.roster.total * HALF_BYTES
+
+
+def _name(mine: EnterpriseStanding, number: int) -> bytes:
+    return bytes(mine.pseudonyms[_row(number)])
 
 
 def _row(number: int) -> slice:

@@ -7,7 +7,7 @@ where they were; a merge moves everything; a household's grams go to its persons
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from protos.epochs import Epoch
@@ -88,6 +88,8 @@ class Ownership:
     moves: list[tuple[int, Move]] = field(default_factory=list)
     _holders: dict[bytes, Holder] = field(default_factory=dict)
     _merged_into: dict[bytes, bytes] = field(default_factory=dict)
+    # Places in `moves` of those that name an account or a pseudonym.
+    _about: dict[bytes, list[int]] = field(default_factory=dict)
 
     def holder(self, account: bytes) -> Holder:
         """Say what an account may do."""
@@ -104,8 +106,25 @@ class Ownership:
         """Give the account that stands for each merged one now."""
         return {ended: self.current(ended) for ended in self._merged_into}
 
+    def about(self, names: Iterable[bytes]) -> list[tuple[int, Move]]:
+        """List the changes that name accounts or pseudonyms, in log order."""
+        places = {place for name in names for place in self._about.get(name, ())}
+        return [self.moves[place] for place in sorted(places)]
+
+    def absorbed(self, account: bytes) -> list[bytes]:
+        """List the accounts whose place one has taken, ascending; none once it has ended itself."""
+        found: set[bytes] = set()
+        fresh = set() if account in self._merged_into else {account}
+        while fresh:
+            ended = {move.ends for _, move in self.about(fresh) if isinstance(move, Merge)}
+            fresh = ended - found - {account}
+            found |= fresh
+        return sorted(found)
+
     def take(self, move: Move, *, index: int, at: int) -> None:
         """Take a change that was checked, logged at `index`; `at` is when the hub signed it."""
+        for name in names_in(move):
+            self._about.setdefault(name, []).append(len(self.moves))
         self.moves.append((index, move))
         match move:
             case Merge(ends=ends, stays=stays):
@@ -128,17 +147,31 @@ class Ownership:
         self._holders[account] = replace(self.holder(account), is_proved=True)
 
     def shares(self, household: bytes, epoch: Epoch) -> tuple[tuple[bytes, int], ...]:
-        """Give the parts in force for a household in an epoch."""
-        return self._sharing(epoch).get(household, ())
+        """Give the parts in force for a household in an epoch; of two changes the later counts."""
+        acting = [
+            move
+            for _, move in self.about([household])
+            if isinstance(move, ShareOut) and move.household == household and move.effective <= epoch
+        ]
+        return sorted(acting, key=lambda move: move.effective)[-1].parts if acting else ()
 
     def gets_part(self, account: bytes, epoch: Epoch) -> bool:
         """Say whether some household gives an account a part in an epoch."""
-        return any(account == person for parts in self._sharing(epoch).values() for person, _ in parts)
+        homes = {move.household for _, move in self.about([account]) if isinstance(move, ShareOut)}
+        return any(account == person for home in homes for person, _ in self.shares(home, epoch))
 
-    def _sharing(self, epoch: Epoch) -> dict[bytes, tuple[tuple[bytes, int], ...]]:
-        """Give every household's parts in an epoch; of two changes the later counts."""
-        acting = [one for _, one in self.moves if isinstance(one, ShareOut) and one.effective <= epoch]
-        return {one.household: one.parts for one in sorted(acting, key=lambda one: one.effective)}
+
+def names_in(move: Move) -> frozenset[bytes]:
+    """Give the accounts, and the pseudonym, that a change names."""
+    match move:
+        case Merge(ends=ends, stays=stays):
+            return frozenset((ends, stays))
+        case Split(pseudonym=pseudonym, account=account):
+            return frozenset((pseudonym, account))
+        case Closure(account=account):
+            return frozenset((account,))
+        case ShareOut(household=household, parts=parts):
+            return frozenset((household, *(account for account, _ in parts)))
 
 
 def owner(ownership: Ownership, linked: Mapping[bytes, bytes], pseudonym: bytes) -> bytes | None:

@@ -80,8 +80,7 @@ class Participants:
 
     def merged_into(self, account: bytes) -> list[bytes]:
         """List the accounts whose place an account has taken, ascending."""
-        merged = self._standing.ownership.merged
-        return sorted(ended for ended, stays in merged.items() if stays == account)
+        return self._standing.ownership.absorbed(account)
 
     def state(self, account: bytes) -> AccountState:
         """Say what an account may do; one whose pseudonyms are disputed is frozen."""
@@ -103,6 +102,10 @@ class Participants:
         size = self._standing.tree.size if log_size is None else log_size
         logged = self._standing.ownership.moves
         return [move for index, move in logged if index < size and move.effective <= epoch]
+
+    def moves_about(self, names: Collection[bytes], epoch: Epoch) -> list[Move]:
+        """List what of an epoch's changes names accounts or pseudonyms, in log order."""
+        return [move for _, move in self._standing.ownership.about(names) if move.effective <= epoch]
 
     @property
     def choices(self) -> Choices:

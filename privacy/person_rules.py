@@ -65,6 +65,7 @@ def check_roster_batch(
         if change is not None:
             entry.active -= change.leaving
             entry.active |= change.coming
+            entry.slots.add(len(entry.pseudonyms) // HALF_BYTES, change.pseudonyms)
             entry.pseudonyms += change.pseudonyms
 
     return Verdict(apply, bodies_checked=rows is not None, rows=rows)

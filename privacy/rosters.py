@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -212,6 +212,8 @@ class RosterState:
     tree: CompactTree | None = field(default_factory=CompactTree)
     _batches: list[_Reach] = field(default_factory=list)
     _until: dict[int, Epoch] = field(default_factory=dict)
+    # Slots withdrawn, ascending, by the epoch from which they are.
+    _withdrawn: list[tuple[Epoch, array[int]]] = field(default_factory=list)
     # Slots that took another's place after a rotation of the key.
     _predecessors: dict[int, int] = field(default_factory=dict)
 
@@ -248,6 +250,8 @@ class RosterState:
         self._batches.append(_Reach(effective, total, batch.roster_root, batch.pseudonym_key_id, index))
         for number in batch.withdrawn_slots:
             self._until[number] = effective
+        if batch.withdrawn_slots:
+            self._withdrawn.append((effective, array("I", batch.withdrawn_slots)))
         for number, before in enumerate(predecessors, batch.first_slot):
             if before != NOBODY:
                 self._predecessors[number] = before
@@ -286,6 +290,13 @@ class RosterState:
         stopped = self._stopped(epoch)
         everyone = array("I", range(self.total_at(epoch)))
         return array("I", (number for number in everyone if number not in stopped)) if stopped else everyone
+
+    def row_of(self, number: int, epoch: Epoch) -> int | None:
+        """Give a slot's place among the active slots of an epoch; None for one that is not."""
+        if number >= self.total_at(epoch) or self._until.get(number, epoch + 1) <= epoch:
+            return None
+        acting = (slots for effective, slots in self._withdrawn if effective <= epoch)
+        return number - sum(bisect_left(slots, number) for slots in acting)
 
     def _stopped(self, epoch: Epoch) -> set[int]:
         total = self.total_at(epoch)

@@ -23,6 +23,7 @@ from privacy.opened_tickets import OpenedTickets
 from privacy.ownership import Ownership
 from privacy.policy import Policy
 from privacy.rosters import RosterState
+from privacy.slot_index import SlotIndex
 from privacy.spent_tickets import SpentTickets, Use
 from privacy.successions import Successions
 from privacy.trust import TrustRoot
@@ -164,6 +165,7 @@ class EnterpriseStanding:
 
     roster: RosterState = field(default_factory=RosterState)
     pseudonyms: bytearray = field(default_factory=bytearray)
+    slots: SlotIndex = field(default_factory=SlotIndex)
     active: set[bytes] = field(default_factory=set)
     erased: set[int] = field(default_factory=set)
     openings_known: bool = True

@@ -117,6 +117,18 @@ def test_slots_of_an_epoch_are_a_prefix_without_the_withdrawn() -> None:
     assert state.root_at(Epoch(202001)) == merkle.EMPTY_ROOT
 
 
+def test_a_slot_has_the_row_that_a_count_of_the_active_gives() -> None:
+    state = RosterState()
+    added(state, built(5, state))
+    added(state, built(2, state, JANUARY, withdrawn=(1, 3)))
+    added(state, built(0, state, FEBRUARY, withdrawn=(0, 5)))
+    for epoch in (Epoch(202011), DECEMBER, JANUARY, FEBRUARY):
+        active = list(state.active_slots(epoch))
+        for number in range(9):
+            expected = active.index(number) if number in active else None
+            assert state.row_of(number, epoch) == expected
+
+
 @pytest.mark.parametrize("withdrawn", [(1, 1), (2, 1), (4,), (0, 9)])
 def test_false_withdrawals_are_refused(withdrawn: tuple[int, ...]) -> None:
     state = RosterState()
