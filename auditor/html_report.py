@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -16,8 +17,11 @@ from auditor.findings import MEANINGS, Finding, Result, Verdict
 from auditor.html_charts import text
 from auditor.report import Report
 from auditor.wording import CHECKS_ZH, MEANINGS_ZH
+from protos.wording import wording_zh
 
 FINDINGS_MAX = 10_000
+# How a finding ends that has a problem's reason: BUDGET_EXCEEDED (306).
+_NUMBERED = re.compile(r"\(([0-9]{3})\)$")
 
 _STYLE = """
 body{font:15px/1.5 system-ui,"Noto Sans SC","PingFang SC","Microsoft YaHei",sans-serif;color:#1b1f24;
@@ -82,10 +86,16 @@ def _findings(findings: Sequence[Finding]) -> Iterator[str]:
         yield "<p>无。None.</p>"
         return
     heads = ("核验项 check", "对象 object", "内容 what is wrong", "代码 reason")
-    rows = ((one.check.value, one.place, one.message, one.reason) for one in findings[:FINDINGS_MAX])
+    rows = ((one.check.value, one.place, one.message, _reason(one)) for one in findings[:FINDINGS_MAX])
     yield _table(heads, rows)
     if len(findings) > FINDINGS_MAX:
         yield f"<p>其余 {len(findings) - FINDINGS_MAX} 项见 JSON 报告。The rest is in the JSON report.</p>"
+
+
+def _reason(finding: Finding) -> str:
+    """Say in Chinese what the reason is called, before its name and number."""
+    numbered = _NUMBERED.search(finding.reason)
+    return f"{wording_zh(int(numbered[1])).sentence} {finding.reason}" if numbered else finding.reason
 
 
 def _checks(results: Sequence[Result]) -> Iterator[str]:

@@ -16,6 +16,9 @@ from auditor.html_charts import text
 from auditor.html_report import render
 from auditor.report import Report
 from auditor.wording import CHECKS_ZH, MEANINGS_ZH
+from protos.problems import Refused
+from protos.v1.problem_pb2 import REASON_BUDGET_EXCEEDED
+from protos.wording import REASONS_ZH
 from tests.simulator import closed
 from tests.unit.auditor.city import audited, parts
 
@@ -46,6 +49,14 @@ def read(page: str) -> Reader:
     # Well-formed besides: every element closed, nothing bare.
     Xml.fromstring(page.removeprefix("<!DOCTYPE html>\n"))
     return reader
+
+
+def test_a_problems_reason_is_told_in_chinese() -> None:
+    results = Results()
+    results[Check.BUDGETS].find_problem("entry 7", Refused(REASON_BUDGET_EXCEEDED, "2 is more than 1."))
+    report = Report("hub", "o", 8, b"", "none", results, {})
+    said = read(render(report, made_at=AT)).said
+    assert f"{REASONS_ZH[REASON_BUDGET_EXCEEDED].sentence} BUDGET_EXCEEDED (306)" in said
 
 
 def evil_report() -> Report:
@@ -115,5 +126,5 @@ def test_the_command_writes_it(tmp_path: Path) -> None:
     out = tmp_path / "report.html"
     arguments = ["verify", str(tmp_path / "bundle"), "--trust-root", str(trust_root), "--html", str(out)]
     done = CliRunner().invoke(audit, [*arguments, "--json"], standalone_mode=False)
-    assert json.loads(done.output)["verdict"] == "PASS"
+    assert json.loads(done.stdout)["verdict"] == "PASS"
     assert "PASS" in read(out.read_text("utf-8")).said

@@ -10,6 +10,8 @@ from accounting.programmes.eligibility import FACT_NAMES
 from hub import book_pages, pages, programme_wording
 from hub.amounts import kilograms, written
 from hub.pages import status_page
+from hub.programme_pages import programme_page
+from hub.programme_views import BoardView, Named, ProgrammeLine, ProgrammeView
 from hub.templates import NAVIGATION, language_of, problem_page, style_sheet
 from hub.views import DueView, EnterpriseView, EpochView, PopulationEpoch, StatusView, Total, noise_halfwidth
 from protos.problems import Malformed, Problem
@@ -137,6 +139,42 @@ def test_parties_and_times_are_told_as_people_know_them(language: str, told: str
     assert told in re.sub(r"\s+", " ", page)
     assert page.count(bikes.called(language)) == 5
     assert page.count("<td>bikes") == 0
+
+
+def test_what_persons_call_themselves_is_not_translated() -> None:
+    name = Named(en="Board", zh="榜")
+    place = {"place": 1, "key": "sold", "amount": 5, "halfwidth": 2, "is_certain": True}
+    boards = [
+        BoardView(id=by, names=name, by=by, group_min=1, places=[place | {"key": key}])
+        for by, key in (("account", "sold"), ("domain", "travel"))
+    ]
+    seen = ProgrammeView(
+        line=ProgrammeLine(
+            id="city",
+            version=1,
+            names=name,
+            first_epoch="2020-12",
+            last_epoch=None,
+            is_in_force=True,
+            is_illustrative=False,
+        ),
+        cited="",
+        sha256="",
+        unit=name,
+        epoch="2021-01",
+        caps={},
+        expiry={"kind": "none"},
+        maturity_epochs=0,
+        claim_window_epochs=0,
+        points={},
+        earning=[],
+        rewards=[],
+        funds=[],
+        batches=[],
+        boards=boards,
+    )
+    page = programme_page("zh", seen, {})
+    assert "<td>sold</td>" in page and "<td>出行</td>" in page
 
 
 def test_the_style_sheet_names_no_outside_resource() -> None:

@@ -124,7 +124,8 @@ def test_a_terminal_speaks_its_locale(
 
 def test_what_is_no_terminal_or_cannot_write_chinese_gets_english(terminal: io.TextIOWrapper) -> None:
     chinese = {"LANG": "zh_TW.Big5"}
-    assert terminal_language(io.StringIO(), chinese) == ENGLISH
+    for none in (io.StringIO(), io.TextIOWrapper(io.BytesIO(), encoding="utf-8")):
+        assert terminal_language(none, chinese) == ENGLISH
     terminal.reconfigure(encoding="big5")
     assert terminal_language(terminal, chinese) == ENGLISH
     terminal.reconfigure(encoding="gb18030")
