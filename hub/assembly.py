@@ -104,7 +104,7 @@ class Assembly:
     def writer(self) -> Writer:
         """Give the one that writes the database."""
         writer = Writer(
-            self.engine, after_commit=self.publishing.publish, on_broken=self.on_broken, step=self.step
+            self.engine, after_commit=self.publishing.publish, on_broken=self._break, step=self.step
         )
         writer.measure(self.meters.commit_seconds.observe)
         return writer
@@ -288,6 +288,11 @@ class Assembly:
             participation=self.participation,
             exports=self.exports,
         )
+
+    def _break(self) -> None:
+        """Follow a writer that stopped: what it would have published is waited for in vain."""
+        self.witnessing.give_up()
+        self.on_broken()
 
     def _wait_witnessed(self, size: int) -> None:
         self.witnessing.wait(size, seconds=WITNESS_SECONDS_MAX)

@@ -21,7 +21,11 @@ from privacy.trust import TrustRoot
 from privacy.witness_policy import POLICY_BYTES_MAX, WitnessPolicy, parse_policy
 from privacy.witnessing import SIZE_TYPE, AddCheckpoint, Status, format_request, parse_lines
 from protos.problems import Problem, Refused, Unavailable
-from protos.v1.problem_pb2 import REASON_EPOCH_NOT_READY, REASON_PEER_UNREACHABLE
+from protos.v1.problem_pb2 import (
+    REASON_EPOCH_NOT_READY,
+    REASON_PEER_UNREACHABLE,
+    REASON_SHUTTING_DOWN,
+)
 from runtime.configuration import read_bounded, write_atomic
 from runtime.posting import SECONDS_MAX, post
 
@@ -82,10 +86,18 @@ class Witnessing:
             self._changed.notify_all()
 
     def wait(self, size: int, *, seconds: float) -> None:
-        """Wait until the served checkpoint covers `size` entries; raises Refused EPOCH_NOT_READY."""
+        """Wait until the served checkpoint covers `size` entries; raises Refused EPOCH_NOT_READY.
+
+        Raises Unavailable SHUTTING_DOWN once the hub stops: nothing is served any more.
+        """
         with self._changed:
-            if self._changed.wait_for(lambda: self._served >= size, timeout=seconds):
+            self._changed.wait_for(lambda: self._served >= size or self._stopping.is_set(), timeout=seconds)
+            if self._served >= size:
                 return
+        if self._stopping.is_set():
+            raise Unavailable(
+                REASON_SHUTTING_DOWN, "The hub stops.", remedy="Ask again once it has been started."
+            )
         root = self._trust_root()
         raise Refused(
             REASON_EPOCH_NOT_READY,
@@ -94,11 +106,15 @@ class Witnessing:
             remedy="See that the witnesses in the trust root and witness-policy can be reached; close again.",
         )
 
-    def stop(self) -> None:
-        """Stop asking; what is not witnessed is offered again at the next start."""
+    def give_up(self) -> None:
+        """Ask nobody any more, and let nobody wait for what will not be served."""
         with self._changed:
             self._stopping.set()
             self._changed.notify_all()
+
+    def stop(self) -> None:
+        """Stop asking; what is not witnessed is offered again at the next start."""
+        self.give_up()
         for thread in self._asked.values():
             thread.join(SECONDS_MAX + 1)
 

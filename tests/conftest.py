@@ -14,7 +14,9 @@ import pytest
 from tests.postgres import running_server
 
 # A busy machine makes nothing wrong: examples are counted, not timed.
-hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("untimed")
 
 _SHARED = "tests/system/"

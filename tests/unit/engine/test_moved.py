@@ -231,7 +231,11 @@ def histories(draw: st.DrawFn) -> list[Move]:
     return moves
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(moves=histories(), data=st.data())
 def test_every_history_gives_what_the_rules_say(
     engine: DuckDbEngine, tmp_path_factory: pytest.TempPathFactory, moves: list[Move], data: st.DataObject

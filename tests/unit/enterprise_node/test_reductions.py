@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 
@@ -131,13 +132,13 @@ def test_files_follow_new_activities(home: Home) -> None:
         workspace.reductions.compute(JANUARY)
         assert workspace.reductions.computed() == [JANUARY]
         note = home.folder / "reductions/2021-01/person_months.parquet"
-        made = note.stat().st_mtime_ns
+        os.utime(note, ns=(0, 0))
         workspace.reductions.compute(JANUARY)
-        assert note.stat().st_mtime_ns == made
+        assert note.stat().st_mtime_ns == 0
         home.write("trips-2.csv", f"more,{BERT},2021-01-31 23:00:00,1")
         assert len(list(workspace.read())) == 2
         assert workspace.reductions.totals(JANUARY) == 97_400 + 48_700
-        assert note.stat().st_mtime_ns > made
+        assert note.stat().st_mtime_ns > 0
 
 
 def test_pack_this_node_lacks_is_refused(home: Home) -> None:

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from hub.cli import hub
-from hub.limits import TOGETHER, judge, require
+from hub.limits import TOGETHER, Judged, judge, require
 from privacy.claims import ratio
 from privacy.policy import Policy
 from privacy.policy_reading import read_policy
@@ -51,6 +51,13 @@ def policy(archetype: str = "", **changes: Any) -> Policy:
     return read_policy(message, b"p" * 32)
 
 
+@pytest.fixture(scope="module")
+def unlimited() -> tuple[Policy, Judged]:
+    """A policy of all enterprises without limits, and what is said of it."""
+    found = read_policy(Federation().policy_message(), bytes(32))
+    return found, judge(found)
+
+
 def test_a_policy_within_its_limits_passes() -> None:
     judged = judge(policy("city mix"))
     assert judged.beyond == ()
@@ -73,16 +80,16 @@ def test_a_policy_under_which_too_many_never_spend_is_refused() -> None:
         require(judge(policy("city mix", spend_months_max=3, never_spend_per_mille_max=0)))
 
 
-def test_an_account_fed_by_all_is_judged_too() -> None:
-    judged = judge(read_policy(Federation().policy_message(), bytes(32)))
+def test_an_account_fed_by_all_is_judged_too(unlimited: tuple[Policy, Judged]) -> None:
+    _, judged = unlimited
     assert [one.measure for one in judged.idle] == ["bike-share/main", "utility/main", TOGETHER]
     assert all(one.extracted_grams > 0 for one in judged.idle)
 
 
-def test_without_limits_nothing_is_beyond() -> None:
-    unlimited = read_policy(Federation().policy_message(), bytes(32))
-    assert (unlimited.limits, unlimited.reserve_z) == (None, Fraction(3))
-    assert judge(unlimited).beyond == ()
+def test_without_limits_nothing_is_beyond(unlimited: tuple[Policy, Judged]) -> None:
+    found, judged = unlimited
+    assert (found.limits, found.reserve_z) == (None, Fraction(3))
+    assert judged.beyond == ()
 
 
 def test_simulate_prints_a_table_and_the_same_as_json(tmp_path: Path) -> None:

@@ -209,7 +209,11 @@ def funded(rules: Programme, connection: Connection, engine: DuckDbEngine, folde
     return story
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(EPOCHS, st.integers(0, 1), st.sampled_from([0, 1, 2, 2]), st.sampled_from(MERGES), st.integers(0, 3))
 def test_lazy_wallets_are_the_closes_own(
     store: Store,

@@ -14,11 +14,11 @@ from auditor.witness_server import WitnessServer
 from examples.federation.ports import held_address
 from hub import assembly
 from hub.log import CHECKPOINT_FILE
-from hub.witnesses import POLICY_FILE
+from hub.witnesses import POLICY_FILE, Witnessing
 from privacy import checkpoint
 from privacy.witness_policy import PolicyWitness, WitnessPolicy, format_policy
-from protos.problems import Refused
-from protos.v1.problem_pb2 import REASON_EPOCH_NOT_READY
+from protos.problems import Refused, Unavailable
+from protos.v1.problem_pb2 import REASON_EPOCH_NOT_READY, REASON_SHUTTING_DOWN
 from runtime.log_follower import Witnesses, open_head
 from tests.simulator import EPOCH
 from tests.unit.hub.world import World, begin, enrol, running
@@ -141,3 +141,11 @@ def test_a_witness_that_has_seen_another_history_stops_the_log(
     name_witnesses(enrolled, home, witness.address, quorum=1)
     until(lambda: bool(home.evidence()))
     assert served(enrolled).size == before
+
+
+def test_who_waits_is_told_that_the_hub_stops(tmp_path: Path) -> None:
+    witnessing = Witnessing(tmp_path, lambda: None)
+    witnessing.stop()
+    with pytest.raises(Unavailable) as stopped:
+        witnessing.wait(1, seconds=600)
+    assert stopped.value.reason == REASON_SHUTTING_DOWN
