@@ -216,9 +216,7 @@ def _closes(found: Pass) -> Iterable[str]:
 
 def _wallets(found: Pass) -> Iterable[str]:
     """Each wallet has what closes credited and transfers moved, less what ended."""
-    for ledger, account in sums.miscredited_wallets(found.connection):
-        if account not in found.merged:
-            yield f"{ledger} {account.hex()}: credited otherwise than by closes"
+    yield from _miscredited(found)
     moved = sums.moved_wallets(found.connection)
     known = {one.id for one in found.system}
     for ledger, account in sorted({*moved, *found.journal.wallets, *found.merged_wallets}):
@@ -228,6 +226,19 @@ def _wallets(found: Pass) -> Iterable[str]:
             yield f"{ledger} {account.hex()}: not what closes and transfers amount to"
     if strangers := found.transfers.keys() - known:
         yield f"transfers name {len(strangers)} ledger accounts that are nobody's"
+
+
+def _miscredited(found: Pass) -> Iterable[str]:
+    """Name the ledger and the last close of wallets credited otherwise than by closes, one line for each."""
+    wallets: dict[tuple[int, str], list[bytes]] = defaultdict(list)
+    for ledger, account, applied_epoch in sums.miscredited_wallets(found.connection):
+        if account not in found.merged:
+            wallets[applied_epoch, ledger].append(account)
+    for (epoch, ledger), accounts in sorted(wallets.items()):
+        yield (
+            f"{ledger} through {epoch}: {len(accounts)} wallets are credited otherwise than by closes, "
+            f"{accounts[0].hex()} among them"
+        )
 
 
 def _moved(found: Pass, parts: Iterable[bytes]) -> int:

@@ -35,6 +35,14 @@ class WalletSums(NamedTuple):
     deficit: int
 
 
+class Miscredited(NamedTuple):
+    """A touched wallet that has not what closes credited it, and the last close it was stepped through."""
+
+    ledger: str
+    account: bytes
+    applied_epoch: int
+
+
 class CreditSums(NamedTuple):
     """What one close gave one ledger's wallets, added up."""
 
@@ -116,7 +124,7 @@ def moved_wallets(connection: Connection) -> dict[WalletKey, int]:
     return {(row[0], row[1]): int(row[2]) for row in connection.execute(query)}
 
 
-def miscredited_wallets(connection: Connection) -> list[WalletKey]:
+def miscredited_wallets(connection: Connection) -> list[Miscredited]:
     """Give the touched wallets that closes up to the one they were stepped to credited otherwise."""
     keys = (credit.c.account, credit.c.ledger)
     applied = wallet.join(
@@ -131,12 +139,12 @@ def miscredited_wallets(connection: Connection) -> list[WalletKey]:
     given = select(*keys, total).select_from(applied).group_by(*keys).subquery()
     theirs = and_(given.c.account == wallet.c.account, given.c.ledger == wallet.c.ledger)
     query = (
-        select(wallet.c.ledger, wallet.c.account)
+        select(wallet.c.ledger, wallet.c.account, wallet.c.applied_epoch)
         .select_from(wallet.outerjoin(given, theirs))
         .where(func.coalesce(given.c.total, 0) != wallet.c.credited)
         .order_by(wallet.c.account, wallet.c.ledger)
     )
-    return [(row.ledger, row.account) for row in connection.execute(query)]
+    return [Miscredited(*row) for row in connection.execute(query)]
 
 
 def reserved_sums(connection: Connection) -> list[ReservedSums]:

@@ -113,6 +113,22 @@ def test_what_was_changed_is_named(used: World, change: str) -> None:
     assert wrong >= CHANGES[change]
 
 
+def test_miscredited_wallets_are_named_by_ledger_and_close(used: World) -> None:
+    engine = connect_writer(used.opened.home.database)
+    with engine.connect() as connection, connection.begin() as transaction:
+        unprotect(connection)
+        query = "select count(*), max(applied_epoch) from wallet where ledger = 'P:city' and deficit = 0"
+        count, epoch = connection.execute(text(query)).one()
+        change = "available = available + 1, credited = credited + 1"
+        connection.execute(text(f"update wallet set {change} where ledger = 'P:city' and deficit = 0"))
+        [wallets] = [check for check in reconciled(connection) if check.name == "wallets"]
+        transaction.rollback()
+    engine.dispose()
+    lines = wallets.detail.split("; ")
+    assert any(f"P:city through {epoch}: " in one for one in lines)
+    assert sum(int(one.split(": ")[1].split()[0]) for one in lines if "through" in one) == count
+
+
 def unprotect(connection: Connection) -> None:
     """Do as somebody would who may change everything."""
     if connection.dialect.name == "sqlite":
