@@ -54,8 +54,8 @@ _REMEDIES: dict[str, tuple[str, str]] = {
         "修正该行的列数、引号或编码。",
     ),
     Flaw.WRONG_TYPE: (
-        "Write a value of the declared type.",
-        "按声明的类型填写。",
+        "Write a value of the declared type; a date in the declared format.",
+        "按声明的类型填写；日期按声明的 format。",
     ),
     Flaw.MISSING_VALUE: (
         "Fill the column, or declare a default for it.",

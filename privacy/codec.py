@@ -35,7 +35,7 @@ def parse(kind: type[MessageT], data: bytes, *, maximum_bytes: int) -> MessageT:
     try:
         message = kind.FromString(data)
     except DecodeError:
-        raise Malformed(REASON_MALFORMED_MESSAGE, f"The bytes are not a {name}.") from None
+        raise Malformed(REASON_MALFORMED_MESSAGE, f"The bytes are no {name}.") from None
     message.DiscardUnknownFields()
     if encode(message) != data:
         raise Malformed(
