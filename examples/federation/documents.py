@@ -17,7 +17,7 @@ from runtime.identity import AUTHORITY_FILE
 
 PLANTINGS_BYTES_MAX = 1 << 20
 # A planting can be proved once a witnessed checkpoint covers its segment.
-WITNESS_SECONDS_MAX = 30.0
+WITNESS_SECONDS_MAX = 180.0
 _POLL_SECONDS = 0.2
 _STATEMENT = "statement-of-the-tea-house"
 

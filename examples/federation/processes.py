@@ -15,9 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-START_SECONDS_MAX = 60
+START_SECONDS_MAX = 180
 STOP_SECONDS_MAX = 20
-COMMAND_SECONDS_MAX = 300
+COMMAND_SECONDS_MAX = 900
 _TAIL_LINES = 25
 _POLL_SECONDS = 0.1
 

@@ -30,8 +30,8 @@ MEASURES = {
     "bikeshare": MeasureSpec("rides", ("trv.shared_bike",), 500),
     "utility": MeasureSpec("electricity", ("life.electricity_saving",), 0),
 }
-START_SECONDS_MAX = 120
-RUN_SECONDS_MAX = 400
+START_SECONDS_MAX = 600
+RUN_SECONDS_MAX = 1_800
 
 
 def exact_grams(workspace: Workspace, party: Party) -> dict[tuple[int, bytes], int]:

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.system, pytest.mark.xdist_group("federation")]
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "operating" / "node.md"
 SHOP = Party("cornershop", "Corner Shop", "街角小店")
-BLOCK_SECONDS_MAX = 300
+BLOCK_SECONDS_MAX = 900
 SECTION = """
 [enterprises.cornershop]
 month_clamp_grams = 5000

@@ -21,7 +21,7 @@ PROGRAM = (sys.executable, "-c", "from enterprise_node.cli import main; main()")
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, timeout=300, check=False)
 
 
 def test_egress_shows_every_row_and_the_chain(home: Path) -> None:

@@ -87,7 +87,7 @@ def test_what_parts_memory_and_database_stops_the_writer(
         raise error
 
     assert isinstance(refused(lambda: found.call(break_it)), Unavailable)
-    assert told.wait(10)
+    assert told.wait(120)
     assert found.broken is error
     assert refused(lambda: found.call(put("a", "1"))).reason == reasons.REASON_SHUTTING_DOWN  # type: ignore[arg-type]
     found.stop()
@@ -159,7 +159,7 @@ def test_standing_work_is_done_once_for_all_that_asked(database: tuple[Engine, E
     work.asked = 5
     writer.wake()
     writer.start()
-    assert work.settled.wait(10)
+    assert work.settled.wait(120)
     assert (work.done, work.told, values(database[1])) == (["n0"], [None], {"n0": "1"})
     writer.stop()
     assert [one.reason for one in work.refusals[:1]] == [reasons.REASON_SHUTTING_DOWN]
@@ -195,7 +195,7 @@ def test_what_the_store_refuses_of_standing_work_leaves_nothing_and_the_writer_g
     writer.call(put("n0", "0"))  # type: ignore[arg-type]
     work.asked = 1
     writer.wake()
-    assert work.settled.wait(10)
+    assert work.settled.wait(120)
     assert isinstance(work.told[0], IntegrityError)
     writer.call(put("a", "1"))  # type: ignore[arg-type]
     assert values(database[1]) == {"n0": "0", "a": "1"}
