@@ -91,7 +91,7 @@ def found(
     with progress.step("nodes", "Three enterprises and an auditor join 企业与审计方加入"):
         founding.join_nodes(raw)
     with progress.step(
-        "policy", "Methodology packs and the policy are signed and published 发布方法学与政策"
+        "policy", "Methodology packs and the policy are signed and published 发布方法学与策略"
     ):
         founding.publish_policy()
     incentives = Incentives(layout, founding, raw, scale, progress)
