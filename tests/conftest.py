@@ -24,6 +24,8 @@ _SHARED = "tests/system/"
 _POSTGRES = "postgres"
 # Each file runs a node or a sampler that its tests share.
 _BY_FILE = "tests/privacy/"
+# One process runs all that needs the cluster, one the rest, so that each starts one Spark.
+_SPARK, _CLUSTER = "tests/spark/", "cluster"
 # Runs a federation of its own.
 _ALONE = "test_run_killed_outright"
 
@@ -39,6 +41,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
         def _split_scope(self, nodeid: str) -> str:
             if _POSTGRES in nodeid:
                 return _POSTGRES
+            if _SPARK in nodeid:
+                return _CLUSTER if _CLUSTER in nodeid else _SPARK
             if _BY_FILE in nodeid:
                 return nodeid.split("::")[0]
             return _SHARED if _SHARED in nodeid and _ALONE not in nodeid else nodeid

@@ -46,7 +46,7 @@ class Cluster:
             "spark.executor.memory": EXECUTOR_MEMORY,
             "spark.executor.cores": "1",
             "spark.cores.max": "2",
-            "spark.sql.shuffle.partitions": "3",
+            "spark.sql.shuffle.partitions": "2",
         }
 
     def executors_by_worker(self) -> list[int]:

@@ -1,7 +1,9 @@
-"""One Spark at a time: first inside this process, then on a cluster; and one generated world for both."""
+"""One Spark a process: inside it or on a cluster, side by side; and one generated world for both."""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,14 +18,14 @@ from engine.opening import open_engine
 from engine.spark_session import check_installed
 from protos.problems import Malformed
 from tests.spark.cluster import QUICK, Cluster, standalone_cluster
-from tests.spark.world import World, all_packs, make_world
+from tests.spark.world import World, all_packs, make_world, world_at
 
 LOCAL, CLUSTER = "local", "cluster"
 MEMORY_LIMIT_MB = 1024
 SETTINGS = {"spark.driver.extraJavaOptions": QUICK, "spark.sql.shuffle.partitions": "2"}
 
 
-def pytest_collection_modifyitems() -> None:
+def pytest_sessionstart() -> None:
     """Skip with a reason where Spark cannot run; CI must be able to run it."""
     try:
         check_installed()
@@ -37,6 +39,24 @@ def _leave(reason: str) -> NoReturn:
     pytest.exit(f"skipped: {reason}", returncode=0)
 
 
+@contextlib.contextmanager
+def made_once(folder: Path) -> Iterator[bool]:
+    """Let one process of a run fill a folder while others wait; tell each whether it is the one."""
+    folder.mkdir(exist_ok=True)
+    made = folder / "made"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield not made.exists()
+        made.touch()
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder that all processes of this run see."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Run a master and two workers, for engines here and for programs of their own."""
@@ -46,7 +66,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session", params=[LOCAL, CLUSTER])
 def spark(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """Give Spark inside one process, then on a master and two workers."""
+    """Give Spark inside one process, or on a master and two workers."""
     folder = tmp_path_factory.mktemp("spark")
     if request.param == LOCAL:
         with open_engine(
@@ -78,9 +98,11 @@ def packs() -> tuple[CompiledPack, ...]:
 
 
 @pytest.fixture(scope="session")
-def world(packs: tuple[CompiledPack, ...], tmp_path_factory: pytest.TempPathFactory) -> World:
+def world(packs: tuple[CompiledPack, ...], shared: Path) -> World:
     """Generate a million records over all packs."""
-    return make_world(tmp_path_factory.mktemp("world"), packs)
+    folder = shared / "world"
+    with made_once(folder) as first:
+        return make_world(folder, packs) if first else world_at(folder, packs)
 
 
 @pytest.fixture(scope="session")

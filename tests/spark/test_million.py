@@ -11,6 +11,7 @@ from accounting.compiler import CompiledPack
 from accounting.contributions import histogram_months_sql
 from engine.engine import Engine
 from tests.spark.comparison import assert_equal, assert_equal_rows
+from tests.spark.conftest import made_once
 from tests.spark.oracle import evaluate_world
 from tests.spark.questions import by_pack, contributions, of_language, planned, reduced, with_days
 from tests.spark.world import EPOCH, RECORDS, World
@@ -54,12 +55,14 @@ def answer(engine: Engine, world: World, packs: Packs, folder: Path) -> dict[str
 
 
 @pytest.fixture(scope="session")
-def answered(duckdb: Engine, world: World, packs: Packs, answers: Path) -> dict[str, Path]:
+def answered(duckdb: Engine, world: World, packs: Packs, shared: Path) -> dict[str, Path]:
     """Answer every question on DuckDB."""
-    asked = answer(duckdb, world, packs, answers)
-    for name, sql in asked.items():
-        duckdb.write_parquet(sql, answers / f"{name}.parquet")
-    return {name: answers / f"{name}.parquet" for name in (*WRITTEN, *asked)}
+    folder = shared / "answered"
+    with made_once(folder) as first:
+        if first:
+            for name, sql in answer(duckdb, world, packs, folder).items():
+                duckdb.write_parquet(sql, folder / f"{name}.parquet")
+    return {path.stem: path for path in folder.glob("*.parquet")}
 
 
 def test_a_million_records_are_asked_about(duckdb: Engine, world: World, packs: Packs) -> None:

@@ -105,7 +105,12 @@ def make_world(folder: Path, packs: Sequence[CompiledPack], records: int = RECOR
             assert engine.write_parquet(sql, folder / f"{code}.parquet") == asked
             persons = max(persons, people)
         _write_people(engine, folder, persons, sorted({one.pack.overlap_class for one in packs}))
-    return World(folder, tuple(by_code))
+    return world_at(folder, packs)
+
+
+def world_at(folder: Path, packs: Sequence[CompiledPack]) -> World:
+    """Give the world that was made in a folder of the same packs."""
+    return World(folder, tuple(dict.fromkeys(one.pack.activity.code for one in packs)))
 
 
 def _shares(codes: list[str], records: int) -> dict[str, int]:
