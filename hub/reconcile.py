@@ -229,16 +229,14 @@ def _wallets(found: Pass) -> Iterable[str]:
 
 
 def _miscredited(found: Pass) -> Iterable[str]:
-    """Name the ledger and the last close of wallets credited otherwise than by closes, one line for each."""
+    """Name ledger and last close of wallets credited otherwise than by closes, a line for each."""
     wallets: dict[tuple[int, str], list[bytes]] = defaultdict(list)
     for ledger, account, applied_epoch in sums.miscredited_wallets(found.connection):
         if account not in found.merged:
             wallets[applied_epoch, ledger].append(account)
     for (epoch, ledger), accounts in sorted(wallets.items()):
-        yield (
-            f"{ledger} through {epoch}: {len(accounts)} wallets are credited otherwise than by closes, "
-            f"{accounts[0].hex()} among them"
-        )
+        wrong = f"{len(accounts)} wallets are credited otherwise than by closes"
+        yield f"{ledger} through {epoch}: {wrong}, {accounts[0].hex()} among them"
 
 
 def _moved(found: Pass, parts: Iterable[bytes]) -> int:
