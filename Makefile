@@ -23,9 +23,9 @@ $(STAMP): requirements.txt requirements-data.txt pyproject.toml
 demo: $(STAMP) ## Run the whole federation; DATA=DIR real bikes and meters, KEEP=1 leaves it serving, KILL=1 kills each process once, MONTHS=14 with anchors
 	@$(BIN)/python -m examples.federation --home .demo $(if $(DATA),--data $(DATA)) $(if $(KEEP),--keep) $(if $(KILL),--kill)
 
-# A file's tests stay together: several build one world, and building it once is cheaper than twice.
+# Which tests stay together is decided in tests/conftest.py.
 test: $(STAMP) ## Run the tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile tests
+	@$(BIN)/python -m pytest -n 2 tests
 
 .PHONY: test-spark
 test-spark: $(STAMP) ## Compare Spark with DuckDB and the oracle, row by row; needs Java 17

@@ -1,4 +1,4 @@
-"""How tests are spread over processes: those that share the running federation stay together.
+"""How tests are spread over processes: those of one file stay together, as do those that share a federation.
 
 xdist ships no types; its own groups do not work with this pytest, whose node ids cannot be renamed.
 """
@@ -22,8 +22,6 @@ hypothesis.settings.load_profile("untimed")
 _SHARED = "tests/system/"
 # Those on PostgreSQL share one server.
 _POSTGRES = "postgres"
-# Each file runs a node or a sampler that its tests share.
-_BY_FILE = "tests/privacy/"
 # One process runs all that needs the cluster, one the rest, so that each starts one Spark.
 _SPARK, _CLUSTER = "tests/spark/", "cluster"
 # Runs a federation of its own.
@@ -32,20 +30,20 @@ _ALONE = "test_run_killed_outright"
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Spread tests one by one, but keep the system tests on one worker."""
+    """Spread tests by file, but keep the system tests on one worker."""
     from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
     class Spread(LoadScopeScheduling):  # type: ignore[misc]
-        """Groups by who needs the same federation."""
+        """Groups by who needs the same federation, else by file: what its tests share is made once."""
 
         def _split_scope(self, nodeid: str) -> str:
             if _POSTGRES in nodeid:
                 return _POSTGRES
             if _SPARK in nodeid:
                 return _CLUSTER if _CLUSTER in nodeid else _SPARK
-            if _BY_FILE in nodeid:
-                return nodeid.split("::")[0]
-            return _SHARED if _SHARED in nodeid and _ALONE not in nodeid else nodeid
+            if _ALONE in nodeid:
+                return nodeid
+            return _SHARED if _SHARED in nodeid else nodeid.split("::")[0]
 
     return Spread(config, log)
 
